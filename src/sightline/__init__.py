@@ -1,0 +1,75 @@
+"""One bench for image recognition.
+
+Examples
+--------
+>>> import sightline
+>>> data = sightline.load_data("digits")
+>>> model = sightline.create_model("knn", data, k=3).fit(data.train, val=data.val)
+>>> model.score(data.test).headline > 0.97
+True
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from sightline.data import load_data
+    from sightline.data.dataset import Dataset
+    from sightline.errors import SightlineError
+    from sightline.estimators import create_model, load_model
+    from sightline.metrics import Metrics
+    from sightline.models.registry import list_models
+    from sightline.types import (
+        Classification,
+        Detections,
+        Generated,
+        Sample,
+        Segmentation,
+        Task,
+    )
+
+_HOME = {
+    "load_data": "sightline.data",
+    "Dataset": "sightline.data.dataset",
+    "create_model": "sightline.estimators",
+    "load_model": "sightline.estimators",
+    "list_models": "sightline.models.registry",
+    "Metrics": "sightline.metrics",
+    "SightlineError": "sightline.errors",
+    "Classification": "sightline.types",
+    "Detections": "sightline.types",
+    "Generated": "sightline.types",
+    "Sample": "sightline.types",
+    "Segmentation": "sightline.types",
+    "Task": "sightline.types",
+}
+
+__all__ = [
+    "Classification",
+    "Dataset",
+    "Detections",
+    "Generated",
+    "Metrics",
+    "Sample",
+    "Segmentation",
+    "SightlineError",
+    "Task",
+    "create_model",
+    "list_models",
+    "load_data",
+    "load_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'sightline' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,261 @@
+"""The main job: many methods on one data set, measured alike, and one to take.
+
+Every method runs in its own process, so that a crash or the system's out-of-memory
+killer costs one row, and peak memory is the method's own. Finished methods are kept; an
+interrupted comparison goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.bench import worker
+from sightline.bench.pick import pick
+from sightline.bench.results import (
+    DataEntry,
+    EnvironmentEntry,
+    MethodEntry,
+    Results,
+)
+from sightline.data.dataset import Dataset
+from sightline.errors import DataError, RunError
+from sightline.estimators.classify import check_classes
+from sightline.models import registry
+from sightline.training import run
+
+RESULTS, REQUEST, METHODS = "results.json", "compare.json", "methods"
+
+Report = Callable[[str, str, int, int], None]
+"""Called with (method, stage, done, total); stage ``failed`` or ``done`` ends a method."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for; an interrupted comparison is resumed by the same request.
+
+    Parameters
+    ----------
+    data : str
+        As given: a name or a path.
+    methods : tuple of str
+    group, layout : str, optional
+    seed : int
+    budget : float, optional
+        Seconds for each method.
+    """
+
+    data: str
+    methods: tuple[str, ...]
+    group: str | None = None
+    layout: str | None = None
+    seed: int = 0
+    budget: float | None = None
+
+    def plain(self, fingerprint: str) -> dict[str, Any]:
+        """As JSON, with the fingerprint of the data."""
+        return {
+            "data": self.data, "methods": list(self.methods), "group": self.group,
+            "layout": self.layout, "seed": self.seed, "budget": self.budget,
+            "fingerprint": fingerprint,
+        }  # fmt: skip
+
+
+def ladder(data: Dataset) -> tuple[str, ...]:
+    """Methods that suit a data set's task, the simplest first.
+
+    Raises
+    ------
+    DataError
+        When no method here serves the data's tasks yet.
+    """
+    for task in data.tasks:
+        names = registry.list_models(task)
+        if names:
+            return tuple(names)
+    served = sorted({str(c.task) for c in registry.CARDS.values()})
+    raise DataError(
+        f"{data.name} is annotated for {', '.join(data.tasks)}; methods here are for "
+        f"{', '.join(served)}"
+    )
+
+
+def compare(data: Dataset, request: Request, folder: Path, report: Report | None = None) -> Results:
+    """Train and measure every method of a request, and choose.
+
+    Parameters
+    ----------
+    data : Dataset
+        What ``request.data`` loads to.
+    request : Request
+    folder : path
+        Results go here; methods that ran to the end are not done again.
+    report : callable, optional
+        Live progress.
+
+    Returns
+    -------
+    Results
+        Also written to ``results.json``.
+
+    Raises
+    ------
+    UnknownNameError
+        When a method does not exist; nothing is started.
+    RunError
+        When the folder cannot be written, or holds another comparison.
+    DataError
+        When the training split has fewer than two classes.
+    """
+    for name in request.methods:
+        registry.card(name)
+    check_classes(data.train)
+    folder = run.create(folder)
+    asked = request.plain(data.fingerprint())
+    _claim(folder, asked)
+    entries = []
+    for name in request.methods:
+        place = folder / METHODS / name
+        entry = _finished(place)
+        if entry is None or entry.status == "failed":
+            (place / worker.RESULT).unlink(missing_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
+            job = worker.Job(
+                method=name, data=request.data, group=request.group,
+                layout=request.layout, seed=request.seed, budget=request.budget,
+                fingerprint=asked["fingerprint"],
+            )  # fmt: skip
+            entry = _run(job, place, report)
+        elif report:
+            report(name, "done", 1, 1)
+        entries.append(entry)
+    right = {
+        e.name: validation_right(folder / METHODS / e.name) for e in entries if e.status == "ok"
+    }
+    environment = run.environment(request.seed)
+    results = Results(
+        data=DataEntry(**run.describe_data(data)),
+        environment=EnvironmentEntry(
+            device=environment["device"],
+            threads=environment["threads"],
+            versions={
+                "sightline": environment["sightline"],
+                "python": environment["python"],
+                **environment["versions"],
+            },
+            seed=request.seed,
+        ),
+        methods=entries,
+        pick=pick([e for e in entries if e.status == "ok"], right),
+    )
+    run.write_json(folder / RESULTS, results.model_dump(mode="json"))
+    return results
+
+
+def validation_right(place: Path) -> NDArray[np.bool_]:
+    """Which validation images a method got right, in the order of the split."""
+    arrays = run.read_arrays(place / worker.EVALUATION)
+    return np.asarray(arrays["val.labels"] == arrays["val.predicted"], np.bool_)
+
+
+def interrupted(runs: Path, request: Request, fingerprint: str) -> Path | None:
+    """Find the newest unfinished comparison of the same request."""
+    asked = request.plain(fingerprint)
+    for place in sorted(runs.glob("compare-*"), reverse=True):
+        if (place / REQUEST).is_file() and not (place / RESULTS).exists():
+            with contextlib.suppress(RunError):
+                if run.read_json(place / REQUEST)["request"] == asked:
+                    return place
+    return None
+
+
+def _claim(folder: Path, asked: dict[str, Any]) -> None:
+    """Mark the folder as this request's, or find it to be another's."""
+    place = folder / REQUEST
+    if place.exists():
+        if run.read_json(place).get("request") != asked:
+            raise RunError(
+                f"{folder} holds a comparison of other data or methods; name another folder with -o"
+            )
+        return
+    if (folder / run.CONFIG).exists():
+        raise RunError(f"{folder} holds a run; name another folder with -o")
+    run.write_json(
+        place,
+        {
+            "request": asked,
+            "command": run.command(),
+            "started": run.now(),
+            "environment": run.environment(asked["seed"]),
+        },
+    )
+
+
+def _finished(place: Path) -> MethodEntry | None:
+    if not (place / worker.RESULT).is_file():
+        return None
+    return MethodEntry.model_validate(run.read_json(place / worker.RESULT))
+
+
+def _run(job: worker.Job, place: Path, report: Report | None) -> MethodEntry:
+    run.write_json(place / worker.JOB, worker.orders(job))
+    log = place / "log.txt"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sightline.bench.worker", str(place)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+        try:
+            _follow(process, job.method, report)
+            code = process.wait()
+        except BaseException:
+            _stop(process)
+            raise
+    entry = _finished(place)
+    if entry is None:
+        entry = MethodEntry(name=job.method, status="failed", error=_why(code, log))
+        run.write_json(place / worker.RESULT, entry.model_dump(mode="json"))
+    if report:
+        report(job.method, "done" if entry.status == "ok" else "failed", 1, 1)
+    return entry
+
+
+def _follow(process: subprocess.Popen[str], method: str, report: Report | None) -> None:
+    for line in process.stdout or ():
+        with contextlib.suppress(ValueError, KeyError):
+            said = json.loads(line)
+            if report and said["stage"] != "done":
+                report(method, said["stage"], int(said["done"]), int(said["total"]))
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    killer = threading.Timer(5, process.kill)
+    killer.start()
+    process.wait()
+    killer.cancel()
+
+
+def _why(code: int, log: Path) -> str:
+    if code == -signal.SIGKILL:
+        return "killed by the system, most likely out of memory"
+    if code == -signal.SIGINT:
+        raise KeyboardInterrupt
+    if code < 0:
+        return f"crashed with {signal.Signals(-code).name}; see {log}"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    last: Sequence[str] = lines[-1:] or ["no message"]
+    return f"stopped with status {code}: {last[0]}"

@@ -1,0 +1,107 @@
+"""The document that ``compare`` writes: stable, versioned, with a JSON schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sightline.errors import RunError
+
+SCHEMA_VERSION = 1
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class DataEntry(_Document):
+    """The data that was compared on."""
+
+    name: str
+    task: str
+    classes: list[str]
+    counts: dict[str, int] = Field(description="Images in each split.")
+    fingerprint: str = Field(description="Changes when an image, a label or a split changes.")
+
+
+class EnvironmentEntry(_Document):
+    """The machine and the software."""
+
+    device: str
+    threads: int
+    versions: dict[str, str]
+    seed: int
+
+
+class MethodEntry(_Document):
+    """One method: how good, how dear, or why not at all."""
+
+    name: str
+    status: Literal["ok", "failed"]
+    metric: str | None = Field(None, description="Name of the headline figure.")
+    higher_is_better: bool = True
+    headline: float | None = Field(None, description="On the test split.")
+    interval: tuple[float, float] | None = Field(None, description="95%, of the headline.")
+    validation: float | None = Field(None, description="Headline figure on validation.")
+    metrics: dict[str, float] = Field(default_factory=dict, description="On the test split.")
+    tune_seconds: float | None = None
+    fit_seconds: float | None = None
+    latency_ms: float | None = Field(None, description="Median time of one decoded image.")
+    images_per_second: float | None = Field(None, description="In batches of `batch`.")
+    batch: int | None = None
+    peak_mb: float | None = Field(None, description="Peak resident memory of its process, MiB.")
+    parameters: int | None = Field(None, description="Numbers that the fitted method keeps.")
+    bytes: int | None = Field(None, description="Size of the saved model on disk.")
+    error: str | None = Field(None, description="Why it failed.")
+
+
+class PickEntry(_Document):
+    """The method to take, and why."""
+
+    name: str
+    reason: str
+
+
+class Results(_Document):
+    """A comparison."""
+
+    schema_version: int = SCHEMA_VERSION
+    data: DataEntry
+    environment: EnvironmentEntry
+    methods: list[MethodEntry]
+    pick: PickEntry | None
+
+    @property
+    def ok(self) -> list[MethodEntry]:
+        """Methods that ran to the end."""
+        return [m for m in self.methods if m.status == "ok"]
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of `Results`; ``docs/results.schema.json`` is this."""
+    document = Results.model_json_schema(mode="serialization")
+    document["title"] = "sightline compare: results.json"
+    return document
+
+
+def read(path: Path) -> Results:
+    """Read a ``results.json``.
+
+    Raises
+    ------
+    RunError
+        When it is missing or does not follow the schema.
+    """
+    from pydantic import ValidationError
+
+    from sightline.training import run
+
+    document = run.read_json(path)
+    try:
+        return Results.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(p) for p in first["loc"])
+        raise RunError(f"{path} is not a comparison's results ({place}: {first['msg']})") from None

@@ -1,0 +1,166 @@
+"""One method of a comparison, in a process of its own.
+
+Started by `sightline.bench.compare` as ``python -m sightline.bench.worker FOLDER``. Its
+orders lie in ``FOLDER/job.json``; it leaves the fitted run, ``evaluation.safetensors`` and
+``result.json`` there, and reports each stage as one JSON line on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.bench.results import MethodEntry
+from sightline.data import load_data
+from sightline.data.dataset import Progress
+from sightline.data.transforms import Preprocess
+from sightline.errors import SightlineError
+from sightline.estimators import create_model, tuning
+from sightline.estimators.classify import Classifier, Evaluation, check_classes
+from sightline.metrics import cost
+from sightline.training import run
+
+JOB, RESULT, EVALUATION = "job.json", "result.json", "evaluation.safetensors"
+BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Orders for one method.
+
+    Parameters
+    ----------
+    method : str
+    data : str
+        As given on the command line.
+    group, layout : str, optional
+        See `sightline.load_data`.
+    seed : int
+    budget : float, optional
+        Seconds for tuning and fitting.
+    fingerprint : str
+        Of the data that the comparison started with.
+    """
+
+    method: str
+    data: str
+    group: str | None
+    layout: str | None
+    seed: int
+    budget: float | None
+    fingerprint: str
+
+
+def main(folder: Path) -> int:
+    """Do the job of a folder; 0 when its result is there, also if that is a failure."""
+    job = Job(**run.read_json(folder / JOB))
+    started = time.perf_counter()
+    try:
+        entry = _measure(job, folder)
+    except SightlineError as error:
+        entry = _failure(job, str(error))
+    except MemoryError:
+        entry = _failure(job, f"out of memory (this process held {cost.peak_mb():,.0f} MiB)")
+    except Exception as error:  # noqa: BLE001 - one method's bug is a row, not the end
+        import traceback
+
+        traceback.print_exc()
+        entry = _failure(job, f"{type(error).__name__}: {error}")
+    run.write_json(folder / RESULT, entry.model_dump(mode="json"))
+    _say("done", 1, 1, seconds=time.perf_counter() - started)
+    return 0
+
+
+def _measure(job: Job, folder: Path) -> MethodEntry:
+    _say("load", 0, 1)
+    data = load_data(job.data, seed=job.seed, group=job.group, layout=job.layout)
+    check_classes(data.train)
+    if data.fingerprint() != job.fingerprint:
+        raise SightlineError(f"{job.data} changed since the comparison began; compare anew")
+    model = create_model(job.method, data, seed=job.seed)
+    tune_seconds, settings = 0.0, 1
+    note: dict[str, Any] = {"budget_seconds": job.budget}
+    if tuning.grid_of(job.method) != [{}]:
+        tuned = tuning.on_validation(
+            job.method, data.train, data.val, {}, Preprocess(),
+            budget=None if job.budget is None else job.budget / 2,
+            seed=job.seed, progress=_stage("tune"),
+        )  # fmt: skip
+        tune_seconds, settings = tuned.seconds, len(tuned.trials)
+        model = create_model(job.method, data, seed=job.seed, **tuned.best.options)
+        note["tuning"] = {
+            "settings": settings,
+            "images": tuned.images,
+            "trials": [t.options | {"accuracy": t.accuracy} for t in tuned.trials],
+        }
+    _say("fit", 0, 1)
+    start = time.perf_counter()
+    model.fit(data.train, data.val)
+    fit_seconds = time.perf_counter() - start
+    validation = model.evaluate(data.val, _stage("validate"))
+    test = model.evaluate(data.test, _stage("test"))
+    _say("time", 0, 1)
+    probe = [data.val[i % len(data.val)].image for i in range(BATCH)]
+    latency = cost.latency_ms(lambda: model.predict(probe[:1]))
+    per_second = cost.throughput(lambda: model.predict(probe), BATCH)
+    model.save(folder, comparison=note)
+    run.write_json(folder / run.METRICS, dict(test.metrics))
+    _write_evaluation(folder, validation, test)
+    return MethodEntry(
+        name=job.method,
+        status="ok",
+        metric=test.metrics.headline_name,
+        higher_is_better=test.metrics.higher_is_better,
+        headline=test.metrics.headline,
+        interval=test.metrics.interval,
+        validation=validation.metrics.headline,
+        metrics=dict(test.metrics),
+        tune_seconds=tune_seconds,
+        fit_seconds=fit_seconds,
+        latency_ms=latency,
+        images_per_second=per_second,
+        batch=BATCH,
+        peak_mb=cost.peak_mb(),
+        parameters=model.parameters,
+        bytes=_size(model, folder),
+    )
+
+
+def _write_evaluation(folder: Path, validation: Evaluation, test: Evaluation) -> None:
+    arrays = {}
+    for name, evaluation in (("val", validation), ("test", test)):
+        for what in ("labels", "predicted", "probabilities", "rows"):
+            arrays[f"{name}.{what}"] = getattr(evaluation, what)
+    run.write_arrays(folder / EVALUATION, arrays, {})
+
+
+def _size(model: Classifier, folder: Path) -> int:
+    return (folder / run.MODEL).stat().st_size + (folder / run.CONFIG).stat().st_size
+
+
+def _failure(job: Job, why: str) -> MethodEntry:
+    return MethodEntry(name=job.method, status="failed", error=why)
+
+
+def _stage(name: str) -> Progress:
+    return lambda done, total: _say(name, done, total)
+
+
+def _say(stage: str, done: int, total: int, **more: Any) -> None:
+    print(json.dumps({"stage": stage, "done": done, "total": total, **more}), flush=True)  # noqa: T201
+
+
+def orders(job: Job) -> dict[str, Any]:
+    """The content of ``job.json``."""
+    return asdict(job)
+
+
+if __name__ == "__main__":
+    np.seterr(all="warn")
+    sys.exit(main(Path(sys.argv[1])))

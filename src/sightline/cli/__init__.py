@@ -1,0 +1,1 @@
+"""The command line: a verb and its nouns, one file a verb."""

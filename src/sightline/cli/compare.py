@@ -1,0 +1,126 @@
+"""``sightline compare DATA [MODEL...]``: the main job."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.markup import escape
+from rich.progress import TaskID
+from rich.table import Table
+
+from sightline.bench import budget as budgets
+from sightline.bench import compare as bench
+from sightline.bench.results import Results
+from sightline.cli import console
+from sightline.report import html
+
+RUNS = Path("runs")
+
+
+def compare(
+    data: str,
+    /,
+    *models: str,
+    budget: str | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    group: console.Group = None,
+    layout: console.Layout = None,
+    seed: console.Seed = 0,
+    json: console.Json = False,
+) -> int:
+    """Train and measure many methods on DATA, and say which to take.
+
+    All see the same splits, are tuned on validation only, and meet the test split once.
+
+    Parameters
+    ----------
+    data
+        Name, folder or archive of images.
+    models
+        Methods; default: all that suit the data, the simplest first.
+    budget
+        Time for each method, such as 90s, 10m or 1.5h.
+    output
+        Folder of the comparison; default runs/compare-DATA-TIME.
+    resume
+        Go on with the newest interrupted comparison of the same request.
+    """
+    seconds = None if budget is None else budgets.seconds(budget)
+    loaded = console.load(data, seed=seed, group=group, layout=layout)
+    request = bench.Request(
+        data, models or bench.ladder(loaded), group=group, layout=layout, seed=seed, budget=seconds
+    )
+    folder = output
+    if folder is None and resume:
+        folder = bench.interrupted(RUNS, request, loaded.fingerprint())
+        console.note(f"going on with {folder}" if folder else "nothing to resume; starting anew")
+    if folder is None:
+        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        folder = RUNS / f"compare-{loaded.name}-{stamp}"
+    try:
+        with console.bars() as progress:
+            tasks: dict[str, TaskID] = {
+                name: progress.add_task(f"{name}: waiting", total=None, start=False)
+                for name in request.methods
+            }
+
+            def report(method: str, stage: str, done: int, total: int) -> None:
+                task = tasks[method]
+                if not progress.tasks[task].started:
+                    progress.start_task(task)
+                progress.update(task, description=f"{method}: {stage}", completed=done, total=total)
+                if stage in ("done", "failed"):
+                    progress.stop_task(task)
+
+            results = bench.compare(loaded, request, folder, report)
+    except KeyboardInterrupt:
+        console.note(
+            f"finished methods are kept in {folder}; the same command with --resume goes on"
+        )
+        raise
+    with console.bar("writing the report"):
+        page = html.comparison(folder, loaded)
+    if json:
+        console.print_json(results.model_dump(mode="json"))
+    else:
+        show(results)
+        console.out().print(f"report: {page}", soft_wrap=True)
+    return 0 if len(results.ok) == len(results.methods) else 1
+
+
+def show(results: Results) -> None:
+    """Print a comparison as a table and a sentence."""
+    screen = console.out()
+    table = Table(title=f"{results.data.name}: {results.data.counts.get('test', 0):,} test images")
+    for heading in ("method", "accuracy", "95% interval", "validation"):
+        table.add_column(heading, justify="left" if heading == "method" else "right")
+    for heading in ("tuned in", "fitted in", "one image", "images/s", "peak MiB", "on disk"):
+        table.add_column(heading, justify="right")
+    for m in results.methods:
+        picked = results.pick is not None and m.name == results.pick.name
+        name = f"[bold green]{m.name}[/bold green]" if picked else m.name
+        if m.status == "failed" or m.headline is None or m.interval is None:
+            table.add_row(name, "[red]failed[/red]")
+            continue
+        table.add_row(
+            name,
+            f"{100 * m.headline:.2f}%",
+            f"{100 * m.interval[0]:.1f} to {100 * m.interval[1]:.1f}",
+            f"{100 * (m.validation or 0):.2f}%",
+            budgets.human(m.tune_seconds or 0) if m.tune_seconds else "-",
+            budgets.human(m.fit_seconds or 0),
+            f"{m.latency_ms:.3g} ms",
+            f"{m.images_per_second:,.0f}",
+            f"{m.peak_mb:,.0f}",
+            f"{(m.bytes or 0) / 2**20:.2f} MiB",
+        )
+    screen.print(table)
+    for m in results.methods:
+        if m.status == "failed":
+            screen.print(f"[red]{m.name} failed:[/red] {escape(m.error or '')}", soft_wrap=True)
+    if results.pick is not None:
+        screen.print(f"[bold]Take {escape(results.pick.reason)}.[/bold]", soft_wrap=True)

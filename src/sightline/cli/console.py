@@ -1,0 +1,113 @@
+"""What a person sees: tables and progress bars; and what a program reads: JSON.
+
+Progress and notes go to standard error, results to standard output, so that a pipe
+carries results alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from sightline.data import load_data
+from sightline.training import run
+
+if TYPE_CHECKING:
+    from sightline.data.dataset import Dataset
+    from sightline.data.dataset import Progress as Report
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON document on stdout.")]
+Seed = Annotated[int, Parameter(help="Of splits, and of all chance in training.")]
+Group = Annotated[
+    str | None,
+    Parameter(
+        help="Keep images of one group in one split: folder, FILE.csv:COLUMN, or a regular "
+        "expression on the path."
+    ),
+]
+Layout = Annotated[
+    str | None,
+    Parameter(help="coco, voc, yolo, masks or folder; default: recognised by what is there."),
+]
+
+
+def out() -> Console:
+    """Console for results; wide enough for tables when it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+
+
+def err() -> Console:
+    """Console for progress and notes."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on standard output."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=run.plain)
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Say something to the person, on standard error."""
+    err().print(f"[dim]{escape(text)}[/dim]", soft_wrap=True)
+
+
+@contextlib.contextmanager
+def bar(label: str) -> Iterator[Report]:
+    """A progress bar with an estimate, on standard error; gives its callback."""
+    with bars() as progress:
+        task = progress.add_task(label, total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield report
+
+
+def bars() -> Progress:
+    """Several progress bars; nothing is drawn where standard error is no terminal."""
+    console = err()
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def load(
+    data: str, *, seed: int = 0, group: str | None = None, layout: str | None = None,
+    verify: bool = False, quiet: bool = False,
+) -> Dataset:  # fmt: skip
+    """Load data with a progress bar, and say what was decided about it."""
+    with bar(f"reading {data}") as report:
+        loaded = load_data(
+            data, seed=seed, group=group, layout=layout, verify=verify, progress=report
+        )
+    if not quiet:
+        counts = ", ".join(f"{len(rows):,} {name}" for name, rows in loaded.rows.items())
+        kind = f"{len(loaded.classes)} classes" if len(loaded.classes) != 1 else "1 class"
+        note(f"{loaded.name}: {counts}; {kind}, {loaded.mode}")
+        for line in loaded.notes:
+            note(f"  {line}")
+    return loaded

@@ -1,0 +1,197 @@
+"""``sightline data show|audit|convert|list``."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+from rich.markup import escape
+from rich.table import Table
+
+from sightline import data as room
+from sightline.cli import console
+from sightline.data import audit as auditing
+from sightline.data import convert as converting
+from sightline.errors import ParameterError, RunError
+
+app = App(name="data", help="Look at, check and convert DATA.")
+
+
+@app.command
+def show(
+    data: str,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    split: str = "train",
+    count: int = 30,
+    group: console.Group = None,
+    layout: console.Layout = None,
+    verify: Annotated[bool, Parameter(negative="")] = False,
+    seed: console.Seed = 0,
+    json: console.Json = False,
+) -> int:
+    """Draw a contact sheet of DATA (PNG): images, labels, boxes, masks, class balance.
+
+    Parameters
+    ----------
+    data
+        Name, folder or archive of images.
+    output
+        PNG to write; default DATA.png.
+    split
+        Which part of the data.
+    count
+        How many images, at most 200.
+    verify
+        Decode cached images again, and renew the cache where it differs.
+    """
+    if not 1 <= count <= 200:
+        raise ParameterError(f"count is between 1 and 200, not {count}")
+    loaded = console.load(data, seed=seed, group=group, layout=layout, verify=verify, quiet=json)
+    from sightline.data import draw
+
+    target = output or Path(f"{loaded.name}.png")
+    sheet = draw.contact_sheet(loaded, split, count, seed)
+    try:
+        sheet.savefig(target)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"cannot write {target}: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    if json:
+        console.print_json(describe(loaded) | {"sheet": str(target)})
+    else:
+        console.out().print(f"contact sheet: {target}", soft_wrap=True)
+    return 0
+
+
+@app.command
+def audit(
+    data: str,
+    /,
+    *,
+    fix: Path | None = None,
+    group: console.Group = None,
+    layout: console.Layout = None,
+    seed: console.Seed = 0,
+    json: console.Json = False,
+) -> int:
+    """Find what silently ruins training in DATA; status 1 when there are errors.
+
+    Parameters
+    ----------
+    data
+        Name, folder or archive of images.
+    fix
+        New folder for a cleaned copy; the original is never touched.
+    """
+    if fix is not None:
+        converting.check_target(fix)
+    with console.bar(f"reading {data}") as report:
+        loaded = room.load_data(
+            data, seed=seed, group=group, layout=layout, progress=report, strict=False
+        )
+    with console.bar("looking at every image") as report:
+        found = auditing.audit(loaded, report)
+    mended: list[str] = []
+    if fix is not None:
+        clean, mended = auditing.fixed(loaded, found)
+        to: converting.Target = next(
+            (t for t in converting.TARGETS if t == loaded.layout), "folder"
+        )
+        with console.bar(f"writing {fix}") as report:
+            converting.convert(clean, fix, to, report)
+    if json:
+        findings = [{k: v for k, v in asdict(f).items() if k != "rows"} for f in found.findings]
+        console.print_json(
+            describe(loaded)
+            | {"images": found.images, "errors": found.errors, "findings": findings}
+            | ({"fixed": str(fix), "mended": mended} if fix else {})
+        )
+    else:
+        _print(loaded.name, found)
+        if fix is not None:
+            console.out().print(f"cleaned copy: {fix} ({'; '.join(mended)})", soft_wrap=True)
+    return 1 if found.errors else 0
+
+
+@app.command
+def convert(
+    data: str,
+    out: Path,
+    /,
+    *,
+    to: Literal["coco", "voc", "yolo", "folder"],
+    group: console.Group = None,
+    layout: console.Layout = None,
+    seed: console.Seed = 0,
+    json: console.Json = False,
+) -> int:
+    """Write DATA in another format into the new folder OUT.
+
+    Parameters
+    ----------
+    data
+        Name, folder or archive of images.
+    out
+        Folder to make.
+    to
+        Format to write.
+    """
+    converting.check_target(out)
+    loaded = console.load(data, seed=seed, group=group, layout=layout, quiet=json)
+    with console.bar(f"writing {out}") as report:
+        converting.convert(loaded, out, to, report)
+    if json:
+        console.print_json(describe(loaded) | {"written": str(out), "format": to})
+    else:
+        console.out().print(f"{to}: {out}", soft_wrap=True)
+    return 0
+
+
+@app.command(name="list")
+def list_names(*, json: console.Json = False) -> int:
+    """List the data sets that have a name."""
+    if json:
+        console.print_json(room.names())
+        return 0
+    table = Table("name", "what it is")
+    for name, text in room.names().items():
+        table.add_row(name, escape(text))
+    console.out().print(table)
+    return 0
+
+
+def describe(data: room.Dataset) -> dict[str, Any]:
+    """A data set for ``--json``."""
+    return {
+        "name": data.name, "layout": data.layout, "tasks": [str(t) for t in data.tasks],
+        "mode": data.mode, "classes": list(data.classes),
+        "counts": {name: len(rows) for name, rows in data.rows.items()},
+        "fingerprint": data.fingerprint(), "notes": data.notes,
+        "read": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+
+
+def _print(name: str, found: auditing.Audit) -> None:
+    screen = console.out()
+    if not found.findings:
+        screen.print(f"{name}: {found.images:,} images, nothing wrong found")
+        return
+    table = Table(
+        "severity", "count", "what", "for example", title=f"{name}: {found.images:,} images"
+    )
+    colours = {"error": "red", "warning": "yellow", "note": "dim"}
+    for f in found.findings:
+        colour = colours[f.severity]
+        what = escape(f.text) + (f"\n[dim]{escape(f.mend)}[/dim]" if f.mend else "")
+        table.add_row(
+            f"[{colour}]{f.severity}[/{colour}]", f"{f.count:,}", what,
+            escape("\n".join(f.examples[:3])),
+        )  # fmt: skip
+    screen.print(table)
+    screen.print(f"{found.errors} kinds of errors" if found.errors else "no errors")

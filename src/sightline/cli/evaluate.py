@@ -1,0 +1,87 @@
+"""``sightline eval RUN DATA``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+
+from sightline.cli import console
+from sightline.data.dataset import SplitName
+from sightline.estimators import load_model
+from sightline.metrics.classify import confusion, per_class
+from sightline.training import run
+
+
+def evaluate(
+    run_folder: Path,
+    data: str,
+    /,
+    *,
+    split: SplitName = "test",
+    group: console.Group = None,
+    layout: console.Layout = None,
+    seed: console.Seed | None = None,
+    json: console.Json = False,
+) -> int:
+    """Measure a RUN on a split of DATA.
+
+    Parameters
+    ----------
+    run_folder
+        Folder that train or compare wrote.
+    data
+        Name, folder or archive of images.
+    split
+        Which part of the data.
+    seed
+        Of splits; default: the one that the run was trained with.
+    """
+    model = load_model(run_folder)
+    trained = model.config.get("data", {})
+    loaded = console.load(
+        data, seed=int(trained.get("seed", 0)) if seed is None else seed, group=group, layout=layout
+    )
+    same = trained.get("fingerprint") == loaded.fingerprint()
+    if trained.get("name") == loaded.name and not same:
+        console.note(
+            "  these are not the images or splits of training: test images may have been seen"
+        )
+    with console.bar(f"measuring on {split}") as report:
+        result = model.evaluate(loaded.split(split), report)
+    table = confusion(result.labels, result.predicted, len(model.classes_))
+    classes = per_class(table)
+    document = {
+        "run": str(run_folder),
+        "data": loaded.name,
+        "split": split,
+        "images": result.metrics.n,
+        "headline": result.metrics.headline_name,
+        "interval": list(result.metrics.interval),
+        "metrics": dict(result.metrics),
+        "classes": {
+            name: {k: None if np.isnan(v[i]) else float(v[i]) for k, v in classes.items()}
+            for i, name in enumerate(model.classes_)
+        },
+        "confusion": table.tolist(),
+    }
+    if split == "test" and same:
+        run.write_json(run_folder / "test.json", document)
+    if json:
+        console.print_json(document)
+        return 0
+    screen = console.out()
+    screen.print(f"{model.name} on {loaded.name}/{split}: {result.metrics}")
+    grid = Table("class", "images", "recall", "precision", "F1", "most often taken for")
+    for i, name in enumerate(model.classes_):
+        wrong = table[i].copy()
+        wrong[i] = 0
+        taken = f"{model.classes_[wrong.argmax()]} ({wrong.max()})" if wrong.any() else ""
+        grid.add_row(
+            escape(name), f"{table[i].sum():,}",
+            *(f"{classes[k][i]:.3f}" for k in ("recall", "precision", "f1")), escape(taken),
+        )  # fmt: skip
+    screen.print(grid)
+    return 0

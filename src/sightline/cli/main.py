@@ -1,0 +1,82 @@
+"""``sightline VERB ...``: finds the verb, and turns every failure into one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from sightline import __version__
+from sightline.errors import SightlineError
+
+VERBS: dict[str, tuple[str, str]] = {
+    "compare": ("compare:compare", "Train and measure methods on DATA; say which to take."),
+    "train": ("train:train", "Train MODEL on DATA and keep the run."),
+    "tune": ("tune:tune", "Find the best knobs of MODEL by cross-validation."),
+    "eval": ("evaluate:evaluate", "Measure a RUN on a split of DATA."),
+    "predict": ("predict:predict", "Say what a RUN sees in images."),
+    "explain": ("explain:app", "Show why a RUN answers as it does."),
+    "data": ("data:app", "Look at, check and convert DATA."),
+    "models": ("models:app", "List the methods, or show one."),
+    "runs": ("runs:runs", "List past runs with their headline figures."),
+}  # fmt: skip
+"""Verb -> (module:function in this folder, help); imported when called."""
+
+
+def build() -> App:
+    """Make the application; no verb's code is imported."""
+    app = App(
+        name="sightline",
+        help="One bench for image recognition: point it at images, and it says which method "
+        "is good enough, what each costs and why it errs.",
+        version=__version__,
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+    )
+    for verb, (place, text) in VERBS.items():
+        entry = f"sightline.cli.{place}"
+        if verb in ("train", "tune"):  # MODEL decides their options: they read --help themselves
+            app.command(entry, name=verb, help=text, help_flags=[])
+        else:
+            app.command(entry, name=verb, help=text)
+    return app
+
+
+def main(tokens: Sequence[str] | None = None) -> None:
+    """Run a command line and exit with its status: 0, 1 (findings), 2 (misuse), 130."""
+    sys.exit(status(sys.argv[1:] if tokens is None else list(tokens)))
+
+
+def status(tokens: Sequence[str]) -> int:
+    """Run a command line and give its exit status."""
+    try:
+        result = build()(list(tokens) or ["--help"])
+        sys.stdout.flush()
+    except (CycloptsError, SightlineError) as error:
+        return _fail(str(error), 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _fail("out of memory; try smaller images (--size) or fewer of them", 2)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", 2)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    print(f"sightline: {line}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Verbs whose options depend on MODEL: its knobs become options, typed and documented."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from sightline.data.transforms import Preprocess
+from sightline.models import registry
+
+Options = Mapping[str, Any]
+
+
+def dispatch(verb: Callable[..., int], tokens: tuple[str, ...]) -> int:
+    """Call a verb with the options of the model that its first word names.
+
+    `verb` has the parameters (model, data, *, ..., given): `given` receives those knobs of
+    the model and of preprocessing that the user has set.
+    """
+    words = [t for t in tokens if not t.startswith("-")]
+    wants_help = "--help" in tokens or "-h" in tokens or not tokens
+    app = App(
+        name=f"sightline {verb.__name__}", help=inspect.getdoc(verb), help_format="plaintext",
+        version_flags=[], suppress_keyboard_interrupt=False, exit_on_error=False,
+        print_error=False, result_action="return_value",
+    )  # fmt: skip
+    name = words[0] if words and not (wants_help and words[0] not in registry.CARDS) else None
+    app.default(_with_knobs(verb, name))
+    result = app(["--help"] if not tokens else list(tokens))
+    return result if isinstance(result, int) else 0
+
+
+def _with_knobs(verb: Callable[..., int], model: str | None) -> Callable[..., int]:
+    """Replace the parameter `given` by one option a knob."""
+    own = inspect.signature(verb)
+    hints = typing.get_type_hints(verb, include_extras=True)
+    parameters = [
+        p.replace(annotation=hints[p.name]) for p in own.parameters.values() if p.name != "given"
+    ]
+    knobs = _knobs(model)
+    for knob in knobs:
+        text = f"{knob.text.replace('``', '')} [default: {knob.default}]"
+        option = Parameter(help=text, show_default=False, negative="")
+        parameters.append(
+            inspect.Parameter(
+                knob.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[knob.kind | None, option],
+            )
+        )
+
+    def call(*args: Any, **kwargs: Any) -> int:
+        given = {f.name: kwargs.pop(f.name, None) for f in knobs}
+        return verb(*args, **kwargs, given={k: v for k, v in given.items() if v is not None})
+
+    call.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
+    call.__doc__ = verb.__doc__
+    return call
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Knob:
+    name: str
+    kind: Any
+    default: Any
+    text: str
+
+
+def _knobs(model: str | None) -> list[_Knob]:
+    if model is None:
+        return []
+    return [*_fields(registry.knobs(model)), *_fields(Preprocess)]
+
+
+def _fields(kind: type[Any]) -> list[_Knob]:
+    """Fields of a dataclass, with what its docstring (or their metadata) says of them."""
+    from docstring_parser import parse
+
+    said = {p.arg_name: p.description or "" for p in parse(inspect.getdoc(kind) or "").params}
+    hints = typing.get_type_hints(kind)
+    return [
+        _Knob(
+            field.name, hints[field.name], field.default,
+            " ".join((field.metadata.get("help") or said.get(field.name, "")).split()),
+        )
+        for field in dataclasses.fields(kind)
+    ]  # fmt: skip

@@ -1,0 +1,75 @@
+"""``sightline train MODEL DATA``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from sightline.bench.budget import human
+from sightline.cli import console
+from sightline.cli.options import dispatch
+from sightline.estimators import create_model
+from sightline.training import run
+
+
+def train(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Train MODEL on DATA and keep the run."""
+    return dispatch(train_model, tokens)
+
+
+def train_model(
+    model: str,
+    data: str,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    group: console.Group = None,
+    layout: console.Layout = None,
+    seed: console.Seed = 0,
+    json: console.Json = False,
+    given: dict[str, Any],
+) -> int:
+    """Train MODEL on DATA and keep the run. `sightline train MODEL --help` lists its knobs.
+
+    Parameters
+    ----------
+    model
+        Name of a method: sightline models.
+    data
+        Name, folder or archive of images.
+    output
+        Folder of the run; default runs/MODEL-DATA.
+    """
+    estimator = create_model(model, seed=seed, **given)
+    loaded = console.load(data, seed=seed, group=group, layout=layout)
+    folder = run.create(output or Path("runs") / f"{model}-{loaded.name}")
+    start = time.perf_counter()
+    with console.bar(f"training {model}") as report:
+        val = loaded.val if "val" in loaded.rows else None
+        estimator.fit(loaded.train, val, progress=report)
+    seconds = time.perf_counter() - start
+    metrics = None if val is None else estimator.score(val)
+    estimator.save(folder, fit_seconds=seconds)
+    if metrics is not None:
+        run.write_json(
+            folder / run.METRICS, {"split": "val", "headline": metrics.headline_name, **metrics}
+        )
+    if json:
+        console.print_json(
+            {
+                "run": str(folder),
+                "model": model,
+                "options": estimator.options,
+                "fit_seconds": seconds,
+                "validation": None if metrics is None else dict(metrics),
+            }
+        )
+        return 0
+    screen = console.out()
+    screen.print(f"trained {model} on {len(loaded.train):,} images in {human(seconds)}")
+    if metrics is not None:
+        screen.print(f"validation: {metrics}")
+    screen.print(f"run: {folder}", soft_wrap=True)
+    return 0

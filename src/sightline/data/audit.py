@@ -1,0 +1,455 @@
+"""What silently ruins training, found before it does."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data import duplicates, images, store
+from sightline.data.annotation import Annotation
+from sightline.data.dataset import Dataset, Item, Progress, Source
+from sightline.errors import SightlineError
+
+Severity = Literal["error", "warning", "note"]
+
+EXAMPLES = 5
+IMBALANCE = 10
+FEW = 10
+TINY = 16
+_SUFFIX = {
+    "JPEG": (".jpg", ".jpeg", ".jfif"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",),
+    "GIF": (".gif",), "BMP": (".bmp",), "WEBP": (".webp",), "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of trouble.
+
+    Parameters
+    ----------
+    kind : str
+        Stable name, such as ``"unreadable"``.
+    severity : {"error", "warning", "note"}
+    count : int
+        Images, boxes or classes concerned.
+    text : str
+        What is wrong.
+    mend : str
+        What to do about it; "" when there is nothing to do.
+    examples : tuple of str
+        The first few.
+    rows : tuple of int
+        Rows of the images that ``--fix`` changes or leaves out.
+    """
+
+    kind: str
+    severity: Severity
+    count: int
+    text: str
+    mend: str
+    examples: tuple[str, ...]
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Audit:
+    """All findings, errors first."""
+
+    findings: list[Finding]
+    images: int
+    pairs: list[duplicates.Pair] = field(default_factory=list)
+
+    @property
+    def errors(self) -> int:
+        """Number of findings that are errors."""
+        return sum(f.severity == "error" for f in self.findings)
+
+    def find(self, kind: str) -> Finding | None:
+        """The finding of a kind, or None."""
+        return next((f for f in self.findings if f.kind == kind), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one file is, as far as it matters here."""
+
+    why_not: str | None = None
+    format: str | None = None
+    mode: str = ""
+    size: tuple[int, int] = (0, 0)
+    rotated: bool = False
+    frames: int = 1
+    prints: tuple[bytes, int, NDArray[np.uint8]] | None = None
+
+
+def audit(data: Dataset, progress: Progress | None = None) -> Audit:
+    """Look at every image and annotation of a data set.
+
+    Parameters
+    ----------
+    data : Dataset
+        Loaded, which may have left unreadable images out of its splits; all its items are
+        looked at here.
+    progress : callable, optional
+        Called with (images seen, images in all).
+    """
+    source = data.source
+    facts = _facts(source, progress)
+    readable = [i for i, f in enumerate(facts) if f.prints is not None]
+    pairs = duplicates.find(_prints(facts, readable))
+    findings = [
+        *_files(data, facts),
+        *_duplicates(data, pairs),
+        *_boxes(data, facts),
+        *_classes(data),
+    ]
+    order = {"error": 0, "warning": 1, "note": 2}
+    return Audit(sorted(findings, key=lambda f: order[f.severity]), len(source.items), pairs)
+
+
+def fixed(data: Dataset, found: Audit) -> tuple[Dataset, list[str]]:
+    """Give a cleaned data set, to be written elsewhere, and what was done.
+
+    Unreadable images go; of exact duplicates one stays, the one in test before that in
+    validation before that in training, so that the measure stays whole, and none of them
+    where their labels disagree; boxes are cut to the image, and those without area go;
+    rotation by EXIF is applied; 16 bits, CMYK and transparency become plain 8-bit images;
+    wrong endings are corrected.
+    """
+    drop, done = _drops(data, found)
+    again = {
+        row
+        for kind in ("exif-rotation", "unusual-mode", "animation", "wrong-extension", "alpha")
+        if (f := found.find(kind))
+        for row in f.rows
+    } - drop
+    if again:
+        done.append(f"{len(again)} files decoded and written anew as PNG")
+    items = list(data.source.items)
+    clipped = 0
+    for row, item in enumerate(items):
+        if row in drop:
+            continue
+        image: Any = item.image
+        if row in again and isinstance(item.image, str):
+            image = _decoder(item, data.mode)
+        annotation = item.annotation
+        if isinstance(annotation, Annotation):
+            annotation, cut = _clean_boxes(annotation)
+            clipped += cut
+        items[row] = Item(item.id, image, item.label, annotation, item.group)
+    if clipped:
+        done.append(f"{clipped} boxes cut to their image or removed for having no area")
+    rows = {
+        name: np.array([r for r in part if int(r) not in drop], np.int64)
+        for name, part in data.rows.items()
+    }
+    clean = Dataset(
+        data.name, Source(items, data.mode), {n: r for n, r in rows.items() if len(r)},
+        data.classes, data.tasks, data.segmentation_classes, data.seed, [], None, data.layout,
+    )  # fmt: skip
+    return clean, done or ["nothing needed mending"]
+
+
+def _facts(source: Source, progress: Progress | None) -> list[Facts]:
+    paths = [item.image for item in source.items if isinstance(item.image, str)]
+    if len(paths) == len(source.items):
+        parts = store.in_chunks(_look_at_files, paths, progress=progress, chunk=128)
+        return [f for part in parts for f in part]
+    found = []
+    for i, item in enumerate(source.items):
+        found.append(_look_at_array(item.read_image(source.mode)))
+        if progress:
+            progress(i + 1, len(source.items))
+    return found
+
+
+def _look_at_files(first: int, paths: list[str]) -> list[Facts]:
+    return [_look_at(path) for path in paths]
+
+
+def _look_at(path: str) -> Facts:
+    try:
+        with images.open_checked(path) as header:
+            kind, mode, frames = header.format, header.mode, getattr(header, "n_frames", 1)
+            rotated = header.getexif().get(images.ORIENTATION, 1) > 1
+        image = images.decode(path)
+        plain = images.to_mode(image, "L" if images.is_grey(image) else "RGB")
+        prints = duplicates.print_of(plain)
+    except SightlineError as error:
+        return Facts(why_not=str(error))
+    if "transparency" in image.info:
+        mode += "+alpha"
+    return Facts(None, kind, mode, image.size, rotated, frames, prints)
+
+
+def _look_at_array(pixels: NDArray[np.uint8]) -> Facts:
+    from PIL import Image
+
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    return Facts(mode=image.mode, size=image.size, prints=duplicates.print_of(image))
+
+
+def _prints(facts: list[Facts], readable: list[int]) -> duplicates.Prints:
+    found = [p for i in readable if (p := facts[i].prints) is not None]
+    return duplicates.Prints(
+        np.array(readable, np.int64),
+        [p[0] for p in found],
+        np.array([p[1] for p in found], np.uint64),
+        np.stack([p[2] for p in found]) if found else np.zeros((0, 1, 1, 3), np.uint8),
+    )
+
+
+def _files(data: Dataset, facts: list[Facts]) -> list[Finding]:
+    items = data.source.items
+    uniform = len({f.size for f in facts if not f.why_not}) == 1
+    colour = data.mode == "RGB"
+
+    def rows(test: Any) -> list[int]:
+        return [i for i, f in enumerate(facts) if f.why_not is None and test(i, f)]
+
+    broken = [i for i, f in enumerate(facts) if f.why_not]
+    reasons = {i: str(facts[i].why_not).removeprefix(f"{items[i].image}: ") for i in broken}
+    checks: list[tuple[str, Severity, list[int], str, str]] = [
+        ("unreadable", "error", broken, "files that cannot be read as images",
+         "remove them or fetch them again (--fix leaves them out)"),
+        ("wrong-extension", "warning", rows(lambda i, f: _wrong_suffix(items[i], f)),
+         "files whose ending is not their format's", "rename them (--fix does)"),
+        ("exif-rotation", "warning", rows(lambda i, f: f.rotated),
+         "images that EXIF turns: programs that ignore it see them lying",
+         "bake the rotation in (--fix does)"),
+        ("alpha", "warning", rows(lambda i, f: "A" in f.mode or f.mode.endswith("+alpha")),
+         "images with transparency, which is laid on white here",
+         "flatten them (--fix does)"),
+        ("grey", "note", rows(lambda i, f: colour and f.mode in ("1", "L", "LA", "I;16")),
+         "grey images among colour ones; their three channels will be equal", ""),
+        ("unusual-mode", "note", rows(lambda i, f: f.mode in ("CMYK", "YCbCr", "LAB", "I;16")),
+         "CMYK or 16-bit images; they are read as 8-bit grey or RGB", ""),
+        ("animation", "warning", rows(lambda i, f: f.frames > 1 and f.format != "MPO"),
+         "animations or multi-page files; only the first frame is seen",
+         "split them (--fix keeps the first frame)"),
+        ("tiny", "warning", rows(lambda i, f: not uniform and min(f.size) < TINY),
+         f"images under {TINY} pixels a side", "look at them: often thumbnails or trackers"),
+    ]  # fmt: skip
+    return [
+        Finding(
+            kind, severity, len(found), text, mend,
+            tuple(
+                f"{items[i].id} ({reasons[i]})" if i in reasons else items[i].id
+                for i in found[:EXAMPLES]
+            ),
+            tuple(found),
+        )
+        for kind, severity, found, text, mend in checks
+        if found
+    ]  # fmt: skip
+
+
+def _wrong_suffix(item: Item, facts: Facts) -> bool:
+    if not isinstance(item.image, str) or facts.format is None:
+        return False
+    return Path(item.image).suffix.lower() not in _SUFFIX.get(facts.format, ())
+
+
+def _duplicates(data: Dataset, pairs: list[duplicates.Pair]) -> list[Finding]:
+    items = data.source.items
+    split_of = {int(row): name for name, rows in data.rows.items() for row in rows}
+    groups: dict[tuple[str, Severity], list[duplicates.Pair]] = collections.defaultdict(list)
+    for pair in pairs:
+        a, b = split_of.get(pair.first), split_of.get(pair.second)
+        first, second = items[pair.first].label, items[pair.second].label
+        kind = "duplicate" if pair.exact else "near-duplicate"
+        across = a is not None and b is not None and a != b
+        if pair.exact and first != second:
+            groups["conflicting-labels", "error"].append(pair)
+        elif across:
+            groups[f"{kind}-across-splits", "error" if pair.exact else "warning"].append(pair)
+        else:
+            groups[kind, "warning" if pair.exact else "note"].append(pair)
+    said = {
+        "conflicting-labels": ("pairs of identical images with different labels",
+                               "decide which label is right (--fix leaves both out)"),
+        "duplicate-across-splits": ("pairs of identical images in two splits: the test is leaked",
+                                    "keep one (--fix keeps the one in test)"),
+        "near-duplicate-across-splits": (
+            "pairs of nearly identical images in two splits: the test may be leaked",
+            "look at them; split by --group if they come from one scene"),
+        "duplicate": ("pairs of identical images in one split", "keep one (--fix does)"),
+        "near-duplicate": ("pairs of nearly identical images in one split", ""),
+    }  # fmt: skip
+    return [
+        Finding(
+            kind, severity, len(found), *said[kind],
+            tuple(f"{items[p.first].id} = {items[p.second].id}" for p in found[:EXAMPLES]),
+        )
+        for (kind, severity), found in groups.items()
+    ]  # fmt: skip
+
+
+def _boxes(data: Dataset, facts: list[Facts]) -> list[Finding]:
+    outside, empty, unknown, sizes = [], [], [], []
+    for row, item in enumerate(data.source.items):
+        annotation = item.annotation  # drawn ones are made right
+        if not isinstance(annotation, Annotation):
+            continue
+        width, height = facts[row].size
+        if width and annotation.width and (annotation.width, annotation.height) != (width, height):
+            sizes.append(
+                f"{item.id} (states {annotation.width}x{annotation.height}, is {width}x{height})"
+            )
+        width, height = width or annotation.width, height or annotation.height
+        for i, (x1, y1, x2, y2) in enumerate(annotation.boxes.tolist()):
+            where = f"{item.id} box {i} ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
+            if not (x2 - x1 >= 1e-6 and y2 - y1 >= 1e-6):
+                empty.append(where)
+            elif width and (min(x1, y1) < -0.51 or x2 > width + 0.51 or y2 > height + 0.51):
+                outside.append(f"{where} in {width}x{height}")
+            if annotation.labels[i] < 0:
+                unknown.append(where)
+    checks: Iterable[tuple[str, Severity, list[str], str, str]] = (
+        ("box-without-area", "error", empty, "boxes without area", "remove them (--fix does)"),
+        ("box-outside", "error", outside, "boxes that reach outside their image",
+         "cut them to the image (--fix does)"),
+        ("unknown-label", "error", unknown, "objects whose label is missing from the classes",
+         "add the class, or remove the object (--fix does)"),
+        ("wrong-size", "error", sizes, "annotations that state another image size",
+         "annotate the image that is there"),
+    )  # fmt: skip
+    return [
+        Finding(kind, severity, len(found), text, mend, tuple(found[:EXAMPLES]))
+        for kind, severity, found, text, mend in checks
+        if found
+    ]
+
+
+def _classes(data: Dataset) -> list[Finding]:
+    counts = {name: class_counts(data, rows) for name, rows in data.rows.items()}
+    train = counts.get("train", np.zeros(len(data.classes), np.int64))
+    total = sum(counts.values(), np.zeros(len(data.classes), np.int64))
+    if not total.any():
+        return []
+    names = np.array(data.classes, object)
+    findings = []
+    untrained = names[(train == 0) & (total > 0)]
+    few = names[(train > 0) & (train < FEW)]
+    absent = names[total == 0]
+    checks: Iterable[tuple[str, Severity, Any, str, str]] = (
+        ("untrained-class", "error", untrained, "classes with examples, but none in train",
+         "move some to train"),
+        ("absent-class", "note", absent, "classes without any example", ""),
+        ("small-class", "warning", few, f"classes with fewer than {FEW} examples in train",
+         "collect more, or join classes"),
+    )  # fmt: skip
+    for kind, severity, found, text, mend in checks:
+        if len(found):
+            shown = tuple(str(n) for n in found[:EXAMPLES])
+            findings.append(Finding(kind, severity, len(found), text, mend, shown))
+    present = train[train > 0]
+    if len(present) > 1 and present.max() >= IMBALANCE * present.min():
+        big, small = int(train.argmax()), int(np.where(train > 0, train, train.max()).argmin())
+        findings.append(
+            Finding(
+                "imbalance",
+                "warning",
+                len(present),
+                f"the largest class has {present.max() / present.min():.0f} times the examples "
+                "of the smallest",
+                "read balanced accuracy, not accuracy; weigh or sample the classes",
+                (f"{names[big]}: {train[big]:,}", f"{names[small]}: {train[small]:,}"),
+            )
+        )
+    notes = [n for n in data.notes if n.startswith("class ") and "no image" in n]
+    if notes:
+        findings.append(
+            Finding(
+                "empty-class",
+                "warning",
+                len(notes),
+                "class folders without any image",
+                "fill or remove them",
+                tuple(notes[:EXAMPLES]),
+            )
+        )
+    return findings
+
+
+def class_counts(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Images (or, where objects are annotated, objects) of each class, shape (C,)."""
+    counts = np.zeros(len(data.classes), np.int64)
+    for row in rows:
+        item = data.source.items[int(row)]
+        if item.label >= 0:
+            counts[item.label] += 1
+            continue
+        annotation = item.read_annotation()
+        if annotation is not None:
+            labels = annotation.labels[annotation.labels >= 0]
+            counts += np.bincount(labels, minlength=len(counts))[: len(counts)]
+    return counts
+
+
+def _drops(data: Dataset, found: Audit) -> tuple[set[int], list[str]]:
+    drop: set[int] = set()
+    done = []
+    broken = found.find("unreadable")
+    if broken:
+        drop |= set(broken.rows)
+        done.append(f"{len(broken.rows)} unreadable files left out")
+    rank = {"test": 0, "val": 1, "train": 2}
+    split_of = {int(row): name for name, rows in data.rows.items() for row in rows}
+    copies: dict[int, list[int]] = collections.defaultdict(list)
+    for pair in found.pairs:
+        if pair.exact:
+            copies[pair.first].append(pair.second)
+    conflicts = extra = 0
+    for first, others in copies.items():
+        rows = [first, *others]
+        if len({data.source.items[r].label for r in rows}) > 1:
+            drop |= set(rows)
+            conflicts += len(rows)
+            continue
+        keep = min(rows, key=lambda r: (rank.get(split_of.get(r, ""), 3), r))
+        drop |= set(rows) - {keep}
+        extra += len(rows) - 1
+    if extra:
+        done.append(f"{extra} exact duplicates left out")
+    if conflicts:
+        done.append(f"{conflicts} identical images with different labels left out")
+    return drop, done
+
+
+def _clean_boxes(annotation: Annotation) -> tuple[Annotation, int]:
+    """Cut boxes to the image and leave out those without area or label; count the changes."""
+    boxes = annotation.boxes.copy()
+    if annotation.width and annotation.height:
+        boxes[:, 0::2] = boxes[:, 0::2].clip(0, annotation.width)
+        boxes[:, 1::2] = boxes[:, 1::2].clip(0, annotation.height)
+    keep = ((boxes[:, 2:] - boxes[:, :2]) >= 1e-6).all(1) & (annotation.labels >= 0)
+    changed = int((~keep | (boxes != annotation.boxes).any(1)).sum())
+    if not changed:
+        return annotation, 0
+    shapes = annotation.shapes
+    if shapes is not None:
+        shapes = [s for s, k in zip(shapes, keep, strict=True) if k]
+    assert annotation.crowd is not None
+    assert annotation.difficult is not None
+    return (
+        Annotation(
+            annotation.width, annotation.height, boxes[keep], annotation.labels[keep], shapes,
+            annotation.crowd[keep], annotation.difficult[keep], annotation.semantic,
+            annotation.instances, annotation.semantic_ignore,
+        ),
+        changed,
+    )  # fmt: skip
+
+
+def _decoder(item: Item, mode: images.Mode) -> Any:
+    return lambda: item.read_image(mode)

@@ -1,0 +1,106 @@
+"""Data sets that need no download: `digits` (real, tiny) and `shapes` (drawn, seeded)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sightline.data import shapes as drawing
+from sightline.data import splits, store
+from sightline.data.dataset import Dataset, Item, Source
+from sightline.errors import ParameterError
+from sightline.types import Task
+
+SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
+
+
+def digits(seed: int = 0) -> Dataset:
+    """Give scikit-learn's 1,797 handwritten digits, 8x8 grey.
+
+    Their ink scale 0..16 is stored as 0..240 (times 15), which keeps every comparison of
+    distances exact.
+
+    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI
+    Machine Learning Repository, 1998 (the test part).
+    """
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    pixels = (bunch.images * 15).astype(np.uint8)[..., None]
+    labels = bunch.target.astype(np.int64)
+    items = [Item(f"{i:04d}", pixels[i], int(label)) for i, label in enumerate(labels)]
+    source = Source(items, "L", (8, 8), {(8, 8, "crop"): store.Packed.of(pixels)})
+    return Dataset(
+        name="digits",
+        source=source,
+        rows=splits.make(np.arange(len(items)), labels, SHARES, seed),
+        classes=tuple(str(d) for d in range(10)),
+        seed=seed,
+        notes=["the ink scale 0..16 is stored as 0..240", _split_note(seed)],
+        layout="builtin",
+    )
+
+
+def shapes(seed: int = 0, count: int = 400, size: int = 128, objects: int = 6) -> Dataset:
+    """Give drawn scenes with exact boxes, instance masks and label maps.
+
+    Parameters
+    ----------
+    seed : int
+        Scene i of a seed is always the same picture.
+    count : int
+        Number of images.
+    size : int
+        Height and width in pixels, 16 to 2048.
+    objects : int
+        Each image holds 1 to this many shapes; with 1, the shape's class is also the
+        image's label, and the set serves classification.
+
+    Raises
+    ------
+    ParameterError
+        When a parameter is out of range.
+    """
+    for name, value, low, high in (
+        ("count", count, 10, 10_000_000),
+        ("size", size, 16, 2048),
+        ("objects", objects, 1, 6),
+    ):
+        if not low <= value <= high:
+            raise ParameterError(f"shapes: {name} is between {low} and {high:,}, not {value}")
+    items = []
+    for i in range(count):
+        scene = functools.partial(drawing.scene, seed, i, size, objects)
+        label = drawing.first_label(seed, i, size, objects) if objects == 1 else -1
+        items.append(Item(f"{i:06d}", _image_of(scene), label, _annotation_of(scene)))
+    detect = (Task.DETECT, Task.INSTANCES, Task.SEGMENT)
+    labels = np.array([item.label for item in items])
+    return Dataset(
+        name="shapes",
+        source=Source(items, "RGB", (size, size) if size <= store.SMALL_SIDE else None),
+        rows=splits.make(np.arange(count), labels, SHARES, seed),
+        classes=drawing.CLASSES,
+        tasks=(Task.CLASSIFY, *detect) if objects == 1 else detect,
+        segmentation_classes=("background", *drawing.CLASSES),
+        seed=seed,
+        notes=[_split_note(seed)],
+        layout="builtin",
+    )
+
+
+BUILTIN: dict[str, Callable[..., Dataset]] = {"digits": digits, "shapes": shapes}
+
+
+def _image_of(scene: Callable[[], drawing.Scene]) -> Callable[[], Any]:
+    return lambda: scene().image
+
+
+def _annotation_of(scene: Callable[[], drawing.Scene]) -> Callable[[], Any]:
+    return lambda: scene().annotation
+
+
+def _split_note(seed: int) -> str:
+    return f"split 70/15/15 by class, seed {seed}"

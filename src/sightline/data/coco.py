@@ -1,0 +1,281 @@
+"""COCO JSON: images, annotations and categories in one file a split.
+
+Boxes are ``x, y, width, height`` in pixels from 0; outlines are polygons or run-length
+codes; ``iscrowd`` marks a region of many objects. Category ids may have gaps: they become
+labels 0, 1, 2, ... in the order of the ids, and are written as 1, 2, 3, ...
+
+Source: cocodataset.org/#format-data.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import UnionType
+from typing import Any, NamedTuple
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from sightline.data import coco_layout, draw_masks, files, outlines
+from sightline.data.annotation import Annotation, Shape
+from sightline.data.dataset import Dataset, Item, Progress, Source
+from sightline.errors import DataError
+from sightline.types import Task
+
+_KEYS: dict[str, dict[str, type | UnionType]] = {
+    "images": {"id": int | str, "file_name": str},
+    "annotations": {"image_id": int | str, "category_id": int, "bbox": list},
+    "categories": {"id": int, "name": str},
+}
+
+
+class _Page(NamedTuple):
+    """One JSON file, parsed and checked for its three lists."""
+
+    path: Path
+    images: list[dict[str, Any]]
+    annotations: list[dict[str, Any]]
+    categories: dict[int, str]
+
+
+def why_not(folder: Path) -> str | None:
+    """Say what keeps a folder from being a COCO set; None when nothing does."""
+    return None if coco_layout.json_files(folder) else "no JSON with 'images' and 'annotations'"
+
+
+def read(folder: Path, name: str) -> Dataset:
+    """Read a COCO set.
+
+    The JSON files lie in ``annotations/`` or ``json/`` (``instances_*.json`` where there
+    are any), beside the images, or one in each of ``train/``, ``valid/``, ``test/``. Their
+    name or folder tells the split; a single one without such a name is ``train``. Images
+    are looked for as ``file_name`` below the JSON's folder, the data set's folder,
+    ``images/``, ``JPEGImages/`` and the folders of the split (``train``, ``train2017``,
+    also below ``images/``).
+
+    Raises
+    ------
+    DataError
+        When a JSON is malformed or lacks a list or a key, two are the same split,
+        categories contradict each other, or images are missing.
+    """
+    folder = folder.resolve()
+    found = coco_layout.json_files(folder)
+    if not found:
+        raise DataError(f"{folder}: no JSON with 'images' and 'annotations'")
+    with _no_collection():
+        return _read(folder, name, coco_layout.by_split(found))
+
+
+def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
+    """Write ``annotations/instances_SPLIT.json`` and ``images/SPLIT``.
+
+    Outlines are written as they were read: polygons as polygons, masks as compressed
+    run-length codes. ``area`` is the outline's, or the box's where there is none. COCO has
+    no mark for difficult objects.
+
+    Raises
+    ------
+    DataError
+        When the data has no boxes.
+    """
+    if Task.DETECT not in data.tasks and Task.INSTANCES not in data.tasks:
+        raise DataError(f"{data.name} has no boxes, so it cannot be a COCO set")
+    stems = files.stems(data.source.items)
+    done, total = 0, sum(len(rows) for rows in data.rows.values())
+    (out / "annotations").mkdir(parents=True, exist_ok=True)
+    for split, rows in data.rows.items():
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        for image_id, row in enumerate(rows.tolist(), start=1):
+            item = data.source.items[row]
+            annotation = item.read_annotation() or Annotation()
+            width, height = files.size_of(item, annotation)
+            path = files.put(item, data, out / "images" / split, stems[row], files.WIDELY_READ)
+            images.append(
+                {"id": image_id, "file_name": path.name, "width": width, "height": height}
+            )
+            objects = draw_masks.resolve(annotation, height, width, data.task is Task.INSTANCES)
+            for thing in _objects(objects, height, width):
+                numbers = {"id": len(annotations) + 1, "image_id": image_id}
+                annotations.append(numbers | thing)
+            done += 1
+            if progress:
+                progress(done, total)
+        categories = [{"id": i, "name": name} for i, name in enumerate(data.classes, start=1)]
+        page = {"images": images, "annotations": annotations, "categories": categories}
+        target = out / "annotations" / f"instances_{split}.json"
+        target.write_text(json.dumps(page), encoding="utf-8")
+
+
+def _read(folder: Path, name: str, found: dict[str, Path]) -> Dataset:
+    pages = {split: _parse(path) for split, path in found.items()}
+    categories: dict[int, str] = {}
+    for page in pages.values():
+        for key, title in page.categories.items():
+            if categories.setdefault(key, title) != title:
+                raise DataError(
+                    f"{page.path}: category {key} is {title!r}, but {categories[key]!r} in another "
+                    "split; give both the same list of categories"
+                )
+    labels = {key: i for i, key in enumerate(sorted(categories))}
+    classes = tuple(categories[key] for key in labels)
+    items: list[Item] = []
+    rows: dict[str, Any] = {}
+    notes: list[str] = []
+    for split, page in pages.items():
+        names = [image["file_name"] for image in page.images]
+        paths = coco_layout.image_paths(folder, page.path, names, split)
+        annotations = _annotations(page, labels, notes)
+        rows[split] = np.arange(len(items), len(items) + len(paths))
+        items += [
+            Item(path.removeprefix(f"{folder}/"), path, annotation=annotation)
+            for path, annotation in zip(paths, annotations, strict=True)
+        ]
+    outlined = [s for s in pages if any(a.get("segmentation") for a in pages[s].annotations)]
+    if outlined:
+        notes += [f"{s}: boxes only, its pixels are ignored" for s in pages if s not in outlined]
+    return Dataset(
+        name=name,
+        source=Source(items, "RGB"),
+        rows=rows,
+        classes=classes,
+        tasks=(Task.DETECT, *((Task.INSTANCES, Task.SEGMENT) if outlined else ())),
+        segmentation_classes=("background", *classes) if outlined else (),
+        notes=notes,
+        path=str(folder),
+        layout="coco",
+    )
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pause the collector of reference cycles, which else doubles the time on large files:
+    it walks all parsed objects again and again, and JSON has no cycles.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _parse(path: Path) -> _Page:
+    try:
+        page = json.loads(path.read_bytes())
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}:{error.lineno}: malformed JSON ({error.msg}, column {error.colno})"
+        ) from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    for key, fields in _KEYS.items():
+        if not isinstance(page, dict) or not isinstance(page.get(key), list):
+            raise DataError(f"{path}: no list {key!r}; a COCO file has one")
+        for i, entry in enumerate(page[key]):
+            for field, kind in fields.items():
+                if not isinstance(entry, dict) or not isinstance(entry.get(field), kind):
+                    raise DataError(f"{path}: {key}[{i}] has no usable {field!r}; mend it")
+    categories = {entry["id"]: entry["name"] for entry in page["categories"]}
+    return _Page(path, page["images"], page["annotations"], categories)
+
+
+def _annotations(page: _Page, labels: dict[int, int], notes: list[str]) -> list[Annotation]:
+    """One annotation an image: arrays of the whole file are made once and cut."""
+    row = {image["id"]: i for i, image in enumerate(page.images)}
+    if len(row) != len(page.images):
+        raise DataError(f"{page.path}: two images have the same id; make the ids unique")
+    kept = [a for a in page.annotations if a["image_id"] in row]
+    if len(kept) < len(page.annotations):
+        lost = len(page.annotations) - len(kept)
+        notes.append(f"{page.path.name}: {lost:,} annotations of images not listed are left out")
+    for a in kept:
+        box = a["bbox"]
+        if len(box) != 4 or not all(isinstance(v, int | float) for v in box):
+            raise DataError(
+                f"{page.path}: annotation {a.get('id')} has bbox {box!r}; it must be "
+                "[x, y, width, height] in pixels"
+            )
+    kept.sort(key=lambda a: row[a["image_id"]])
+    boxes = np.array([a["bbox"] for a in kept], np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    ids = np.array([labels.get(a["category_id"], -1) for a in kept], np.int64)
+    crowd = np.array([bool(a.get("iscrowd")) for a in kept], np.bool_)
+    outlined = any(a.get("segmentation") for a in kept)
+    counts = np.bincount([row[a["image_id"]] for a in kept], minlength=len(row))
+    ends = np.cumsum(counts).tolist()
+    made = []
+    for image, count, end in zip(page.images, counts.tolist(), ends, strict=True):
+        cut = slice(end - count, end)
+        made.append(
+            Annotation(
+                _pixels(image.get("width")),
+                _pixels(image.get("height")),
+                boxes=boxes[cut],
+                labels=ids[cut],
+                shapes=[_shape(page.path, a) for a in kept[cut]] if outlined else None,
+                crowd=crowd[cut],
+                unknown=tuple(
+                    f"{kept[i]['category_id']} ({page.path}: annotation {kept[i].get('id')})"
+                    for i in np.flatnonzero(ids[cut] < 0) + cut.start
+                ),
+            )
+        )
+    bare = sum(not a.get("segmentation") for a in kept) if outlined else 0
+    if bare:
+        notes.append(f"{page.path.name}: {bare:,} objects have no outline; masks show their box")
+    return made
+
+
+def _shape(path: Path, annotation: dict[str, Any]) -> Shape | None:
+    outline = annotation.get("segmentation")
+    if not outline:
+        return None
+    try:
+        if not isinstance(outline, dict):
+            return [np.array(part, np.float64).reshape(-1, 2) for part in outline]
+        height, width = outline["size"]
+        return {"size": [int(height), int(width)], "counts": outline["counts"]}
+    except (KeyError, TypeError, ValueError):
+        raise DataError(
+            f"{path}: annotation {annotation.get('id')} has a 'segmentation' that is neither a "
+            "list of polygons [x1, y1, x2, y2, ...] nor a run-length code"
+        ) from None
+
+
+def _pixels(value: object) -> int:
+    """Give a stated width or height; 0 for none."""
+    return int(value) if isinstance(value, int | float) and 0 < value < 1e9 else 0
+
+
+def _objects(objects: Annotation, height: int, width: int) -> Iterator[dict[str, Any]]:
+    assert objects.crowd is not None
+    shapes = objects.shapes or [None] * len(objects.boxes)
+    for box, label, shape, crowd in zip(
+        objects.boxes.tolist(), objects.labels.tolist(), shapes, objects.crowd.tolist(), strict=True
+    ):
+        x1, y1, x2, y2 = box
+        thing: dict[str, Any] = {
+            "category_id": label + 1,
+            "bbox": [round(v, 4) for v in (x1, y1, x2 - x1, y2 - y1)],
+            "area": round((x2 - x1) * (y2 - y1), 4),
+            "iscrowd": int(crowd),
+        }
+        if shape is not None:
+            code = outlines.to_rle(shape, height, width)
+            thing["area"] = float(coco_mask.area(code))
+            if isinstance(shape, list):
+                thing["segmentation"] = [part.ravel().round(4).tolist() for part in shape]
+            else:
+                counts = code["counts"]
+                text = counts if isinstance(counts, str) else counts.decode("ascii")
+                thing["segmentation"] = {"size": [height, width], "counts": text}
+        yield thing

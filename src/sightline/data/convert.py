@@ -1,0 +1,117 @@
+"""From one annotation format to another, whole or not at all."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from sightline.data import folder, masks
+from sightline.data.dataset import Dataset, Progress
+from sightline.errors import DataError, UnknownNameError
+from sightline.types import Task
+
+Target = Literal["coco", "voc", "yolo", "folder"]
+TARGETS: tuple[Target, ...] = ("coco", "voc", "yolo", "folder")
+"""What can be written; each is the module of that name here."""
+
+
+def convert(
+    data: Dataset, out: str | Path, to: Target, progress: Progress | None = None
+) -> list[str]:
+    """Write a data set in another format.
+
+    Parameters
+    ----------
+    data : Dataset
+    out : path
+        A folder that does not exist or is empty. It appears when all is written: until
+        then the files lie in a folder beside it, which is removed when anything fails.
+    to : {"coco", "voc", "yolo", "folder"}
+        ``folder`` is SPLIT/CLASS/FILE for classes of images, and ``images/SPLIT`` with
+        ``masks/SPLIT`` for masks.
+    progress : callable, optional
+        Called with (images done, images in all).
+
+    Returns
+    -------
+    list of str
+        What the format could not hold.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such format.
+    DataError
+        When `out` is not empty, or the format cannot hold what the data is annotated with.
+    """
+    if to not in TARGETS:
+        raise UnknownNameError("format", to, TARGETS)
+    out = Path(out)
+    check_target(out)
+    module = importlib.import_module(f"sightline.data.{to}")
+    if to == "folder":
+        module = _folder_kind(data)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True)
+    try:
+        module.write(data, partial, progress)
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return lost(data, to)
+
+
+def check_target(out: Path) -> None:
+    """Refuse a folder that has something in it, before anything is read.
+
+    Raises
+    ------
+    DataError
+        When it is not empty, or is a file.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} is not an empty folder; give a new one")
+
+
+def lost(data: Dataset, to: Target) -> list[str]:
+    """Say what of the annotations a format has no place for."""
+    read = [item.read_annotation() for split in data.splits.values() for item in split.items]
+    annotations = [a for a in read if a is not None]
+    crowd = sum(int(a.crowd.sum()) for a in annotations if a.crowd is not None)
+    difficult = sum(int(a.difficult.sum()) for a in annotations if a.difficult is not None)
+    beside = sum(a.instances is not None and len(a.boxes) > 0 for a in annotations)
+    said = []
+    if to == "folder" and Task.SEGMENT in data.tasks and Task.CLASSIFY not in data.tasks:
+        if Task.DETECT in data.tasks and not _is_numbers(data):
+            said.append("the boxes, and which object a pixel belongs to")
+        return said
+    if crowd and to == "voc":
+        said.append(f"the crowd mark of {crowd} objects, written as plain ones")
+    if crowd and to == "yolo":
+        said.append(f"{crowd} crowds, left out")
+    if difficult and to != "voc":
+        said.append(f"the mark of {difficult} difficult objects, written as plain ones")
+    if beside and to in ("coco", "yolo") and data.task is not Task.INSTANCES:
+        said.append(f"the index PNGs of {beside} images, as their boxes stand apart from them")
+    return said
+
+
+def _is_numbers(data: Dataset) -> bool:
+    return data.task is Task.INSTANCES and len(data.classes) == 1
+
+
+def _folder_kind(data: Dataset) -> ModuleType:
+    if Task.CLASSIFY in data.tasks:
+        return folder
+    if Task.SEGMENT in data.tasks:
+        return masks
+    raise DataError(
+        f"{data.name} has boxes, and folders of classes have no place for them: every box "
+        "would be lost; convert to coco, voc or yolo"
+    )

@@ -1,0 +1,368 @@
+"""A data set: images with what is known of them, and how they are split.
+
+`Source` holds every image once; a `Split` is a list of rows of it. Making a validation
+split, a fold or a subset therefore copies row numbers, never pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data import images, store
+from sightline.data.annotation import Annotation
+from sightline.errors import DataError
+from sightline.types import Sample, Task
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) while something long goes on."""
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Item:
+    """One image, not yet read.
+
+    Parameters
+    ----------
+    id : str
+        Relative path or number; unique, and the same at every reading.
+    image : str, uint8 array (H, W, C), or a function that gives such an array
+        A path is decoded when asked for.
+    label : int
+        Class id for classification; -1 when there is none.
+    annotation : Annotation, or a function that gives one, optional
+    group : str, optional
+        Images of one group (a patient, a video) never part ways in a split.
+    """
+
+    id: str
+    image: str | NDArray[np.uint8] | Callable[[], NDArray[np.uint8]]
+    label: int = -1
+    annotation: Annotation | Callable[[], Annotation] | None = None
+    group: str | None = None
+
+    def read_annotation(self) -> Annotation | None:
+        """Give the annotation, made now if it is made on demand."""
+        return self.annotation() if callable(self.annotation) else self.annotation
+
+    def read_image(self, mode: images.Mode) -> NDArray[np.uint8]:
+        """Decode the image: uint8 (H, W, C), C = 1 for ``"L"`` and 3 for ``"RGB"``."""
+        if isinstance(self.image, str):
+            stated = self.annotation if isinstance(self.annotation, Annotation) else None
+            frame = (stated.width, stated.height) if stated and stated.width else None
+            return images.read(self.image, mode, frame=frame)
+        return images.as_mode(self.image() if callable(self.image) else self.image, mode)
+
+
+class Arrays(NamedTuple):
+    """Images of one size as one array, with what belongs to each row.
+
+    Attributes
+    ----------
+    X : uint8 array, shape (N, H, W, C)
+    y : int64 array, shape (N,)
+    rows : int64 array, shape (N,)
+        Rows of the source; images that cannot be read are left out of all three.
+    """
+
+    X: NDArray[np.uint8]
+    y: NDArray[np.int64]
+    rows: Rows
+
+
+@dataclass(slots=True)
+class Source:
+    """Every image of a data set, in a fixed order.
+
+    Parameters
+    ----------
+    items : list of Item
+    mode : {"L", "RGB"}
+    size : (height, width), optional
+        Given when all images share one small size: then they live as one array.
+    """
+
+    items: list[Item]
+    mode: images.Mode
+    size: tuple[int, int] | None = None
+    packed: dict[tuple[int, int, str], store.Packed] = field(default_factory=dict)
+
+    def pack(
+        self,
+        size: tuple[int, int] | None = None,
+        resize: images.Resize = "crop",
+        progress: Progress | None = None,
+    ) -> store.Packed:
+        """Give all images as one array of one size; decoded once, then cached."""
+        size = size or self.size
+        if size is None:
+            raise DataError("the images differ in size; say to which size to resize them")
+        if size == self.size:
+            resize = "crop"  # nothing to resize: one cache entry for all three ways
+        key = (*size, resize)
+        if key not in self.packed:
+            self.packed[key] = store.pack(self.items, size, self.mode, resize, progress)
+        return self.packed[key]
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change when any image, label or box changes.
+
+        Small sets are identified by their pixels; of larger files the size is taken, as
+        reading them all could take hours.
+        """
+        digest = hashlib.sha256()
+        for item in self.items:
+            digest.update(f"{item.id}\0{item.label}\0".encode())
+            if isinstance(item.annotation, Annotation):
+                digest.update(np.ascontiguousarray(item.annotation.boxes.round(2)).tobytes())
+                digest.update(item.annotation.labels.tobytes())
+            if self.size is None and isinstance(item.image, str):
+                digest.update(str(Path(item.image).stat().st_size).encode())
+        if self.size is not None:
+            digest.update(self.pack().digest.encode())
+        return digest.hexdigest()[:16]
+
+
+class Split(Sequence[Sample]):
+    """Some images of a data set: a sequence of `Sample`, read when asked for.
+
+    Parameters
+    ----------
+    data : Dataset
+        Gives classes, mode and source.
+    name : str
+        ``"train"``, ``"val"``, ``"test"`` or a fold.
+    rows : int64 array, shape (N,)
+    """
+
+    def __init__(self, data: Dataset, name: str, rows: Rows) -> None:
+        self.data, self.name, self.rows = data, name, np.asarray(rows, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Split: ...
+    def __getitem__(self, index: int | slice) -> Sample | Split:
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        return self.data.sample(int(self.rows[index]))
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.data.sample(int(row)) for row in self.rows)
+
+    def __repr__(self) -> str:
+        return f"Split({self.data.name}/{self.name}, {len(self)} images)"
+
+    def take(self, indices: Rows) -> Split:
+        """Give the split of the images at `indices` of this one."""
+        return Split(self.data, self.name, self.rows[indices])
+
+    @property
+    def items(self) -> list[Item]:
+        """The images of this split, unread."""
+        return [self.data.source.items[i] for i in self.rows]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class ids, shape (N,); -1 where there is none."""
+        return np.fromiter((item.label for item in self.items), np.int64, len(self))
+
+    @property
+    def groups(self) -> NDArray[np.object_] | None:
+        """Group of each image, shape (N,), or None when the data has no groups."""
+        groups = [item.group for item in self.items]
+        return None if all(g is None for g in groups) else np.array(groups, object)
+
+    def counts(self) -> dict[str, int]:
+        """Images a class."""
+        labels = self.labels
+        found = np.bincount(labels[labels >= 0], minlength=len(self.data.classes))
+        return {name: int(found[i]) for i, name in enumerate(self.data.classes)}
+
+    def arrays(
+        self,
+        size: tuple[int, int] | None = None,
+        resize: images.Resize = "crop",
+        progress: Progress | None = None,
+    ) -> Arrays:
+        """Give all readable images of this split as one array.
+
+        Parameters
+        ----------
+        size : (height, width), optional
+            Default: the size that all images share.
+        resize : {"crop", "stretch", "pad"}
+            How another shape becomes `size`; see `sightline.data.images.resize`.
+        progress : callable, optional
+            Called with (images done, images in all).
+
+        Raises
+        ------
+        DataError
+            When the images differ in size and none is given, or none can be read.
+        """
+        packed = self.data.source.pack(size, resize, progress)
+        bad = packed.unreadable
+        if bad:
+            keep = np.fromiter((int(r) not in bad for r in self.rows), np.bool_, len(self))
+            rows, labels = self.rows[keep], self.labels[keep]
+        else:
+            rows, labels = self.rows, self.labels
+        if len(self) and not len(rows):
+            raise DataError(f"no image of {self.data.name}/{self.name} can be read")
+        return Arrays(_gather(packed.pixels, rows), labels, rows)
+
+    def tensor(self) -> Any:
+        """Give a small-image split as one uint8 tensor, shape (N, C, H, W)."""
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(self.arrays().X)).permute(0, 3, 1, 2)
+
+
+@dataclass(slots=True)
+class Dataset:
+    """Images, what is known of them, and their splits.
+
+    Parameters
+    ----------
+    name : str
+    source : Source
+    rows : dict of str to int64 array
+        Rows of each split: ``train``, ``val`` and ``test``, where present.
+    classes : tuple of str
+        Names by id (objects: without background).
+    tasks : tuple of Task
+        What the annotations allow, the main one first.
+    segmentation_classes : tuple of str
+        Names by value of the label map, the background's included where there is one.
+    seed : int
+        Seed of the splits that were made here.
+    notes : list of str
+        What was decided or left out while reading, for the person.
+    path : str, optional
+        Where it was read from.
+    layout : str
+        Name of the format it was read from.
+    """
+
+    name: str
+    source: Source
+    rows: dict[str, Rows]
+    classes: tuple[str, ...]
+    tasks: tuple[Task, ...] = (Task.CLASSIFY,)
+    segmentation_classes: tuple[str, ...] = ()
+    seed: int = 0
+    notes: list[str] = field(default_factory=list)
+    path: str | None = None
+    layout: str = "memory"
+
+    @property
+    def task(self) -> Task:
+        """The main task."""
+        return self.tasks[0]
+
+    @property
+    def mode(self) -> images.Mode:
+        """``"L"`` (one channel) or ``"RGB"`` (three)."""
+        return self.source.mode
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) when all images are small and alike, else None."""
+        return self.source.size
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """Every split by name."""
+        return {name: Split(self, name, rows) for name, rows in self.rows.items()}
+
+    def split(self, name: str) -> Split:
+        """Give one split.
+
+        Raises
+        ------
+        DataError
+            When there is none of that name.
+        """
+        if name not in self.rows:
+            raise DataError(f"{self.name} has no split {name!r}; it has {', '.join(self.rows)}")
+        return Split(self, name, self.rows[name])
+
+    @property
+    def train(self) -> Split:
+        """The split to learn from."""
+        return self.split("train")
+
+    @property
+    def val(self) -> Split:
+        """The split to choose on."""
+        return self.split("val")
+
+    @property
+    def test(self) -> Split:
+        """The split to report on, looked at once."""
+        return self.split("test")
+
+    def sample(self, row: int) -> Sample:
+        """Read one image with everything known of it.
+
+        Raises
+        ------
+        DataError
+            When the image cannot be read.
+        """
+        item = self.source.items[row]
+        image = item.read_image(self.mode)
+        label = item.label if item.label >= 0 else None
+        annotation = item.read_annotation()
+        if annotation is None:
+            return Sample(image, item.id, label)
+        from sightline.data import draw_masks
+
+        objects = segmentation = None
+        height, width = image.shape[:2]
+        if Task.DETECT in self.tasks or Task.INSTANCES in self.tasks:
+            # An index PNG has objects of its own; it must not replace the written boxes
+            # where those are the main thing.
+            masks = Task.INSTANCES in self.tasks and (
+                self.task is Task.INSTANCES or annotation.instances is None
+            )
+            objects = draw_masks.detections(annotation, height, width, self.classes, masks=masks)
+        if Task.SEGMENT in self.tasks:
+            segmentation = draw_masks.segmentation(
+                annotation, height, width, self.segmentation_classes
+            )
+        return Sample(image, item.id, label, objects, segmentation)
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits for the images, their annotations and the splits."""
+        digest = hashlib.sha256(self.source.fingerprint().encode())
+        digest.update("\0".join(self.classes).encode())
+        for name in sorted(self.rows):
+            digest.update(name.encode() + self.rows[name].tobytes())
+        return digest.hexdigest()[:16]
+
+    def with_rows(self, rows: dict[str, Rows], *notes: str) -> Dataset:
+        """Give the same data split in another way."""
+        return replace(self, rows=rows, notes=[*self.notes, *notes])
+
+
+def _gather(pixels: NDArray[np.uint8], rows: Rows) -> NDArray[np.uint8]:
+    """Rows of the memory-mapped store: a view where they follow one another."""
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return pixels[rows[0] : rows[0] + len(rows)]
+    return pixels[rows]
+
+
+SplitName = Literal["train", "val", "test"]

@@ -1,0 +1,247 @@
+"""Annotations (polygons, run-length codes, index PNGs) become masks and label maps.
+
+Cleaning happens here, a sample at a time: boxes are clipped to the image and those
+without area dropped. The `Annotation` keeps what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from sightline.data.annotation import Annotation, Shape
+from sightline.data.outlines import check_size, to_rle
+from sightline.errors import DataError
+from sightline.types import IGNORE, Detections, Segmentation
+
+
+def detections(
+    annotation: Annotation, height: int, width: int, classes: tuple[str, ...], masks: bool
+) -> Detections:
+    """Give the objects of one image.
+
+    Parameters
+    ----------
+    annotation : Annotation
+    height, width : int
+        Size of the image in pixels.
+    classes : tuple of str
+    masks : bool
+        Whether masks are wanted. An object without outline among outlined ones stands
+        as its box; where no object has one, the masks are None.
+
+    Returns
+    -------
+    Detections
+        Boxes clipped to the image; those without area are left out.
+
+    Raises
+    ------
+    DataError
+        When a mask's size is not the image's, or an index PNG cannot be read.
+    """
+    objects = resolve(annotation, height, width, masks)
+    boxes = objects.boxes.astype(np.float32)
+    boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
+    keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    drawn: NDArray[np.bool_] | None = None
+    if masks and (objects.shapes is not None or not keep.any()):
+        drawn = _draw(objects, np.flatnonzero(keep), height, width)
+    assert objects.crowd is not None
+    assert objects.difficult is not None
+    return Detections(
+        boxes=boxes[keep],
+        labels=objects.labels[keep],
+        classes=classes,
+        masks=drawn,
+        crowd=objects.crowd[keep],
+        difficult=objects.difficult[keep],
+    )
+
+
+def segmentation(
+    annotation: Annotation, height: int, width: int, classes: tuple[str, ...]
+) -> Segmentation:
+    """Give the class of every pixel.
+
+    A semantic PNG is read by its values (a palette's indices, not its colours). Without
+    one, objects are painted in order of decreasing area, so that small ones stay on top:
+    background 0, an object its label + 1, a crowd 255. Where nothing is known of the
+    pixels (an image with boxes only), all are 255.
+
+    Parameters
+    ----------
+    annotation : Annotation
+    height, width : int
+        Size of the image in pixels.
+    classes : tuple of str
+        Names by value, the background's included.
+
+    Raises
+    ------
+    DataError
+        When a mask's size is not the image's, a value has no name, or there are more
+        than 255 classes.
+    """
+    if len(classes) > IGNORE:
+        raise DataError(f"a label map holds at most {IGNORE} classes, not {len(classes)}")
+    if annotation.semantic is not None:
+        values = read_index_png(annotation.semantic)
+        check_size(annotation.semantic, values.shape, height, width)
+        if annotation.semantic_binary:
+            return Segmentation((values > 0).astype(np.uint8), classes)
+        ignored = values == IGNORE
+        if annotation.semantic_ignore:
+            ignored |= np.isin(values, annotation.semantic_ignore)
+        label_map = np.where(ignored, IGNORE, values)
+        counted = values[~ignored]
+        if counted.size and counted.max() >= len(classes):
+            raise DataError(
+                f"{annotation.semantic}: value {counted.max()} has no name; there are "
+                f"{len(classes)} classes (0 to {len(classes) - 1}): name it in classes.txt"
+            )
+        return Segmentation(label_map.astype(np.uint8), classes)
+    label_map = np.zeros((height, width), np.uint8)
+    if not annotation.masked:
+        label_map[:] = IGNORE
+    else:
+        objects = resolve(annotation, height, width, masks=True)
+        assert objects.crowd is not None
+        values = np.where(objects.crowd, IGNORE, objects.labels + 1)
+        _paint(label_map, _draw(objects, np.arange(len(values)), height, width), values)
+        if annotation.instances is not None:
+            label_map[_ignored(read_index_png(annotation.instances))] = IGNORE
+    return Segmentation(label_map, classes)
+
+
+def instance_map(annotation: Annotation, height: int, width: int) -> NDArray[np.int32]:
+    """Give a map of 0 (none), 1..N (object, small ones on top) and 255 (crowd).
+
+    Raises
+    ------
+    DataError
+        When there are more than 254 objects, or a mask's size is not the image's.
+    """
+    objects = resolve(annotation, height, width, masks=True)
+    n = len(objects.boxes)
+    if n >= IGNORE:
+        raise DataError(f"{n} objects in one image; an index PNG holds at most {IGNORE - 1}")
+    assert objects.crowd is not None
+    values = np.where(objects.crowd, IGNORE, np.arange(1, n + 1))
+    painted = np.zeros((height, width), np.int32)
+    return _paint(painted, _draw(objects, np.arange(n), height, width), values)
+
+
+def resolve(annotation: Annotation, height: int, width: int, masks: bool) -> Annotation:
+    """Give an annotation whose objects all stand in boxes, labels and shapes.
+
+    The objects of an index PNG take the place of the boxes where masks are wanted or
+    there are no boxes. Their boxes enclose their pixels (right and lower edge exclusive),
+    their labels are those of most of their pixels in the semantic PNG, less one, or 0
+    without one.
+    """
+    if annotation.instances is None or (len(annotation.boxes) and not masks):
+        return annotation
+    from scipy.ndimage import find_objects
+
+    values = read_index_png(annotation.instances)
+    check_size(annotation.instances, values.shape, height, width)
+    values = np.where(_ignored(values), 0, values)
+    found = [(i, s) for i, s in enumerate(find_objects(values), start=1) if s is not None]
+    semantic = None
+    if annotation.semantic is not None:
+        semantic = read_index_png(annotation.semantic)
+        check_size(annotation.semantic, semantic.shape, height, width)
+    labels = np.zeros(len(found), np.int64)
+    shapes: list[Shape | None] = []
+    for row, (value, window) in enumerate(found):
+        inside = values[window] == value
+        mask = np.zeros((height, width), np.bool_)
+        mask[window] = inside
+        shapes.append(mask)
+        if semantic is not None:
+            votes = semantic[window][inside]
+            votes = votes[(votes > 0) & (votes != IGNORE)]
+            if not votes.size:
+                raise DataError(
+                    f"{annotation.semantic}: no class where {annotation.instances} has object "
+                    f"{value}; draw its class there"
+                )
+            labels[row] = int(np.bincount(votes).argmax()) - 1
+    boxes = [(x.start, y.start, x.stop, y.stop) for _, (y, x) in found]
+    return replace(
+        annotation,
+        boxes=np.array(boxes, np.float64).reshape(-1, 4),
+        labels=labels,
+        shapes=shapes,
+        crowd=None,
+        difficult=None,
+        instances=None,
+    )
+
+
+def read_index_png(path: str) -> NDArray[Any]:
+    """Read an image of class or object numbers: its raw values, shape (H, W).
+
+    Raises
+    ------
+    DataError
+        When it cannot be read, or is a colour image without a palette.
+    """
+    from sightline.data import images
+
+    with images.open_checked(path) as image:
+        try:
+            values: NDArray[Any] = np.asarray(image)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataError(f"{path}: the image data is broken ({error})") from None
+    if values.ndim == 3 and (values[..., :3] == values[..., :1]).all():
+        values = values[..., 0]
+    if values.ndim != 2 or values.dtype.kind == "f":
+        raise DataError(
+            f"{path}: a colour image; class or object numbers need a grey or palette one"
+        )
+    return values.astype(np.uint8) if values.dtype == np.bool_ else values
+
+
+def _draw(
+    objects: Annotation, rows: NDArray[np.intp], height: int, width: int
+) -> NDArray[np.bool_]:
+    """Masks of some objects, shape (N, H, W)."""
+    shapes = objects.shapes or [None] * len(objects.boxes)
+    if not len(rows):
+        return np.zeros((0, height, width), np.bool_)
+    drawn = [shape for i in rows if isinstance(shape := shapes[i], np.ndarray)]
+    if len(drawn) == len(rows):
+        for mask in drawn:
+            check_size("a mask", mask.shape, height, width)
+        return np.stack(drawn)
+    codes = [to_rle(_shape_or_box(objects, shapes, i), height, width) for i in rows]
+    return np.ascontiguousarray(coco_mask.decode(codes).transpose(2, 0, 1)).astype(np.bool_)
+
+
+def _shape_or_box(objects: Annotation, shapes: Sequence[Shape | None], i: int) -> Shape:
+    shape = shapes[i]
+    if shape is not None:
+        return shape
+    x1, y1, x2, y2 = objects.boxes[i]
+    return [np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])]
+
+
+def _paint(
+    canvas: NDArray[Any], masks: NDArray[np.bool_], values: NDArray[np.integer[Any]]
+) -> NDArray[Any]:
+    for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
+        canvas[masks[i]] = values[i]
+    return canvas
+
+
+def _ignored(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Pixels of an instance PNG marked as ignored; 255 is an object like any in 16 bits."""
+    ignored: NDArray[np.bool_] = values == IGNORE
+    return ignored if values.dtype == np.uint8 else np.zeros_like(ignored)

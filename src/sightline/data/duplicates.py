@@ -1,0 +1,171 @@
+"""Images that occur twice, exactly or nearly, inside a split or across two.
+
+A near-duplicate is a pair whose perceptual hashes (imagehash's ``phash``: the signs of
+the 64 lowest frequencies) differ in at most 8 bits *and* whose thumbnails then agree: the
+hash alone takes any two handwritten ones for the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sightline.data.dataset import Dataset, Progress
+
+HAMMING = 8
+TOLERANCE = {"colour": 0.2, "grey": 0.1}
+"""Root mean square difference of thumbnails, as a share of their contrast. Grey drawings
+on an even ground (handwriting) come nearer to one another by themselves than photos do."""
+THUMB = 16
+LIMIT = 150_000
+"""More images than this are compared on a seeded sample: the search is quadratic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prints:
+    """Fingerprints of N images, row by row.
+
+    Parameters
+    ----------
+    rows : int64 array, shape (N,)
+    digests : list of bytes, length N
+        Of the decoded pixels; equal only for exact duplicates.
+    hashes : uint64 array, shape (N,)
+        Perceptual hashes.
+    thumbs : uint8 array, shape (N, 16, 16, 3)
+    """
+
+    rows: NDArray[np.int64]
+    digests: list[bytes]
+    hashes: NDArray[np.uint64]
+    thumbs: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two rows of the data that show the same."""
+
+    first: int
+    second: int
+    exact: bool
+
+
+def print_of(image: Any) -> tuple[bytes, int, NDArray[np.uint8]]:
+    """Digest, perceptual hash and thumbnail of a PIL image in mode L or RGB."""
+    import imagehash
+    from PIL import Image
+
+    pixels = np.asarray(image)
+    digest = hashlib.blake2b(pixels.tobytes(), digest_size=16)
+    digest.update(repr(pixels.shape).encode())
+    bits = imagehash.phash(image).hash.ravel()
+    code = int.from_bytes(np.packbits(bits).tobytes(), "big")
+    thumb = image.convert("RGB").resize((THUMB, THUMB), Image.Resampling.BOX)
+    return digest.digest(), code, np.asarray(thumb)
+
+
+def prints_of(data: Dataset, progress: Progress | None = None) -> Prints:
+    """Fingerprint every readable image of a set of small images."""
+    rows = np.sort(np.concatenate(list(data.rows.values())))
+    packed = data.source.pack()
+    rows = rows[[int(r) not in packed.unreadable for r in rows]]
+    pixels = packed.pixels[rows]
+    parts = _in_parallel(pixels, progress)
+    digests = [d for part in parts for d in part[0]]
+    hashes = np.array([h for part in parts for h in part[1]], np.uint64)
+    thumbs = np.concatenate([part[2] for part in parts])
+    return Prints(rows, digests, hashes, thumbs)
+
+
+def find(prints: Prints, seed: int = 0) -> list[Pair]:
+    """Give all exact and near pairs.
+
+    Exact duplicates come as pairs of the first with each other one.
+    """
+    pairs = []
+    seen: dict[bytes, int] = {}
+    fresh = []
+    for i, digest in enumerate(prints.digests):
+        first = seen.setdefault(digest, i)
+        if first == i:
+            fresh.append(i)
+        else:
+            pairs.append(Pair(int(prints.rows[first]), int(prints.rows[i]), exact=True))
+    keep = np.array(fresh, np.int64)
+    if len(keep) > LIMIT:
+        keep = np.sort(np.random.default_rng(seed).choice(keep, LIMIT, replace=False))
+    thumbs = prints.thumbs[keep].reshape(len(keep), -1)
+    spread = np.maximum(thumbs.std(1), 8)
+    limit = TOLERANCE["grey" if _all_grey(prints.thumbs) else "colour"] * spread
+    for left, right in _close(prints.hashes[keep]):
+        gap = thumbs[left].astype(np.float32) - thumbs[right]
+        same = np.sqrt((gap**2).mean(1)) <= np.minimum(limit[left], limit[right])
+        pairs += [
+            Pair(int(prints.rows[keep[p]]), int(prints.rows[keep[q]]), exact=False)
+            for p, q in zip(left[same], right[same], strict=True)
+        ]
+    return pairs
+
+
+def _close(hashes: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Pairs i < j whose hashes differ in few bits, in batches; tiles fit into the cache."""
+    for top in range(0, len(hashes), 256):
+        block = hashes[top : top + 256, None]
+        for left in range(top, len(hashes), 4096):
+            bits = np.bitwise_count(block ^ hashes[None, left : left + 4096])
+            found = np.argwhere(bits <= HAMMING) + np.array([top, left])
+            found = found[found[:, 0] < found[:, 1]]
+            for part in range(0, len(found), 65536):
+                yield found[part : part + 65536, 0], found[part : part + 65536, 1]
+
+
+def _all_grey(thumbs: NDArray[np.uint8]) -> bool:
+    return bool(
+        (thumbs[..., 0] == thumbs[..., 1]).all() and (thumbs[..., 1] == thumbs[..., 2]).all()
+    )
+
+
+def across_splits(data: Dataset, pairs: Sequence[Pair]) -> list[tuple[Pair, str, str]]:
+    """Those pairs whose images lie in different splits, with the splits' names."""
+    split_of = {int(row): name for name, rows in data.rows.items() for row in rows}
+    named = [(p, split_of.get(p.first, ""), split_of.get(p.second, "")) for p in pairs]
+    return [(p, a, b) for p, a, b in named if a and b and a != b]
+
+
+def _in_parallel(
+    pixels: NDArray[np.uint8], progress: Progress | None
+) -> list[tuple[list[bytes], list[int], NDArray[np.uint8]]]:
+    import os
+
+    from joblib import Parallel, delayed
+
+    chunks = [pixels[i : i + 1024] for i in range(0, len(pixels), 1024)]
+    workers = (os.cpu_count() or 1) if len(chunks) > 2 else 1
+    results = []
+    produced = Parallel(n_jobs=workers, return_as="generator", batch_size=1)(
+        delayed(_prints)(chunk) for chunk in chunks
+    )
+    for done, result in enumerate(produced, 1):
+        results.append(result)
+        if progress:
+            progress(min(done * 1024, len(pixels)), len(pixels))
+    return results
+
+
+def _prints(pixels: NDArray[np.uint8]) -> tuple[list[bytes], list[int], NDArray[np.uint8]]:
+    from PIL import Image
+
+    found = [
+        print_of(Image.fromarray(p[:, :, 0] if p.shape[2] == 1 else p)) for p in np.asarray(pixels)
+    ]
+    return (
+        [d for d, _, _ in found],
+        [h for _, h, _ in found],
+        np.stack([t for *_, t in found]),
+    )

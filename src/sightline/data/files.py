@@ -1,0 +1,145 @@
+"""The files of a data set: found by name, measured by their header, put in a new folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data import images
+from sightline.data.annotation import Annotation
+from sightline.data.dataset import Dataset, Item
+from sightline.data.folder import save_png
+from sightline.errors import DataError
+
+WIDELY_READ = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
+"""Endings of image files that the tools of every annotation format open."""
+
+
+def lines(path: Path) -> list[str]:
+    """Give the lines of a text file that are not blank, stripped.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read as UTF-8 text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def names_in(folder: str | Path) -> list[str]:
+    """Give the names in a folder, sorted; none where there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries)
+    except OSError:
+        return []
+
+
+def by_stem(folder: Path, suffixes: Collection[str] = images.SUFFIXES) -> dict[str, str]:
+    """Find the files of one folder by their name without its ending, in order of name.
+
+    Raises
+    ------
+    DataError
+        When two files differ only in their ending.
+    """
+    found: dict[str, str] = {}
+    for name in names_in(folder):
+        stem, suffix = Path(name).stem, Path(name).suffix
+        if suffix.lower() not in suffixes or name.startswith("."):
+            continue
+        if stem in found:
+            first = Path(found[stem]).name
+            raise DataError(f"{folder}: {first} and {name} differ only in their ending; keep one")
+        found[stem] = f"{folder}/{name}"
+    return found
+
+
+def upright_size(path: str) -> tuple[int, int]:
+    """Give (width, height) in pixels after EXIF rotation; only the file's header is read."""
+    with images.open_checked(path) as image:
+        width, height = image.size
+        quarter_turn = image.getexif().get(0x0112, 1) >= 5
+    return (height, width) if quarter_turn else (width, height)
+
+
+def upright_sizes(paths: Iterable[str]) -> list[tuple[int, int]]:
+    """Give (width, height) of many files; see `upright_size`.
+
+    Sixteen threads, so that a slow disk is waited for once rather than file by file.
+    """
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(upright_size, paths))
+
+
+def size_of(item: Item, annotation: Annotation) -> tuple[int, int]:
+    """Give (width, height): as the annotation states it, else as the image has it."""
+    if annotation.width and annotation.height:
+        return annotation.width, annotation.height
+    if isinstance(item.image, str):
+        return upright_size(item.image)
+    height, width = item.read_image("RGB").shape[:2]
+    return width, height
+
+
+def stems(items: Sequence[Item]) -> list[str]:
+    """Give each image a file name without ending that no other has, whatever the case.
+
+    The image's own name where all differ, else its path with ``_`` for ``/``, else that
+    with its ending too.
+    """
+    paths = [item.id.replace("\\", "/") for item in items]
+    whole = [p.strip("/").replace("/", "_") for p in paths]
+    bare = [Path(p).stem for p in whole]
+    own = [Path(p).stem for p in paths]
+    for names in (own, bare):
+        if len({n.casefold() for n in names}) == len(names):
+            return names
+    return [n.replace(".", "_") for n in whole]
+
+
+def put(item: Item, data: Dataset, folder: Path, stem: str, suffixes: Collection[str]) -> Path:
+    """Copy an image file as it is where its ending is in `suffixes`, else save it as PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(item.image, str):
+        suffix = Path(item.image).suffix.lower()
+        if suffix in suffixes:
+            target = folder / f"{stem}{suffix}"
+            shutil.copyfile(item.image, target)
+            return target
+    target = folder / f"{stem}.png"
+    save_png(item, data, target)
+    return target
+
+
+def save_index_png(values: NDArray[Any], path: Path) -> None:
+    """Save a map of small integers as PNG: in VOC's colours up to 255, else with 16 bits."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if values.max(initial=0) > 255:
+        Image.fromarray(values.astype(np.uint16)).save(path)
+        return
+    image = Image.fromarray(values.astype(np.uint8))
+    image.putpalette(_voc_colours())
+    image.save(path)
+
+
+def _voc_colours() -> list[int]:
+    """Colours of VOC's development kit: the bits of the value, dealt to red, green, blue."""
+    values = np.arange(256)
+    channels = [sum(((values >> (3 * j + c)) & 1) << (7 - j) for j in range(3)) for c in range(3)]
+    return [int(v) for v in np.stack(channels, axis=1).ravel()]

@@ -1,0 +1,147 @@
+"""ImageFolder: ``train/CLASS/*.jpg``, ``val/...``, ``test/...``, or one level of classes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from sightline.data import images
+from sightline.data.dataset import Dataset, Item, Progress, Source
+from sightline.errors import DataError
+from sightline.types import Task
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def why_not(folder: Path) -> str | None:
+    """Say what keeps a folder from being an ImageFolder; None when nothing does."""
+    subfolders = _subfolders(folder)
+    if not subfolders:
+        return "no folders of classes"
+    parts = [name for name in subfolders if name.lower() in SPLIT_NAMES]
+    if parts and not any(_subfolders(folder / part) for part in parts):
+        return f"{parts[0]}/ has no folders of classes"
+    places = [folder / part for part in parts] if parts else [folder]
+    if not any(_files(p / c) for p in places for c in _subfolders(p)):
+        return "no image in any folder of a class"
+    return None
+
+
+def read(folder: Path, name: str) -> Dataset:
+    """Read an ImageFolder; each folder's name is a class.
+
+    Folders inside a class folder belong to that class. A class without any image is left
+    out and said so.
+
+    Raises
+    ------
+    DataError
+        When two folders are the same split.
+    """
+    parts = [p for p in _subfolders(folder) if p.lower() in SPLIT_NAMES]
+    found: dict[str, dict[str, list[str]]] = {}
+    for part in parts or [""]:
+        split = SPLIT_NAMES.get(part.lower(), "train")
+        if split in found:
+            raise DataError(f"{folder} has two folders for the split {split!r}; keep one")
+        place = folder / part if part else folder
+        found[split] = {c: _files(place / c) for c in _subfolders(place)}
+    counts: dict[str, int] = {}
+    for by_class in found.values():
+        for class_name, files in by_class.items():
+            counts[class_name] = counts.get(class_name, 0) + len(files)
+    classes = tuple(sorted((c for c, n in counts.items() if n), key=_natural))
+    ids = {c: i for i, c in enumerate(classes)}
+    base = len(str(folder)) + 1
+    items: list[Item] = []
+    rows: dict[str, list[int]] = {}
+    for split, by_class in found.items():
+        first = len(items)
+        for class_name in classes:
+            label = ids[class_name]
+            items += [Item(f[base:], f, label) for f in by_class.get(class_name, ())]
+        if len(items) > first:
+            rows[split] = list(range(first, len(items)))
+    notes = [
+        f"class {c!r} has no image and is left out" for c, n in sorted(counts.items()) if not n
+    ]
+    return Dataset(
+        name=name,
+        source=Source(items, "RGB"),
+        rows={split: np.array(r, np.int64) for split, r in rows.items()},
+        classes=classes,
+        tasks=(Task.CLASSIFY,),
+        notes=notes,
+        path=str(folder),
+        layout="folder",
+    )
+
+
+def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
+    """Write SPLIT/CLASS/FILE; files are copied as they are, arrays become PNG.
+
+    Raises
+    ------
+    DataError
+        When the images have no class.
+    """
+    if Task.CLASSIFY not in data.tasks:
+        raise DataError(f"{data.name} has no class an image, so it cannot be folders of classes")
+    done, total = 0, sum(len(r) for r in data.rows.values())
+    for split, rows in data.rows.items():
+        for row in rows:
+            item = data.source.items[row]
+            place = out / split / data.classes[item.label]
+            place.mkdir(parents=True, exist_ok=True)
+            if isinstance(item.image, str):
+                target = place / Path(item.image).name
+                if target.exists():  # the same file name in two folders of one class
+                    target = place / item.id.replace("/", "_")
+                shutil.copyfile(item.image, target)
+            else:
+                save_png(item, data, place / f"{item.id.replace('/', '_')}.png")
+            done += 1
+            if progress:
+                progress(done, total)
+
+
+def save_png(item: Item, data: Dataset, path: Path) -> None:
+    """Write an image that is no file of its own."""
+    from PIL import Image
+
+    pixels = item.read_image(data.mode)
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(path)
+
+
+def _natural(name: str) -> tuple[int, int, str]:
+    """Numbers by value, before names: 2 stands before 10."""
+    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+
+
+def _subfolders(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                e.name for e in entries if e.is_dir() and not e.name.startswith((".", "__"))
+            )
+    except OSError:
+        return []
+
+
+def _files(folder: Path) -> list[str]:
+    found: list[str] = []
+    for place, inner, names in os.walk(folder, followlinks=False):
+        inner.sort()
+        found += [f"{place}/{n}" for n in sorted(names) if images.is_image(n) and n[0] != "."]
+    return found

@@ -1,0 +1,249 @@
+"""From a file, a PIL image or an array to uint8 pixels, whatever the file was.
+
+Decoding is Pillow's; what is decided here is what every consumer must decide alike: the
+size is checked before anything is decoded, EXIF rotation is applied, 16 bits become 8
+by dropping the lower ones, transparency is laid on white, CMYK becomes RGB, and an
+animation gives its first frame.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Mode = Literal["L", "RGB"]
+Resize = Literal["crop", "stretch", "pad"]
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
+)
+MAX_PIXELS = 100_000_000
+MAX_SIDE = 30_000
+ORIENTATION = 0x0112
+"""EXIF tag; 1 means upright."""
+
+
+def is_image(name: str) -> bool:
+    """Tell by its ending whether a file name is an image's; hidden files are none."""
+    base = name.rsplit("/", 1)[-1]
+    dot = base.rfind(".")
+    return dot > 0 and base[dot:].lower() in SUFFIXES
+
+
+def open_checked(source: str | Path | bytes) -> Image.Image:
+    """Open an image file and check its kind and size, without decoding its pixels.
+
+    Raises
+    ------
+    DataError
+        When there is no such file, it is not an image of an accepted format, or it is
+        larger than 30,000 pixels a side or 100 million pixels.
+    """
+    from PIL import Image
+
+    name = "image" if isinstance(source, bytes) else str(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own size warning; the limit below is lower
+            image = Image.open(
+                io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+            )
+    except FileNotFoundError:
+        raise DataError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{name}: is a folder, not an image") from None
+    except PermissionError:
+        raise DataError(f"{name}: no permission to read it") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{name}: larger than {MAX_PIXELS:,} pixels; scale it down") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{name}: {_why_unreadable(source)}") from error
+    width, height = image.size
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        image.close()
+        raise DataError(
+            f"{name}: {width} x {height} pixels; at most {MAX_SIDE:,} a side and "
+            f"{MAX_PIXELS:,} in all are read: scale it down"
+        )
+    return image
+
+
+def read(
+    source: str | Path | bytes, mode: Mode = "RGB", *, frame: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """Decode an image file.
+
+    Parameters
+    ----------
+    source : path or bytes
+    mode : {"L", "RGB"}
+    frame : (width, height), optional
+        Size that an annotation states. When only the unrotated image has it, the EXIF
+        rotation is not applied, because the boxes were drawn without it.
+
+    Returns
+    -------
+    uint8 array, shape (H, W, C)
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read as an image; the message names it and says why.
+    """
+    return _array(decode(source, frame=frame), mode)
+
+
+def decode(source: str | Path | bytes, *, frame: tuple[int, int] | None = None) -> Image.Image:
+    """Decode an image file to an upright PIL image; see `read`."""
+    from PIL import ImageOps
+
+    name = "image" if isinstance(source, bytes) else str(source)
+    image = open_checked(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image.load()
+            if image.getexif().get(ORIENTATION, 1) > 1:
+                upright = ImageOps.exif_transpose(image)
+                if frame is None or image.size != frame or upright.size == frame:
+                    image = upright
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise DataError(f"{name}: {_why_broken(error)}") from error
+    return image
+
+
+def as_array(image: Any, mode: Mode = "RGB") -> NDArray[np.uint8]:
+    """Take an image in any form that crosses the public line.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image, uint8 array HWC or HW, or uint8 tensor CHW
+    mode : {"L", "RGB"}
+
+    Returns
+    -------
+    uint8 array, shape (H, W, C)
+
+    Raises
+    ------
+    DataError
+        When it is none of these, or not uint8.
+    """
+    if isinstance(image, str | Path | bytes):
+        return read(image, mode)
+    if isinstance(image, np.ndarray):
+        return as_mode(image, mode)
+    if type(image).__module__.startswith("torch"):
+        if image.ndim != 3 or image.shape[0] not in (1, 3):
+            raise DataError(f"a tensor image has shape (C, H, W), C 1 or 3, not {image.shape}")
+        return as_mode(image.detach().cpu().numpy().transpose(1, 2, 0), mode)
+    if hasattr(image, "convert") and hasattr(image, "size"):
+        return _array(image, mode)
+    raise DataError(
+        f"an image is a path, a PIL image, a uint8 array (H, W, C) or a uint8 tensor "
+        f"(C, H, W), not {type(image).__name__}"
+    )
+
+
+def as_mode(pixels: NDArray[Any], mode: Mode) -> NDArray[np.uint8]:
+    """Give a uint8 array the channels of `mode`: shape (H, W, 1) or (H, W, 3)."""
+    if pixels.dtype != np.uint8:
+        raise DataError(f"image arrays are uint8 (0 to 255), not {pixels.dtype}")
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
+        raise DataError(f"an image array has shape (H, W, C), C 1 or 3, not {pixels.shape}")
+    channels = 1 if mode == "L" else 3
+    if pixels.shape[2] == channels:
+        return pixels
+    if pixels.shape[2] == 1:
+        return np.repeat(pixels, 3, axis=2)
+    from PIL import Image
+
+    return _array(Image.fromarray(pixels), mode)
+
+
+def resize(image: Image.Image, size: tuple[int, int], how: Resize = "crop") -> Image.Image:
+    """Resize with antialiasing (bilinear, support scaled by the reduction).
+
+    Parameters
+    ----------
+    image : PIL image
+    size : (height, width)
+    how : {"crop", "stretch", "pad"}
+        ``crop`` scales the shorter side and cuts the middle, ``stretch`` distorts,
+        ``pad`` scales the longer side and fills with grey.
+    """
+    from PIL import Image, ImageOps
+
+    height, width = size
+    if image.size == (width, height):
+        return image
+    bilinear = Image.Resampling.BILINEAR
+    if how == "stretch":
+        return image.resize((width, height), bilinear)
+    if how == "crop":
+        return ImageOps.fit(image, (width, height), bilinear)
+    grey = 128 if image.mode == "L" else (128, 128, 128)
+    return ImageOps.pad(image, (width, height), bilinear, color=grey)
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Tell whether the file's own mode has no colour."""
+    return image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
+
+
+def to_mode(image: Image.Image, mode: Mode) -> Image.Image:
+    """Convert a decoded image of any PIL mode to 8-bit grey or RGB."""
+    from PIL import Image
+
+    if image.mode == mode:
+        return image
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion clips at 255 and would turn the picture white.
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise DataError(
+            f"{getattr(image, 'filename', '') or 'image'}: 32-bit pixels ({image.mode}) have "
+            "no agreed white; save it with 8 or 16 bits"
+        )
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _array(image: Image.Image, mode: Mode) -> NDArray[np.uint8]:
+    pixels = np.asarray(to_mode(image, mode))
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]
+
+
+def _why_unreadable(source: str | Path | bytes) -> str:
+    if not isinstance(source, bytes):
+        try:
+            if Path(source).stat().st_size == 0:
+                return "the file is empty"
+        except OSError:
+            pass
+    return f"not an image of a known format ({', '.join(FORMATS)})"
+
+
+def _why_broken(error: Exception) -> str:
+    text = str(error)
+    if "truncated" in text or "end of" in text.lower():
+        return "the file is truncated"
+    return f"the image data is broken ({text or type(error).__name__})"

@@ -1,0 +1,143 @@
+"""One object's outline in its three forms: polygons, run-length code, mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from sightline.data.annotation import Polygons, Rle, Shape
+from sightline.errors import DataError
+
+_FAR = 1e6
+
+
+def to_rle(shape: Shape, height: int, width: int) -> Rle:
+    """Give an outline as COCO's compressed run-length code.
+
+    Raises
+    ------
+    DataError
+        When a run-length code or a mask has another size than the image, a code is
+        broken, or a polygon's corner lies a million pixels away.
+    """
+    if isinstance(shape, dict):
+        check_size("a run-length code", tuple(shape["size"]), height, width)
+        counts = shape["counts"]
+        # pycocotools would draw a code that ends early with whatever the memory holds.
+        runs = counts if isinstance(counts, list) else _runs(counts)
+        if not all(isinstance(n, int) and n >= 0 for n in runs) or sum(runs) != height * width:
+            raise DataError(
+                f"a run-length code does not add up to the {width} x {height} pixels of its "
+                "image; export the annotation again"
+            )
+        return _as_rle(coco_mask.frPyObjects(shape, height, width)) if runs is counts else shape
+    if isinstance(shape, np.ndarray):
+        check_size("a mask", shape.shape, height, width)
+        return _as_rle(coco_mask.encode(np.asfortranarray(shape, np.uint8)))
+    flat = [part.ravel().tolist() for part in shape if len(part) >= 3]
+    if not all(np.abs(part).max() < _FAR for part in flat):
+        raise DataError("a polygon has a corner that is no place in its image; mend or delete it")
+    if not flat:
+        return to_rle(np.zeros((height, width), np.bool_), height, width)
+    return _as_rle(coco_mask.merge(coco_mask.frPyObjects(flat, height, width)))
+
+
+def _runs(counts: str | bytes) -> list[int]:
+    """Decode the lengths of runs: five bits a character, lowest first, and after the
+    third run the difference to the last but one; empty when the text is no such code.
+
+    Source: ``rleFrString`` of pycocotools.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in counts.encode("latin-1", "replace") if isinstance(counts, str) else counts:
+        bits = character - 48
+        if not 0 <= bits < 64:
+            return []
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:  # more follow
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        value = shift = 0
+    return [] if shift else runs
+
+
+def trace(mask: NDArray[np.bool_]) -> Polygons:
+    """Trace a mask along the edges of its pixels; drawn again, it is the same mask.
+
+    Each part and each hole is one closed polygon, with the mask on its right hand.
+
+    Returns
+    -------
+    list of float64 arrays, shape (P, 2)
+        x, y of the corners in pixels.
+    """
+    padded = np.pad(mask, 1)
+    inner = padded[1:-1, 1:-1]
+    follows: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for outside, start, step in (
+        (padded[:-2, 1:-1], (0, 0), (1, 0)),  # upper edge, left to right
+        (padded[1:-1, 2:], (1, 0), (0, 1)),
+        (padded[2:, 1:-1], (1, 1), (-1, 0)),
+        (padded[1:-1, :-2], (0, 1), (0, -1)),
+    ):
+        ys, xs = np.nonzero(inner & ~outside)
+        for x, y in zip((xs + start[0]).tolist(), (ys + start[1]).tolist(), strict=True):
+            follows.setdefault((x, y), []).append((x + step[0], y + step[1]))
+    polygons: Polygons = []
+    while follows:
+        corner = first = next(iter(follows))
+        path = []
+        while True:
+            path.append(corner)
+            ways = follows[corner]
+            after = ways.pop()
+            if not ways:
+                del follows[corner]
+            corner = after
+            if corner == first:
+                break
+        points = np.array(path, np.float64)
+        turns = np.any(points - np.roll(points, 1, 0) != np.roll(points, -1, 0) - points, axis=1)
+        polygons.append(points[turns])
+    return polygons
+
+
+def to_polygon(shape: Shape, height: int, width: int) -> NDArray[np.float64] | None:
+    """Give an outline as one polygon, shape (P, 2), or None when it encloses nothing.
+
+    Parts and holes are joined at their nearest corners by a seam without width, there
+    and back, which changes no pixel.
+    """
+    if isinstance(shape, dict):
+        polygons = trace(coco_mask.decode(to_rle(shape, height, width)).astype(np.bool_))
+    else:
+        polygons = trace(shape) if isinstance(shape, np.ndarray) else shape
+    parts = [part for part in polygons if len(part) >= 3]
+    if not parts:
+        return None
+    joined = parts[0]
+    for part in parts[1:]:
+        apart = ((joined[:, None] - part[None]) ** 2).sum(axis=2)
+        i, j = np.unravel_index(apart.argmin(), apart.shape)
+        joined = np.concatenate([joined[: i + 1], part[j:], part[: j + 1], joined[i:]])
+    return joined
+
+
+def check_size(what: str, shape: tuple[int, ...], height: int, width: int) -> None:
+    """Raise `DataError` when a mask of `shape` (H, W) has not its image's size."""
+    if tuple(shape) != (height, width):
+        raise DataError(
+            f"{what}: the mask is {shape[1]} x {shape[0]} pixels (width x height), its image "
+            f"{width} x {height}; they must be alike"
+        )
+
+
+def _as_rle(code: Any) -> Rle:
+    return {"size": list(code["size"]), "counts": code["counts"]}

@@ -1,0 +1,190 @@
+"""Train, validation and test: stratified, seeded, and never parting a group.
+
+Every image gets a place by a seeded shuffle of its class (or of its group), so that no
+image is in two splits and the same seed gives the same splits everywhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError, ParameterError
+
+Rows = NDArray[np.int64]
+Groups = Sequence[str | None] | NDArray[np.object_]
+
+
+def make(
+    rows: Rows,
+    labels: NDArray[np.int64],
+    shares: dict[str, float],
+    seed: int,
+    groups: Groups | None = None,
+) -> dict[str, Rows]:
+    """Part rows into splits.
+
+    Parameters
+    ----------
+    rows : int64 array, shape (N,)
+    labels : int64 array, shape (N,)
+        Classes to keep in proportion (all -1 for none).
+    shares : dict of str to float
+        Share of each split; they add up to one. The first takes what rounding leaves.
+    seed : int
+    groups : sequence of str or None, length N, optional
+        Rows of one group stay together; None is a group of its own.
+
+    Returns
+    -------
+    dict of str to int64 array
+        Sorted rows.
+
+    Raises
+    ------
+    ParameterError
+        When shares are not positive or do not add up to one.
+    DataError
+        When a split would be empty.
+    """
+    if any(s <= 0 for s in shares.values()) or abs(sum(shares.values()) - 1) > 1e-9:
+        raise ParameterError(f"shares of splits must be positive and add up to 1, not {shares}")
+    place = _place_groups if groups is not None else _place_strata
+    which = place(labels, list(shares.values()), np.random.default_rng(seed), groups)
+    parts = {name: np.sort(rows[which == i]) for i, name in enumerate(shares)}
+    for name, part in parts.items():
+        if not len(part):
+            what = "groups" if groups is not None else "images"
+            raise DataError(f"too few {what} ({len(rows)} images) for a split {name!r}")
+    return parts
+
+
+def folds(
+    rows: Rows,
+    labels: NDArray[np.int64],
+    k: int,
+    seed: int,
+    groups: Groups | None = None,
+) -> list[tuple[Rows, Rows]]:
+    """Give k pairs (training rows, held-out rows); each row is held out once.
+
+    Raises
+    ------
+    ParameterError
+        When k is under 2 or over the number of rows.
+    """
+    if not 2 <= k <= len(rows):
+        raise ParameterError(f"folds must be between 2 and the {len(rows)} images, not {k}")
+    place = _place_groups if groups is not None else _place_strata
+    which = place(labels, [1 / k] * k, np.random.default_rng(seed), groups)
+    return [(np.sort(rows[which != i]), np.sort(rows[which == i])) for i in range(k)]
+
+
+def group_of(ids: Sequence[str], rule: str) -> list[str | None]:
+    """Find the group of each image.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        Relative paths.
+    rule : str
+        ``"folder"`` (the folder that the file lies in), a CSV file with a header
+        (``FILE.csv:COLUMN``; its first column holds the file names), or a regular
+        expression, whose first group (else whole match) is the group's name.
+
+    Raises
+    ------
+    ParameterError
+        When the rule is neither, or no image has a group by it.
+    """
+    if rule == "folder":
+        return [i.rsplit("/", 1)[0] if "/" in i else None for i in ids]
+    table, _, column = rule.rpartition(":")
+    if table.endswith(".csv"):
+        return _groups_of_csv(ids, Path(table), column)
+    try:
+        pattern = re.compile(rule)
+    except re.error as error:
+        raise ParameterError(
+            f"--group {rule!r} is neither 'folder', FILE.csv:COLUMN nor a regular "
+            f"expression ({error})"
+        ) from None
+    matches = [pattern.search(i) for i in ids]
+    if not any(matches):
+        raise ParameterError(f"--group {rule!r} matches no image, e.g. not {ids[0]!r}")
+    return [None if m is None else m.group(1 if pattern.groups else 0) for m in matches]
+
+
+def _groups_of_csv(ids: Sequence[str], table: Path, column: str) -> list[str | None]:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as f:
+            reader = csv.DictReader(f)
+            names = reader.fieldnames or []
+            if column not in names:
+                raise ParameterError(f"{table} has no column {column!r}; it has {', '.join(names)}")
+            found = {row[names[0]]: row[column] for row in reader}
+    except OSError as error:
+        raise ParameterError(f"cannot read {table}: {error.strerror}") from None
+    groups = [found.get(i) or found.get(i.rsplit("/", 1)[-1]) for i in ids]
+    if not any(groups):
+        raise ParameterError(f"{table}: its first column names none of the images ({ids[0]!r})")
+    return groups
+
+
+def _place_strata(
+    labels: NDArray[np.int64],
+    shares: Sequence[float],
+    rng: np.random.Generator,
+    groups: Groups | None = None,
+) -> NDArray[np.int64]:
+    """Number of the split of each row, class by class.
+
+    Places of a class lie evenly along [0, 1), from a random start; a place falls into
+    the split whose share covers it. Each split then differs from its exact share of the
+    class by less than one image; the first place always falls into the first split, so
+    that even a class of one image is trained on.
+    """
+    edges = np.cumsum(shares)[:-1]
+    which = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        n = len(members)
+        places = (np.arange(n) + rng.random() * min(1.0, n * shares[0])) / n
+        which[members] = np.searchsorted(edges, places, side="right")
+    return which
+
+
+def _place_groups(
+    labels: NDArray[np.int64],
+    shares: Sequence[float],
+    rng: np.random.Generator,
+    groups: Groups | None,
+) -> NDArray[np.int64]:
+    """Number of the split of each row, group by group.
+
+    Groups go, largest first, each to the split that is then furthest below its share of
+    the images and of the group's classes.
+    """
+    named = [] if groups is None else groups
+    names = [f"\0{i}" if g is None else str(g) for i, g in enumerate(named)]
+    _, ids = np.unique(np.array(names, object).astype(str), return_inverse=True)
+    _, strata = np.unique(labels, return_inverse=True)
+    n_groups, n_strata = int(ids.max()) + 1, int(strata.max()) + 1
+    table = np.zeros((n_groups, n_strata))
+    np.add.at(table, (ids, strata), 1)
+    want = np.outer(shares, table.sum(axis=0))
+    have = np.zeros_like(want)
+    place = np.empty(n_groups, np.int64)
+    order = rng.permutation(n_groups)
+    weight = table.sum(axis=0)
+    for g in order[np.argsort(-table.sum(axis=1)[order], kind="stable")]:
+        lack = (want - have) / np.maximum(want, 1e-12)
+        need = (lack * table[g] / weight).sum(axis=1) + 1e-3 * lack.mean(axis=1)
+        place[g] = int(np.argmax(need))
+        have[place[g]] += table[g]
+    return place[ids]

@@ -1,0 +1,304 @@
+"""All images of a set as one uint8 array, decoded once in parallel and kept on disk.
+
+A cache entry is found by the path, size, modification and change time of every file, so
+that a changed file is never served stale; its pixels are memory-mapped, so that loading
+60,000 images again costs a directory listing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data import images
+from sightline.errors import DataError, SightlineError
+
+if TYPE_CHECKING:
+    from sightline.data.dataset import Item, Progress
+
+VERSION = 1
+_CHUNK = 512
+_SMALL_JOB = 1_500
+SMALL_SIDE = 64
+"""Images of one size, at most this many pixels a side, live in memory as one array."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Images of one size.
+
+    Parameters
+    ----------
+    pixels : uint8 array, shape (N, H, W, C)
+        Memory-mapped, read-only; rows of unreadable images are zero.
+    unreadable : dict of int to str
+        Row and reason.
+    grey : int
+        How many of the images have no colour in their file.
+    resized : int
+        How many had another size.
+    digest : str
+        SHA-256 of the pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    unreadable: dict[int, str]
+    grey: int
+    resized: int
+    digest: str
+
+    @classmethod
+    def of(cls, pixels: NDArray[np.uint8]) -> Packed:
+        """Take images that are one array already."""
+        grey = len(pixels) if pixels.shape[3] == 1 else 0
+        return cls(pixels, {}, grey, 0, digest_of(pixels))
+
+
+def home() -> Path:
+    """Folder for downloads and caches: ``SIGHTLINE_HOME``, else the platform's cache."""
+    given = os.environ.get("SIGHTLINE_HOME")
+    if given:
+        return Path(given).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("sightline"))
+
+
+def digest_of(pixels: NDArray[np.uint8]) -> str:
+    """SHA-256 of an array's bytes, in hex digits."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+
+
+def file_keys(paths: Sequence[str]) -> list[str]:
+    """Path, size, modification and change time of each file, as text."""
+    keys = []
+    for path in paths:
+        try:
+            s = os.stat(path)  # noqa: PTH116 - a Path object a file doubles the time
+        except OSError:
+            keys.append(f"{path}|missing")
+        else:
+            keys.append(f"{path}|{s.st_size}|{s.st_mtime_ns}|{s.st_ctime_ns}")
+    return keys
+
+
+def pack(
+    items: Sequence[Item],
+    size: tuple[int, int],
+    mode: images.Mode,
+    resize: images.Resize,
+    progress: Progress | None = None,
+) -> Packed:
+    """Decode, convert and resize every image into one array.
+
+    Sets that lie in files are cached; arrays and drawn images are not.
+    """
+    channels = 1 if mode == "L" else 3
+    shape = (len(items), *size, channels)
+    paths = [item.image for item in items if isinstance(item.image, str)]
+    if len(paths) < len(items):
+        return _pack_memory(items, shape, mode, resize, progress)
+    digest = hashlib.sha256(f"{VERSION}|{size}|{mode}|{resize}\n".encode())
+    digest.update("\n".join(file_keys(paths)).encode("utf-8", "surrogateescape"))
+    folder = home() / "pixels" / digest.hexdigest()[:32]
+    found = _load(folder, shape)
+    return found or _decode_to(folder, paths, shape, mode, resize, progress)
+
+
+def verify(
+    items: Sequence[Item],
+    packed: Packed,
+    mode: images.Mode,
+    resize: images.Resize,
+    progress: Progress | None = None,
+) -> list[str]:
+    """Decode every file again and give the ids whose cached pixels differ."""
+    size = packed.pixels.shape[1:3]
+    wrong = []
+    for row, item in enumerate(items):
+        if not isinstance(item.image, str):
+            continue
+        try:
+            pixels = decode_one(item.image, (size[0], size[1]), mode, resize)[0]
+        except SightlineError:
+            same = row in packed.unreadable
+        else:
+            same = row not in packed.unreadable and np.array_equal(pixels, packed.pixels[row])
+        if not same:
+            wrong.append(item.id)
+        if progress and row % _CHUNK == 0:
+            progress(row, len(items))
+    return wrong
+
+
+def forget(packed: Packed) -> None:
+    """Remove a cache entry, so that the next reading decodes the files again."""
+    filename = getattr(packed.pixels, "filename", None)
+    if filename:
+        shutil.rmtree(Path(filename).parent, ignore_errors=True)
+
+
+def decode_one(
+    path: str, size: tuple[int, int], mode: images.Mode, resize: images.Resize
+) -> tuple[NDArray[np.uint8], bool, bool]:
+    """Decode one file to (H, W, C) of `size`; tell whether it is grey, and was resized."""
+    image = images.decode(path)
+    grey, resized = images.is_grey(image), image.size != (size[1], size[0])
+    pixels = np.asarray(images.resize(images.to_mode(image, mode), size, resize))
+    return pixels.reshape(*size, -1), grey, resized
+
+
+def in_chunks(
+    work: Callable[..., Any],
+    paths: Sequence[str],
+    *arguments: Any,
+    progress: Progress | None = None,
+    chunk: int = _CHUNK,
+) -> list[Any]:
+    """Call ``work(first, paths, *arguments)`` on runs of files, in parallel processes.
+
+    The order of the results is that of the files. Few files are done here, as starting
+    a process costs more than they do.
+    """
+    spans = [(i, list(paths[i : i + chunk])) for i in range(0, len(paths), chunk)]
+    workers = os.cpu_count() or 1
+    done, results = 0, []
+    if len(paths) <= _SMALL_JOB or workers == 1:
+        produced = (work(first, part, *arguments) for first, part in spans)
+    else:
+        from joblib import Parallel, delayed
+
+        produced = Parallel(n_jobs=workers, return_as="generator", batch_size=1)(
+            delayed(work)(first, part, *arguments) for first, part in spans
+        )
+    for (_, part), result in zip(spans, produced, strict=True):
+        results.append(result)
+        done += len(part)
+        if progress:
+            progress(done, len(paths))
+    return results
+
+
+def _decode_chunk(
+    first: int,
+    paths: list[str],
+    target: str,
+    shape: tuple[int, ...],
+    mode: images.Mode,
+    resize: images.Resize,
+) -> tuple[dict[int, str], int, int]:
+    out = np.lib.format.open_memmap(target, mode="r+", dtype=np.uint8, shape=shape)
+    unreadable: dict[int, str] = {}
+    grey = resized = 0
+    for row, path in enumerate(paths, first):
+        try:
+            out[row], is_grey, was_resized = decode_one(path, (shape[1], shape[2]), mode, resize)
+        except SightlineError as error:
+            unreadable[row] = str(error)
+        else:
+            grey, resized = grey + is_grey, resized + was_resized
+    return unreadable, grey, resized
+
+
+def _decode_to(
+    folder: Path,
+    paths: Sequence[str],
+    shape: tuple[int, ...],
+    mode: images.Mode,
+    resize: images.Resize,
+    progress: Progress | None,
+) -> Packed:
+    need = int(np.prod(shape)) + 4096
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder.parent).free
+        if free < need * 1.1:
+            raise DataError(
+                f"the cache {folder.parent} needs {need / 2**20:,.0f} MiB and "
+                f"{free / 2**20:,.0f} MiB are free; set SIGHTLINE_HOME to a larger disk"
+            )
+        work = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+    except OSError as error:
+        raise DataError(
+            f"cannot write the cache {folder.parent} ({error.strerror}); set SIGHTLINE_HOME "
+            "to a folder that can be written"
+        ) from error
+    try:
+        target = work / "pixels.npy"
+        np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=shape).flush()
+        parts = in_chunks(_decode_chunk, paths, str(target), shape, mode, resize, progress=progress)
+        unreadable = {row: why for part, *_ in parts for row, why in part.items()}
+        pixels = np.load(target, mmap_mode="r")
+        meta = {
+            "unreadable": unreadable,
+            "grey": sum(grey for _, grey, _ in parts),
+            "resized": sum(resized for *_, resized in parts),
+            "digest": digest_of(pixels),
+        }
+        (work / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+        if folder.exists():  # another process was quicker; its entry is the same
+            shutil.rmtree(work)
+        else:
+            work.rename(folder)
+    except OSError as error:
+        raise DataError(f"cannot write the cache {folder} ({error.strerror})") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    found = _load(folder, shape)
+    if found is None:
+        raise DataError(f"the cache {folder} changed while it was written; try again")
+    return found
+
+
+def _load(folder: Path, shape: tuple[int, ...]) -> Packed | None:
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+        unreadable = {int(row): str(why) for row, why in meta["unreadable"].items()}
+        entry = Packed(
+            pixels, unreadable, int(meta["grey"]), int(meta["resized"]), str(meta["digest"])
+        )
+    except (OSError, ValueError, KeyError):
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    return entry if pixels.shape == shape else None
+
+
+def _pack_memory(
+    items: Sequence[Item],
+    shape: tuple[int, ...],
+    mode: images.Mode,
+    resize: images.Resize,
+    progress: Progress | None,
+) -> Packed:
+    from PIL import Image
+
+    out = np.zeros(shape, np.uint8)
+    unreadable: dict[int, str] = {}
+    resized = 0
+    for row, item in enumerate(items):
+        try:
+            pixels = item.read_image(mode)
+        except SightlineError as error:
+            unreadable[row] = str(error)
+            continue
+        if pixels.shape[:2] != shape[1:3]:
+            image = Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels)
+            pixels = np.asarray(images.resize(image, (shape[1], shape[2]), resize))
+            resized += 1
+        out[row] = pixels.reshape(shape[1:])
+        if progress and (row % 64 == 0 or row + 1 == len(items)):
+            progress(row + 1, len(items))
+    grey = len(items) if mode == "L" else 0
+    return Packed(out, unreadable, grey, resized, digest_of(out))

@@ -1,0 +1,265 @@
+"""Preprocessing and augmentation, all through ``torchvision.transforms.v2``.
+
+Figures that preprocessing needs (mean, deviation, mean image) come from the training
+split alone and are saved with the model, so that nobody is asked to repeat them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data import images
+from sightline.data.dataset import Dataset, Split
+from sightline.errors import ParameterError
+from sightline.types import IGNORE, Detections, Sample, Segmentation
+
+if TYPE_CHECKING:
+    import torch
+
+Scale = Literal["none", "unit", "standardise", "mean-image"]
+_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How an image becomes the numbers that a method sees.
+
+    Parameters
+    ----------
+    size : int
+        Height and width in pixels; 0 keeps the size that all images share, or takes the
+        method's own where they differ.
+    resize : {"crop", "stretch", "pad"}
+        How another shape becomes square: cut the middle, distort, or fill with grey.
+    scale : {"none", "unit", "standardise", "mean-image"}
+        ``none``: uint8 as given; ``unit``: [0, 1]; ``standardise``: each channel with
+        mean 0 and deviation 1 over the training split; ``mean-image``: [0, 1] less the
+        mean training image.
+    """
+
+    size: int = 0
+    resize: images.Resize = "crop"
+    scale: Scale = "none"
+
+
+@dataclass(slots=True)
+class Fitted:
+    """Preprocessing with its figures from the training split.
+
+    Parameters
+    ----------
+    size : (height, width)
+    mode : {"L", "RGB"}
+    resize, scale
+        See `Preprocess`.
+    mean, std : float32 array, shape (C,)
+        In units of [0, 1]; used by ``standardise``.
+    mean_image : float32 array, shape (H, W, C), optional
+        In units of [0, 1]; used by ``mean-image``.
+    """
+
+    size: tuple[int, int]
+    mode: images.Mode
+    resize: images.Resize
+    scale: Scale
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    mean_image: NDArray[np.float32] | None = None
+
+    def __call__(self, X: NDArray[np.uint8]) -> NDArray[Any]:
+        """Scale images of the right size: uint8 (N, H, W, C) to the same shape.
+
+        uint8 for ``none``, else float32.
+        """
+        if self.scale == "none":
+            return X
+        out = np.empty(X.shape, np.float32)
+        for start in range(0, len(X), _BATCH):
+            part = slice(start, start + _BATCH)
+            out[part] = self._scaled(np.ascontiguousarray(X[part]))
+        return out
+
+    def prepare(self, image: Any) -> NDArray[np.uint8]:
+        """Bring one image of any accepted form to size and mode: uint8 (H, W, C)."""
+        from PIL import Image
+
+        if isinstance(image, str | Path | bytes):
+            picture = images.to_mode(images.decode(image), self.mode)
+        else:
+            pixels = images.as_array(image, self.mode)
+            picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        resized = np.asarray(images.resize(picture, self.size, self.resize))
+        return resized.reshape(*self.size, -1)
+
+    def _scaled(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
+        import torch
+        from torchvision.transforms import v2
+
+        steps: list[Any] = [v2.ToDtype(torch.float32, scale=True)]
+        if self.scale == "standardise":
+            steps.append(v2.Normalize(self.mean.tolist(), self.std.tolist()))
+        batch = v2.Compose(steps)(torch.from_numpy(X).permute(0, 3, 1, 2))
+        scaled = batch.permute(0, 2, 3, 1).numpy()
+        if self.scale == "mean-image":
+            scaled = scaled - self.mean_image
+        return np.asarray(scaled, np.float32)
+
+
+def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
+    """Take from the training split what preprocessing needs.
+
+    Parameters
+    ----------
+    options : Preprocess
+    train : Split
+        Only these images are looked at.
+    default_side : int
+        Pixels a side where the images differ in size and `options` name none.
+
+    Raises
+    ------
+    ParameterError
+        When the size is negative or over 1,024.
+    """
+    if not 0 <= options.size <= 1024:
+        raise ParameterError(f"size is between 1 and 1024 pixels (0: as given), not {options.size}")
+    data = train.data
+    if options.size:
+        size = (options.size, options.size)
+    else:
+        size = data.size or (default_side, default_side)
+    channels = 1 if data.mode == "L" else 3
+    fitted = Fitted(
+        size, data.mode, options.resize, options.scale,
+        mean=np.zeros(channels, np.float32), std=np.ones(channels, np.float32),
+    )  # fmt: skip
+    if options.scale == "standardise":
+        fitted.mean, fitted.std = _channel_figures(train.arrays(size, options.resize).X)
+    elif options.scale == "mean-image":
+        X = train.arrays(size, options.resize).X
+        total = np.zeros(X.shape[1:], np.float64)
+        for start in range(0, len(X), _BATCH):
+            total += X[start : start + _BATCH].sum(0, dtype=np.float64)
+        fitted.mean_image = (total / len(X) / 255).astype(np.float32)
+    return fitted
+
+
+def _channel_figures(X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and deviation of each channel in units of [0, 1], from exact integer sums."""
+    counts = np.stack([np.bincount(X[..., c].ravel(), minlength=256) for c in range(X.shape[3])])
+    values = np.arange(256) / 255
+    total = counts.sum(1)
+    mean = counts @ values / total
+    variance = counts @ values**2 / total - mean**2
+    std = np.sqrt(np.maximum(variance, 0))
+    return mean.astype(np.float32), np.where(std > 1e-6, std, 1).astype(np.float32)
+
+
+def augmentation(
+    side: int,
+    *,
+    flip: bool = True,
+    crop: Literal["shift", "zoom", "none"] = "shift",
+    colour: float = 0.0,
+    erase: float = 0.0,
+) -> Any:
+    """Random changes that keep an image's meaning, for training.
+
+    Parameters
+    ----------
+    side : int
+        Height and width that come out.
+    flip : bool
+        Mirror left and right half of the time (not for digits or letters).
+    crop : {"shift", "zoom", "none"}
+        ``shift`` pads by an eighth, reflected, and cuts at random (boxes: use ``zoom``,
+        as reflections repeat objects); ``zoom`` cuts a part of random size and shape.
+    colour : float
+        Strength of changes of brightness, contrast and saturation, 0 to 1.
+    erase : float
+        Chance that a rectangle is greyed out.
+
+    Returns
+    -------
+    torchvision.transforms.v2.Compose
+        Takes images alone, or an image with boxes and masks as tv_tensors, which move
+        along.
+    """
+    from torchvision.transforms import v2
+
+    steps: list[Any] = []
+    if crop == "shift":
+        steps.append(v2.RandomCrop(side, padding=max(1, side // 8), padding_mode="reflect"))
+    elif crop == "zoom":
+        steps.append(v2.RandomResizedCrop(side, scale=(0.35, 1.0), antialias=True))
+    if flip:
+        steps.append(v2.RandomHorizontalFlip())
+    if colour:
+        steps.append(v2.ColorJitter(0.4 * colour, 0.4 * colour, 0.4 * colour))
+    if erase:
+        steps.append(v2.RandomErasing(erase))
+    if crop == "zoom":
+        steps.append(v2.SanitizeBoundingBoxes(labels_getter=_labels_of))
+    return v2.Compose(steps)
+
+
+def to_tensors(sample: Sample) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Give a sample as tv_tensors, which v2 transforms change together.
+
+    Returns
+    -------
+    image : tv_tensors.Image, uint8, shape (C, H, W)
+    target : dict
+        ``boxes`` (tv_tensors.BoundingBoxes, xyxy), ``labels``, ``masks``
+        (tv_tensors.Mask, (N, H, W)) and ``label_map`` (tv_tensors.Mask, (H, W)), where
+        the sample has them; ``label`` for classification.
+    """
+    import torch
+    from torchvision import tv_tensors
+
+    height, width = sample.image.shape[:2]
+    pixels = np.ascontiguousarray(sample.image.transpose(2, 0, 1))
+    target: dict[str, Any] = {}
+    if sample.label is not None:
+        target["label"] = sample.label
+    if sample.objects is not None:
+        target["boxes"] = tv_tensors.BoundingBoxes(
+            torch.from_numpy(sample.objects.boxes), format="XYXY", canvas_size=(height, width)
+        )
+        target["labels"] = torch.from_numpy(sample.objects.labels)
+        if sample.objects.masks is not None:
+            target["masks"] = tv_tensors.Mask(torch.from_numpy(sample.objects.masks))
+    if sample.segmentation is not None:
+        label_map = sample.segmentation.label_map.astype(np.int64)
+        target["label_map"] = tv_tensors.Mask(torch.from_numpy(label_map))
+    return tv_tensors.Image(torch.from_numpy(pixels)), target
+
+
+def from_tensors(image: torch.Tensor, target: dict[str, Any], data: Dataset, id: str) -> Sample:
+    """Give a sample back from tv_tensors: the inverse of `to_tensors`."""
+    objects = segmentation = None
+    if "boxes" in target:
+        masks = target.get("masks")
+        objects = Detections(
+            target["boxes"].numpy(), target["labels"].numpy(), data.classes,
+            masks=None if masks is None else masks.numpy(),
+        )  # fmt: skip
+    if "label_map" in target:
+        label_map = target["label_map"].numpy()
+        segmentation = Segmentation(
+            label_map.astype(np.uint8 if label_map.max() <= IGNORE else np.int32),
+            data.segmentation_classes,
+        )
+    pixels = image.numpy().transpose(1, 2, 0)
+    return Sample(pixels, id, target.get("label"), objects, segmentation)
+
+
+def _labels_of(inputs: Any) -> Any:
+    """Labels that go with the boxes, for SanitizeBoundingBoxes; None when there are none."""
+    target = inputs[1] if isinstance(inputs, tuple) and len(inputs) > 1 else None
+    return target.get("labels") if isinstance(target, dict) else None

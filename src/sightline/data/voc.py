@@ -1,0 +1,300 @@
+"""Pascal VOC: ``JPEGImages``, ``Annotations/*.xml``, ``ImageSets``, ``SegmentationClass``.
+
+VOC counts pixels from 1 and includes the last one: the box (1, 1, 10, 20) covers ten
+columns and twenty rows. Here boxes count from 0 and exclude the right and lower edge,
+so that box is (0, 0, 10, 20): one is taken off xmin and ymin, none off xmax and ymax.
+
+Source: Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge", 2010, and
+its development kit.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+from defusedxml import DefusedXmlException
+from defusedxml import ElementTree as SafeTree
+
+from sightline.data import draw_masks, files
+from sightline.data.annotation import Annotation
+from sightline.data.dataset import Dataset, Item, Progress, Source
+from sightline.errors import DataError
+from sightline.types import Task
+
+CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
+    "train", "tvmonitor",
+)  # fmt: skip
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_TO_EXCLUSIVE = np.array([-1.0, -1.0, 0.0, 0.0])
+_IMAGES = frozenset((".jpg", ".jpeg", ".png"))
+
+
+class _Page(NamedTuple):
+    """One XML file, its boxes already counted from 0."""
+
+    path: Path
+    size: tuple[int, int]
+    names: list[str]
+    boxes: list[list[float]]
+    difficult: list[bool]
+
+
+def why_not(folder: Path) -> str | None:
+    """Say what keeps a folder from being a VOC set; None when nothing does."""
+    roots = _roots(folder)
+    if not roots:
+        return "no Annotations/*.xml"
+    return None if (roots[0] / "JPEGImages").is_dir() else "no JPEGImages/"
+
+
+def read(folder: Path, name: str) -> Dataset:
+    """Read a VOC set, also one nested as ``VOCdevkit/VOC2007``.
+
+    Splits are ``ImageSets/Main/{train,val,test}.txt`` (``trainval`` where there is no
+    ``train``), else those of ``ImageSets/Segmentation``, else all images are ``train``.
+    Classes are the lines of ``classes.txt``; without it VOC's twenty in their order, where
+    all names are among them; else the names found, sorted.
+
+    Raises
+    ------
+    DataError
+        When an annotation is missing, is not well-formed or lacks a size or a box, or an
+        image is missing.
+    """
+    folder = folder.resolve()
+    root = _root(folder)
+    pictures = files.by_stem(root / "JPEGImages")
+    lists, notes = _splits(root, pictures)
+    order = list(dict.fromkeys(stem for stems in lists.values() for stem in stems))
+    pages = [_parse(root / "Annotations" / f"{stem}.xml") for stem in order]
+    classes = _classes(root, pages)
+    ids = {c: i for i, c in enumerate(classes)}
+    semantic = files.by_stem(root / "SegmentationClass", {".png"})
+    instances = files.by_stem(root / "SegmentationObject", {".png"})
+    items = []
+    for stem, page in zip(order, pages, strict=True):
+        if stem not in pictures:
+            raise DataError(f"{page.path}: no image JPEGImages/{stem}.jpg; add it")
+        annotation = Annotation(
+            *page.size,
+            boxes=np.array(page.boxes, np.float64).reshape(-1, 4),
+            labels=np.array([ids.get(n, -1) for n in page.names], np.int64),
+            unknown=tuple(f"{n} ({page.path})" for n in page.names if n not in ids),
+            difficult=np.array(page.difficult, np.bool_),
+            semantic=semantic.get(stem),
+            instances=instances.get(stem) if stem in semantic or len(classes) == 1 else None,
+        )
+        path = pictures[stem]
+        items.append(Item(path[len(str(folder)) + 1 :], path, annotation=annotation))
+    row = {stem: i for i, stem in enumerate(order)}
+    tasks = [Task.DETECT]
+    drawn = [item.annotation for item in items if isinstance(item.annotation, Annotation)]
+    if any(a.instances for a in drawn):
+        tasks.append(Task.INSTANCES)
+    if any(a.masked for a in drawn):
+        tasks.append(Task.SEGMENT)
+        missing = sum(not a.masked for a in drawn)
+        if missing:
+            notes.append(
+                f"{missing} of {len(drawn)} images have no mask: for segmentation all their "
+                "pixels are ignored"
+            )
+    return Dataset(
+        name=name,
+        source=Source(items, "RGB"),
+        rows={s: np.array([row[i] for i in stems], np.int64) for s, stems in lists.items()},
+        classes=classes,
+        tasks=tuple(tasks),
+        segmentation_classes=("background", *classes) if Task.SEGMENT in tasks else (),
+        notes=notes,
+        path=str(folder),
+        layout="voc",
+    )
+
+
+def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
+    """Write a VOC set; index PNGs too, where there are masks.
+
+    Corners that are no whole pixels are written with their fraction. VOC has no mark for
+    a crowd: such an object is written as a plain one. JPEG and PNG files are copied as
+    they are, others become PNG.
+
+    Raises
+    ------
+    DataError
+        When the data has neither boxes nor masks with a background.
+    """
+    background = data.segmentation_classes == ("background", *data.classes)
+    boxed = Task.DETECT in data.tasks or Task.INSTANCES in data.tasks
+    if not boxed and not background:
+        raise DataError(
+            f"{data.name} has no boxes, and no masks whose value 0 is the background, so it "
+            "cannot be a VOC set"
+        )
+    items, stems = data.source.items, files.stems(data.source.items)
+    masked = []
+    used = np.unique(np.concatenate([*data.rows.values(), np.zeros(0, np.int64)])).tolist()
+    for done, i in enumerate(used, start=1):
+        item, stem = items[i], stems[i]
+        annotation = item.read_annotation() or Annotation()
+        width, height = files.size_of(item, annotation)
+        files.put(item, data, out / "JPEGImages", stem, _IMAGES)
+        semantic = annotation.masked and Task.SEGMENT in data.tasks and background
+        if semantic:
+            masked.append(i)
+            drawn = draw_masks.segmentation(annotation, height, width, data.segmentation_classes)
+            files.save_index_png(drawn.label_map, out / "SegmentationClass" / f"{stem}.png")
+        if semantic and Task.INSTANCES in data.tasks:
+            numbers = draw_masks.instance_map(annotation, height, width)
+            files.save_index_png(numbers, out / "SegmentationObject" / f"{stem}.png")
+        objects = draw_masks.resolve(annotation, height, width, data.task is Task.INSTANCES)
+        page = _page(stem, objects, (width, height), data.classes, bool(semantic))
+        target = out / "Annotations" / f"{stem}.xml"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ElementTree.indent(page)
+        ElementTree.ElementTree(page).write(target, encoding="utf-8")
+        if progress:
+            progress(done, len(used))
+    for split, rows in data.rows.items():
+        _write_list(out / "ImageSets/Main" / f"{split}.txt", [stems[i] for i in rows])
+        with_mask = [stems[i] for i in np.intersect1d(rows, masked)]
+        if with_mask:
+            _write_list(out / "ImageSets/Segmentation" / f"{split}.txt", with_mask)
+    _write_list(out / "classes.txt", data.classes)
+
+
+def _roots(folder: Path) -> list[Path]:
+    """Folders at or below `folder` that hold ``Annotations/*.xml``."""
+    for places in ([folder], folder.glob("VOC*"), folder.glob("VOCdevkit/VOC*")):
+        found = sorted(p for p in places if any((p / "Annotations").glob("*.xml")))
+        if found:
+            return found
+    return []
+
+
+def _root(folder: Path) -> Path:
+    roots = _roots(folder)
+    if not roots:
+        raise DataError(f"{folder}: no Annotations/*.xml, so this is no VOC set")
+    if len(roots) > 1:
+        years = ", ".join(p.name for p in roots)
+        raise DataError(f"{folder} holds {len(roots)} VOC sets ({years}); give the path of one")
+    return roots[0]
+
+
+def _splits(root: Path, pictures: dict[str, str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Stems of each split, and what there is to say of it."""
+    for part in ("Main", "Segmentation", "Layout"):
+        place = root / "ImageSets" / part
+        found = {s: place / f"{s}.txt" for s in ("train", "val", "test")}
+        if not found["train"].is_file():
+            found["train"] = place / "trainval.txt"
+        found = {s: p for s, p in found.items() if p.is_file()}
+        others = sorted(place.glob("*.txt"))
+        if not found and len(others) == 1:
+            found = {"train": others[0]}
+        if found:
+            lists = {
+                s: [_stem(line, pictures) for line in files.lines(p)] for s, p in found.items()
+            }
+            for split, stems in lists.items():
+                for stem in stems:
+                    if not (root / "Annotations" / f"{stem}.xml").is_file():
+                        raise DataError(
+                            f"{found[split]} lists {stem}, but there is no Annotations/{stem}.xml; "
+                            "write one (without objects if there are none) or take it off the list"
+                        )
+            unlisted = len(pictures.keys() - {s for stems in lists.values() for s in stems})
+            note = f"{unlisted} images are in no list of ImageSets/{part} and are left out"
+            return lists, [note] if unlisted else []
+    return {"train": sorted(p.stem for p in (root / "Annotations").glob("*.xml"))}, []
+
+
+def _stem(line: str, pictures: dict[str, str]) -> str:
+    """Name on a line of a list; a class's list adds 1 or -1."""
+    return line if line in pictures else line.split()[0]
+
+
+def _classes(root: Path, pages: list[_Page]) -> tuple[str, ...]:
+    if (root / "classes.txt").is_file():
+        return tuple(dict.fromkeys(files.lines(root / "classes.txt")))
+    found = {name for page in pages for name in page.names}
+    if not found:
+        raise DataError(f"{root}: no annotation has an object; name the classes in classes.txt")
+    return CLASSES if found <= set(CLASSES) else tuple(sorted(found))
+
+
+def _parse(path: Path) -> _Page:
+    try:
+        tree = SafeTree.parse(path).getroot()
+    except ElementTree.ParseError as error:
+        raise DataError(f"{path}: not well-formed XML ({error}); export it again") from None
+    except DefusedXmlException:
+        raise DataError(f"{path}: declares XML entities; remove the DOCTYPE") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    assert tree is not None
+    if tree.find("size") is None:
+        raise DataError(f"{path}: no <size>; add the image's <width> and <height>")
+    size = int(_number(path, tree, "size/width")), int(_number(path, tree, "size/height"))
+    names, boxes, difficult = [], [], []
+    for number, thing in enumerate(tree.iterfind("object"), start=1):
+        name = (thing.findtext("name") or "").strip()
+        if not name:
+            raise DataError(f"{path}: object {number} has no <name>; add its class")
+        if thing.find("bndbox") is None:
+            raise DataError(f"{path}: object {number} ({name}) has no <bndbox>; add or delete it")
+        x1, y1, x2, y2 = (_number(path, thing, f"bndbox/{c}") for c in CORNERS)
+        names.append(name)
+        boxes.append([x1 - 1, y1 - 1, x2, y2])
+        difficult.append((thing.findtext("difficult") or "0").strip() not in ("0", "false"))
+    return _Page(path, size, names, boxes, difficult)
+
+
+def _number(path: Path, element: ElementTree.Element, tag: str) -> float:
+    text = element.findtext(tag)
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{path}: <{tag}> is {text!r}; it must be a number of pixels")
+    return value
+
+
+def _page(
+    stem: str,
+    objects: Annotation,
+    size: tuple[int, int],
+    classes: tuple[str, ...],
+    segmented: bool,
+) -> ElementTree.Element:
+    page = ElementTree.Element("annotation")
+    ElementTree.SubElement(page, "filename").text = stem
+    place = ElementTree.SubElement(page, "size")
+    for tag, number in zip(("width", "height", "depth"), (*size, 3), strict=True):
+        ElementTree.SubElement(place, tag).text = str(number)
+    ElementTree.SubElement(page, "segmented").text = str(int(segmented))
+    assert objects.difficult is not None
+    corners = objects.boxes - _TO_EXCLUSIVE
+    for label, box, difficult in zip(
+        objects.labels.tolist(), corners.tolist(), objects.difficult.tolist(), strict=True
+    ):
+        thing = ElementTree.SubElement(page, "object")
+        ElementTree.SubElement(thing, "name").text = classes[label]
+        ElementTree.SubElement(thing, "difficult").text = str(int(difficult))
+        frame = ElementTree.SubElement(thing, "bndbox")
+        for tag, value in zip(CORNERS, box, strict=True):
+            ElementTree.SubElement(frame, tag).text = f"{value:.10g}"
+    return page
+
+
+def _write_list(path: Path, names: list[str] | tuple[str, ...]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

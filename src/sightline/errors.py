@@ -1,0 +1,53 @@
+"""What can go wrong, in kinds that a program can tell apart.
+
+Every message says what is wrong, where, and how to mend it, in one line: the command
+line prints it as it stands, without a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SightlineError(Exception):
+    """Base of every error that Sightline raises on purpose."""
+
+
+class DataError(SightlineError):
+    """A data set, a file or an annotation cannot be used as it is."""
+
+
+class UnknownNameError(SightlineError):
+    """No model, data set, metric or option goes by that name; the nearest one is suggested."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        super().__init__(f"unknown {kind} {name!r}; {hint}")
+        self.kind, self.name, self.nearest = kind, name, near[0] if near else None
+
+
+class ParameterError(SightlineError, ValueError):
+    """An option has a value that the method cannot take."""
+
+
+class NotFittedError(SightlineError):
+    """A model was asked to predict before it was fitted."""
+
+
+class TrainingError(SightlineError):
+    """A fit could not go on: a loss that is not finite, memory that ran out."""
+
+
+class RunError(SightlineError):
+    """A run folder is missing, incomplete, from another version or not writable."""
+
+
+class MissingExtraError(SightlineError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra {extra!r}: pip install 'sightline[{extra}]'")
+        self.extra = extra

@@ -1,0 +1,121 @@
+"""How right a classifier is, how sure we are of it, and whether another is really better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.metrics import Metrics
+
+Labels = NDArray[np.int64]
+
+
+def evaluate(y: Labels, predicted: Labels, probabilities: NDArray[np.floating]) -> Metrics:
+    """Measure a classifier's answers.
+
+    Parameters
+    ----------
+    y, predicted : int64 array, shape (N,)
+        True and decided class ids.
+    probabilities : float array, shape (N, C)
+
+    Returns
+    -------
+    Metrics
+        ``accuracy`` (the headline, with its Wilson interval), ``balanced_accuracy`` (mean
+        recall over the classes that occur), ``macro_f1``, ``top5_accuracy``, ``log_loss``
+        (nats, probabilities floored at 1e-7) and ``calibration_error``.
+    """
+    from sklearn.metrics import f1_score
+
+    n = len(y)
+    right = predicted == y
+    true_p = probabilities[np.arange(n), y].astype(np.float64)
+    recalls = [right[y == c].mean() for c in np.unique(y)]
+    higher = (probabilities > true_p[:, None]).sum(1)
+    values = {
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "macro_f1": float(f1_score(y, predicted, average="macro", zero_division=0)),
+        "top5_accuracy": float((right | (higher < 5)).mean()),
+        "log_loss": float(-np.log(np.clip(true_p, 1e-7, 1)).mean()),
+        "calibration_error": calibration_error(right, probabilities.max(1)),
+    }
+    return Metrics(values, "accuracy", wilson(int(right.sum()), n), n=n)
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Score interval of a proportion.
+
+    Source: E. B. Wilson, J. Am. Stat. Assoc. 22, 1927; as scipy gives it.
+    """
+    from scipy.stats import binomtest
+
+    if n == 0:
+        return 0.0, 1.0
+    interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def calibration_error(
+    right: NDArray[np.bool_], confidence: NDArray[np.floating], bins: int = 15
+) -> float:
+    """Expected calibration error: mean gap of confidence and accuracy over equal bins.
+
+    Source: Guo et al., On calibration of modern neural networks, 2017, equation 3.
+    """
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(which, weights=right.astype(float) - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(right))
+
+
+def confusion(y: Labels, predicted: Labels, n_classes: int) -> NDArray[np.int64]:
+    """Counts, shape (C, C): row = true class, column = decided class."""
+    table = np.bincount(y * n_classes + predicted, minlength=n_classes**2)
+    return table.reshape(n_classes, n_classes).astype(np.int64)
+
+
+def per_class(table: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Recall, precision and F1 of each class, from a confusion matrix; nan where undefined."""
+    hits = np.diag(table).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall = hits / table.sum(1)
+        precision = hits / table.sum(0)
+        f1 = 2 * hits / (table.sum(0) + table.sum(1))
+    return {"recall": recall, "precision": precision, "f1": f1}
+
+
+def mcnemar(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> float:
+    """Two-sided exact p-value that two classifiers err equally often on the same images.
+
+    Only the images that exactly one of them gets right count; under equality each is as
+    likely to be a's as b's.
+
+    Source: Q. McNemar, Psychometrika 12, 1947; the exact binomial form.
+    """
+    from scipy.stats import binomtest
+
+    only_a = int((right_a & ~right_b).sum())
+    only_b = int((right_b & ~right_a).sum())
+    if only_a + only_b == 0:
+        return 1.0
+    return float(binomtest(only_a, only_a + only_b, 0.5).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values so that the chance of any false finding stays bounded.
+
+    Sorted upwards, the i-th of m (from 0) is multiplied by m - i, and none falls below
+    the one before it.
+
+    Source: S. Holm, Scand. J. Stat. 6, 1979.
+    """
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty(len(p_values))
+    worst = 0.0
+    for i, index in enumerate(order):
+        worst = max(worst, min(1.0, p_values[index] * (len(p_values) - i)))
+        adjusted[index] = worst
+    return [float(p) for p in adjusted]

@@ -1,0 +1,42 @@
+"""What an answer costs: time of one image, images a second, memory."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+
+def latency_ms(call: Callable[[], object], *, seconds: float = 1.0, warm_up: int = 3) -> float:
+    """Median time of a call in milliseconds.
+
+    After `warm_up` calls it repeats for about `seconds`, at least 5 and at most 200 times.
+    """
+    for _ in range(warm_up):
+        call()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < 5 or (time.perf_counter() < end and len(times) < 200):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1e3
+
+
+def throughput(call: Callable[[], object], images: int, *, repeats: int = 3) -> float:
+    """Images a second of a call that handles `images` of them; median after one warm-up."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return images / statistics.median(times)
+
+
+def peak_mb() -> float:
+    """Largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

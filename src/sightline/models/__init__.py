@@ -1,0 +1,1 @@
+"""The mathematics: arrays and tensors in and out; no files, no data sets."""

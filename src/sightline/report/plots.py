@@ -1,0 +1,144 @@
+"""The drawings of a report, as SVG text or PNG bytes; colours are safe for colour-blind eyes."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.bench.results import MethodEntry
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#8C6D31")
+"""Okabe & Ito's colours, without the yellow that vanishes on white."""
+
+
+def figure(width: float, height: float) -> Figure:
+    """A figure without a window, in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def svg(drawing: Figure) -> str:
+    """Give a figure as SVG text to stand inside a page."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "sightline"}):
+        drawing.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def png_uri(pixels: NDArray[np.uint8], scale: int = 1) -> str:
+    """Give a uint8 image (H, W, C) as a data URI, enlarged without smoothing."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    if scale > 1:
+        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    elif max(image.size) > 160:
+        image.thumbnail((160, 160))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def pareto(methods: Sequence[MethodEntry]) -> list[MethodEntry]:
+    """Methods that no other beats in both accuracy and latency, the fastest first."""
+    front: list[MethodEntry] = []
+    for m in sorted(methods, key=lambda m: (m.latency_ms or 0.0, -(m.headline or 0.0))):
+        if not front or (m.headline or 0.0) > (front[-1].headline or 0.0):
+            front.append(m)
+    return front
+
+
+def accuracy_against_latency(methods: Sequence[MethodEntry], picked: str | None) -> Figure:
+    """Scatter with intervals; the front of methods that nothing beats is a line."""
+    drawing = figure(7.2, 4.0)
+    axes = drawing.add_subplot()
+    axes.set_xscale("log")
+    front = pareto(methods)
+    if len(front) > 1:
+        axes.step(
+            [m.latency_ms or 0 for m in front], [100 * (m.headline or 0) for m in front],
+            where="post", color="0.6", linewidth=1.2, linestyle="--", zorder=1,
+            label="nothing is both faster and better",
+        )  # fmt: skip
+    for m in methods:
+        chosen = m.name == picked
+        colour = PALETTE[2] if chosen else PALETTE[0]
+        y, (low, high) = 100 * (m.headline or 0), m.interval or (0.0, 0.0)
+        axes.errorbar(
+            m.latency_ms or 0, y, yerr=[[max(y - 100 * low, 0)], [max(100 * high - y, 0)]],
+            fmt="o", color=colour, capsize=3, markersize=7, zorder=2,
+        )  # fmt: skip
+        axes.annotate(
+            f" {m.name}", (m.latency_ms or 0.0, y), textcoords="offset points", xytext=(6, 5),
+            weight="bold" if chosen else "normal", color=colour,
+        )  # fmt: skip
+    axes.set_xlabel("latency of one image, ms (log scale)")
+    axes.set_ylabel("test accuracy, % (95% interval)")
+    axes.grid(visible=True, which="major", color="0.92")
+    axes.margins(x=0.25, y=0.12)
+    if len(front) > 1:
+        axes.legend(loc="lower right", frameon=False)
+    return drawing
+
+
+def confusion_matrix(table: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
+    """Shares of each true class (row) by decided class (column)."""
+    n = len(classes)
+    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    side = min(2.2 + 0.36 * n, 12)
+    drawing = figure(side + 0.6, side)
+    axes = drawing.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_title(title)
+    axes.set_xlabel("decided")
+    axes.set_ylabel("true")
+    if n <= 40:
+        axes.set_xticks(range(n), [_short(c) for c in classes], rotation=60, ha="right")
+        axes.set_yticks(range(n), [_short(c) for c in classes])
+    if n <= 15:
+        for i in range(n):
+            for j in range(n):
+                if table[i, j]:
+                    axes.text(
+                        j, i, str(table[i, j]), ha="center", va="center", fontsize=7,
+                        color="white" if shares[i, j] > 0.5 else "black",
+                    )  # fmt: skip
+    return drawing
+
+
+def per_class_recall(recalls: Mapping[str, NDArray[np.float64]], classes: Sequence[str]) -> Figure:
+    """Share of each class that each method gets right: one dot a method."""
+    order = np.argsort(np.nanmean(np.stack(list(recalls.values())), axis=0))
+    if len(order) > 40:  # the hardest ones tell most
+        order = order[:40]
+    drawing = figure(7.2, 1.2 + 0.26 * len(order))
+    axes = drawing.add_subplot()
+    y = np.arange(len(order))
+    for i, (name, recall) in enumerate(recalls.items()):
+        axes.plot(
+            100 * recall[order], y, "o", label=name, color=PALETTE[i % len(PALETTE)],
+            markersize=6, alpha=0.85,
+        )  # fmt: skip
+    axes.set_yticks(y, [_short(classes[i]) for i in order])
+    axes.set_xlim(-2, 102)
+    axes.set_xlabel("share of the class that is recognised (recall), %; hardest below")
+    axes.grid(visible=True, axis="both", color="0.92")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12 - 0.6 / len(order)), ncols=4,
+                frameon=False)  # fmt: skip
+    return drawing
+
+
+def _short(name: str, limit: int = 18) -> str:
+    return name if len(name) <= limit else name[: limit - 1] + "…"

@@ -1,0 +1,1 @@
+"""Runs on disk, and the loop that trains neural networks (to come)."""

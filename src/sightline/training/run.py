@@ -1,0 +1,216 @@
+"""A run is a folder: what was fitted, on what, how well, written so that it survives.
+
+``config.json`` holds every knob, ``model.safetensors`` every learned array,
+``metrics.json`` the figures. No pickle, ever. Each file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data.dataset import Dataset
+from sightline.errors import RunError
+
+FORMAT = 1
+CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
+
+
+def is_run(path: Path) -> bool:
+    """Tell whether a folder holds a run."""
+    return (path / CONFIG).is_file()
+
+
+def create(path: str | Path) -> Path:
+    """Make the folder of a run and check that it can be written.
+
+    Raises
+    ------
+    RunError
+        When it cannot.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileExistsError:
+        raise RunError(f"{folder} is a file; name a folder with -o") from None
+    except OSError as error:
+        raise RunError(
+            f"cannot write to {folder} ({error.strerror}); name another folder with -o"
+        ) from error
+    return folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old or the new one, never a part.
+
+    Raises
+    ------
+    RunError
+        When the disk is full or cannot be written; the old file is still there.
+    """
+    with _replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write JSON, indented, atomically; NumPy numbers become plain ones."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=plain)
+    write_text(path, text + "\n")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: Mapping[str, str]) -> None:
+    """Write arrays as safetensors, atomically."""
+    from safetensors.numpy import save_file
+
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with _replacing(path) as part:
+        save_file(whole, part, metadata=dict(note))
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises
+    ------
+    RunError
+        When there is no such file or it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path.parent} is not a run: it has no {path.name}") from None
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}); train again") from error
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read safetensors.
+
+    Raises
+    ------
+    RunError
+        When the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError:
+        raise RunError(f"{path.parent} is not a whole run: it has no {path.name}") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}); train again") from error
+
+
+def environment(seed: int) -> dict[str, Any]:
+    """What a result depends on beside the code and the data."""
+    packages = ("numpy", "pillow", "scikit-learn", "scipy", "numba", "torch", "torchvision")
+    return {
+        "sightline": metadata.version("sightline"),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "device": "cpu",
+        "threads": threads(),
+        "versions": {p: metadata.version(p) for p in packages},
+        "git": _git_revision(),
+        "seed": seed,
+    }
+
+
+def threads() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """Model name of the processor, as the system states it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def describe_data(data: Dataset) -> dict[str, Any]:
+    """What a run keeps of the data it saw."""
+    return {
+        "name": data.name,
+        "path": data.path,
+        "task": str(data.task),
+        "classes": list(data.classes),
+        "counts": {name: len(rows) for name, rows in data.rows.items()},
+        "fingerprint": data.fingerprint(),
+        "seed": data.seed,
+    }
+
+
+def now() -> str:
+    """Time of writing, UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def command() -> str:
+    """The command line of this process."""
+    import shlex
+
+    name = Path(sys.argv[0]).name
+    return shlex.join([name if name != "__main__.py" else "sightline", *sys.argv[1:]])
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    except Exception as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise RunError(f"cannot write {path}: {why}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def plain(value: Any) -> Any:
+    """Give NumPy values and paths as JSON can hold them."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} does not go into JSON")
+
+
+def _git_revision() -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

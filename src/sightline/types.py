@@ -1,0 +1,301 @@
+"""The nouns that cross rooms: tasks, samples and predictions.
+
+Units are part of the type: boxes are float32 ``xyxy`` in absolute pixels (the right and
+lower edge are exclusive, so that width = x2 - x1), masks are boolean N,H,W, class ids
+index ``classes``, scores lie in [0, 1], label maps use 255 for pixels to be ignored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+IGNORE = 255
+"""Label of a pixel that counts neither for nor against anybody."""
+
+
+class Task(StrEnum):
+    """What is asked of an image."""
+
+    CLASSIFY = "classify"
+    LOCALIZE = "localize"
+    DETECT = "detect"
+    SEGMENT = "segment"
+    INSTANCES = "instances"
+    GENERATE = "generate"
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The answer to *what is this?*
+
+    Parameters
+    ----------
+    probabilities : float array, shape (C,)
+        One score a class, in [0, 1]; they add up to one.
+    classes : tuple of str, length C
+    label : int, optional
+        The class decided for, where the method's rule is finer than the largest
+        probability (k-NN breaks tied votes by distance). Default: the argmax.
+    neighbours : Neighbours, optional
+        The training images that decided, for methods that answer by comparing.
+    """
+
+    probabilities: NDArray[np.float32]
+    classes: tuple[str, ...]
+    label: int = -1
+    neighbours: Neighbours | None = None
+
+    def __post_init__(self) -> None:
+        p = np.asarray(self.probabilities, np.float32)
+        if p.shape != (len(self.classes),):
+            raise DataError(
+                f"probabilities have shape {p.shape}, but there are {len(self.classes)} classes"
+            )
+        object.__setattr__(self, "probabilities", p)
+        if self.label < 0:
+            object.__setattr__(self, "label", int(p.argmax()))
+
+    @property
+    def name(self) -> str:
+        """Name of the class decided for."""
+        return self.classes[self.label]
+
+    @property
+    def score(self) -> float:
+        """Probability of the class decided for."""
+        return float(self.probabilities[self.label])
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """The k most probable classes, the decided one first among equals."""
+        order = np.lexsort((np.arange(len(self.classes)) != self.label, -self.probabilities))
+        return [(self.classes[i], float(self.probabilities[i])) for i in order[:k]]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The nearest training images of one query.
+
+    Parameters
+    ----------
+    indices : int64 array, shape (k,)
+        Rows of the training set, nearest first.
+    distances : float64 array, shape (k,)
+    labels : int64 array, shape (k,)
+    """
+
+    indices: NDArray[np.int64]
+    distances: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Objects in one image: found ones, or (all scores 1) annotated ones.
+
+    Parameters
+    ----------
+    boxes : float32 array, shape (N, 4)
+        ``xyxy``, absolute pixels.
+    labels : int64 array, shape (N,)
+        Ids that index `classes`.
+    classes : tuple of str
+    scores : float32 array, shape (N,), optional
+        In [0, 1]; default 1.
+    masks : bool array, shape (N, H, W), optional
+    crowd, difficult : bool array, shape (N,), optional
+        COCO's and VOC's marks for annotations that evaluation treats apart.
+
+    Raises
+    ------
+    DataError
+        When lengths differ, a box has x2 < x1 or y2 < y1 or is not finite, or a label is
+        not an index of `classes`.
+    """
+
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    scores: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    masks: NDArray[np.bool_] | None = None
+    crowd: NDArray[np.bool_] | None = None
+    difficult: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
+        n = len(boxes)
+        labels = np.asarray(self.labels, np.int64).reshape(-1)
+        scores = np.asarray(self.scores, np.float32).reshape(-1)
+        if n and not len(scores):
+            scores = np.ones(n, np.float32)
+        for what, values in (
+            ("labels", labels),
+            ("scores", scores),
+            ("masks", self.masks),
+            ("crowd", self.crowd),
+            ("difficult", self.difficult),
+        ):
+            if values is not None and len(values) != n:
+                raise DataError(f"{n} boxes but {len(values)} {what}")
+        if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
+            raise DataError("boxes must be finite xyxy with x1 <= x2 and y1 <= y2")
+        if n and (labels.min() < 0 or labels.max() >= len(self.classes)):
+            raise DataError(f"labels must index the {len(self.classes)} classes")
+        for name, value in (("boxes", boxes), ("labels", labels), ("scores", scores)):
+            object.__setattr__(self, name, value)
+        if self.masks is not None:
+            object.__setattr__(self, "masks", np.asarray(self.masks, np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def names(self) -> list[str]:
+        """Class name of each object."""
+        return [self.classes[i] for i in self.labels]
+
+    def to_supervision(self) -> Any:
+        """Give the same as ``supervision.Detections``."""
+        sv = _supervision()
+        return sv.Detections(
+            xyxy=self.boxes,
+            class_id=self.labels,
+            confidence=self.scores,
+            mask=self.masks,
+            data={"class_name": np.array(self.names)},
+        )
+
+    @classmethod
+    def from_supervision(cls, detections: Any, classes: Sequence[str]) -> Detections:
+        """Take a ``supervision.Detections``; ids must index `classes`."""
+        n = len(detections.xyxy)
+        confidence, ids = detections.confidence, detections.class_id
+        return cls(
+            boxes=detections.xyxy,
+            labels=np.zeros(n, np.int64) if ids is None else ids,
+            classes=tuple(classes),
+            scores=np.ones(n, np.float32) if confidence is None else confidence,
+            masks=detections.mask,
+        )
+
+    def to_coco(self, image_id: int, *, first_category: int = 1) -> list[dict[str, Any]]:
+        """Give COCO's result form: a list of dicts with ``bbox`` as xywh.
+
+        Category ids are `first_category` + label. Masks become compressed RLE.
+        """
+        rows: list[dict[str, Any]] = []
+        for i, (x1, y1, x2, y2) in enumerate(self.boxes.astype(float).tolist()):
+            row: dict[str, Any] = {
+                "image_id": image_id,
+                "category_id": first_category + int(self.labels[i]),
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "score": float(self.scores[i]),
+            }
+            if self.masks is not None:
+                from pycocotools import mask as rle
+
+                code = rle.encode(np.asfortranarray(self.masks[i].astype(np.uint8)))
+                row["segmentation"] = {
+                    "size": list(code["size"]),
+                    "counts": code["counts"].decode("ascii"),
+                }
+            rows.append(row)
+        return rows
+
+    @classmethod
+    def from_coco(
+        cls, rows: Sequence[dict[str, Any]], classes: Sequence[str], *, first_category: int = 1
+    ) -> Detections:
+        """Take COCO result rows of one image (the inverse of `to_coco`)."""
+        xywh = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
+        masks = None
+        if rows and all("segmentation" in row for row in rows):
+            from pycocotools import mask as rle
+
+            masks = np.stack([rle.decode(row["segmentation"]).astype(bool) for row in rows])
+        return cls(
+            boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(
+                np.float32
+            ),
+            labels=np.array([row["category_id"] - first_category for row in rows], np.int64),
+            classes=tuple(classes),
+            scores=np.array([row.get("score", 1.0) for row in rows], np.float32),
+            masks=masks,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """A class for every pixel.
+
+    Parameters
+    ----------
+    label_map : uint8 or int32 array, shape (H, W)
+        Class ids; 255 is to be ignored.
+    classes : tuple of str
+        Names by id, the background's included where there is one.
+    """
+
+    label_map: NDArray[np.integer[Any]]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.label_map.ndim != 2:
+            raise DataError(f"a label map has shape (H, W), not {self.label_map.shape}")
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Fraction of the counted pixels that each class covers."""
+        counted = self.label_map[self.label_map != IGNORE]
+        counts = np.bincount(counted.ravel(), minlength=len(self.classes))
+        total = max(int(counts.sum()), 1)
+        return {name: float(counts[i]) / total for i, name in enumerate(self.classes)}
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Images made by a model: uint8, shape (N, H, W, C)."""
+
+    images: NDArray[np.uint8]
+
+
+Prediction = Classification | Detections | Segmentation | Generated
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image with what is known of it.
+
+    Parameters
+    ----------
+    image : uint8 array, shape (H, W, C)
+        C is 1 (grey) or 3 (RGB).
+    id : str
+        Unique within its data set, stable between readings.
+    label : int, optional
+    objects : Detections, optional
+    segmentation : Segmentation, optional
+    """
+
+    image: NDArray[np.uint8]
+    id: str
+    label: int | None = None
+    objects: Detections | None = None
+    segmentation: Segmentation | None = None
+
+
+def _supervision() -> Any:
+    try:
+        import supervision
+    except ImportError as error:
+        raise MissingExtraError("conversion to supervision.Detections", "dev") from error
+    return supervision
