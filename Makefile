@@ -1,0 +1,47 @@
+# Every target does its own set-up in .venv; nothing outside this folder is touched but uv's cache.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help:
+	@echo "make demo    compare the methods on embedded digits, and say where the report is"
+	@echo "make test    run the tests"
+	@echo "make check   ruff, mypy, import-linter"
+	@echo "make slow    the long tests too"
+
+# uv is taken from the system when it is there; else it comes into the project's own .venv.
+$(READY): pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+	  UV=uv; uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) || exit 1; \
+	else \
+	  UV=$(BIN)/uv; \
+	  test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	    { echo "needs uv, or Python's venv module (Debian, Ubuntu: the package python3-venv)"; exit 1; }; \
+	  test -x $$UV || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || exit 1; \
+	fi; \
+	echo "installing into $(VENV) (torch is large: some minutes the first time)"; \
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $$UV pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/sightline compare digits
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+
+slow: $(READY)
+	$(BIN)/python -m pytest -n 2 -m "not gpu"
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.PHONY: help demo test slow check clean
