@@ -41,7 +41,8 @@ class MajorityClassifier:
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
         """The most frequent class (of equals the lower id) for every row: shape (m,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)], np.int64)
+        winner = self.predict_proba(X).argmax(1)
+        return np.asarray(self.classes_[winner], np.int64)
 
     def score(self, X: NDArray[Any], y: NDArray[np.int64]) -> float:
         """Accuracy in [0, 1]."""
@@ -89,7 +90,8 @@ class NearestMeanClassifier:
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
         """Class of the nearest mean (of equals the lower id), shape (m,)."""
-        return np.asarray(self.classes_[self._squared_distances(X).argmin(1)], np.int64)
+        nearest = self._squared_distances(X).argmin(1)
+        return np.asarray(self.classes_[nearest], np.int64)
 
     def score(self, X: NDArray[Any], y: NDArray[np.int64]) -> float:
         """Accuracy in [0, 1]."""

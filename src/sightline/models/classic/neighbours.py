@@ -1,0 +1,90 @@
+"""Exact nearest neighbours of many queries, in bounded memory.
+
+Queries and training rows meet in chunks. For each pair of chunks a matrix product (or sums of
+absolute differences) sieves the pairs that can be near, and only those are measured in
+float64 and merged into the k nearest so far. Sorted by distance, of equal distances the lower
+index first.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.models.classic import kernels
+from sightline.models.classic.byte_sieve import ByteSieve
+from sightline.models.classic.float_sieve import FloatSieve
+from sightline.models.classic.sieve import COLUMNS, Metric
+
+Progress = Callable[[int, int], None]
+Found = tuple[NDArray[np.float64], NDArray[np.int64]]
+"""Distances and indices, each of shape (m, k)."""
+
+_MOST_ROWS = 4096  # of a chunk: more gains no speed
+
+
+class ExactSearch:
+    """Brute force over training rows.
+
+    Parameters
+    ----------
+    X : uint8, float32 or float64 array, shape (n, d), C-contiguous
+        Finite. Kept, not copied; 16 bytes a row are computed from it.
+    metric : {"l1", "l2", "cosine"}
+    device : {"cpu", "cuda"}
+        Where products are taken; the rest is done on the processor.
+    chunk_mb : int
+        MiB that two chunks and their products may take together.
+    """
+
+    def __init__(self, X: NDArray[Any], metric: Metric, device: str, chunk_mb: int) -> None:
+        self.X, self.metric, self.device, self.chunk_mb = X, metric, device, chunk_mb
+
+    @functools.cached_property
+    def _bytes(self) -> ByteSieve:
+        return ByteSieve(self.X, self.metric, self.device)
+
+    @functools.cached_property
+    def _floats(self) -> FloatSieve:
+        return FloatSieve(self.X, self.metric, self.device)
+
+    def __call__(self, Q: NDArray[Any], k: int, progress: Progress | None = None) -> Found:
+        """Find the k nearest training rows of each query.
+
+        Parameters
+        ----------
+        Q : array, shape (m, d), C-contiguous
+        k : int
+            At most n.
+        progress : callable, optional
+            Called with (queries done, queries in all).
+        """
+        n, m = len(self.X), len(Q)
+        sieves = self._bytes if Q.dtype == self.X.dtype == np.uint8 else self._floats
+        distances, indices = np.full((m, k), np.inf), np.full((m, k), -1, np.int64)
+        rows = self._rows()
+        for begin in range(0, m, rows):
+            part = slice(begin, min(begin + rows, m))
+            sieve = sieves(Q[part])
+            for first in range(0, n, rows):
+                last = min(first + rows, n)
+                kernels.over_rows(
+                    kernels.keep_nearest, part.stop - begin,
+                    *sieve.chunk(first, last), sieve.slope, sieve.intercept, sieve.q_term,
+                    sieve.factor, Q[part], self.X[first:last], sieve.rule, first,
+                    distances[part], indices[part],
+                )  # fmt: skip
+                if progress:
+                    progress(begin + (part.stop - begin) * last // n, m)
+        return (np.sqrt(distances) if self.metric == "l2" else distances), indices
+
+    def _rows(self) -> int:
+        """Rows of a chunk: ``8 rows² + 8 rows columns`` bytes are what there is."""
+        columns = min(self.X.shape[1], COLUMNS)
+        rows = (math.sqrt(columns**2 + self.chunk_mb * 2**19) - columns) / 2
+        return max(1, min(int(rows), _MOST_ROWS))

@@ -1,0 +1,90 @@
+r"""Which training rows can be near: cheap lower bounds that never lose a neighbour.
+
+Nearly all pairs of a query q and a training row x are far apart, and to say so a rounded
+distance is enough. A sieve is a quantity P(q, x) that comes fast for many pairs at once, with
+numbers such that a pair can be nearer than D only if
+
+.. math:: low_x + weight_x P(q, x) < slope_q D + intercept_q
+
+What passes is measured exactly (`kernels.keep_nearest`): the bound decides how much work an
+answer takes, never the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.models.classic import kernels
+
+Metric = Literal["l1", "l2", "cosine"]
+
+RULES = {"l1": kernels.MANHATTAN, "l2": kernels.EUCLIDEAN, "cosine": kernels.COSINE}
+
+COLUMNS = 2**13
+"""Columns that are summed at once; wider rows go in blocks, for memory and fewer roundings."""
+
+UNIT_ROUNDOFF = 2.0**-24
+"""Largest relative error of rounding to float32."""
+
+
+class Chunk(NamedTuple):
+    """The sieve's numbers for c training rows."""
+
+    products: NDArray[Any]
+    """P, shape (m, c)."""
+    low: NDArray[np.float32]
+    """Shape (c,), as the next two."""
+    weight: NDArray[np.float32]
+    x_term: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """The bound for a chunk of m queries.
+
+    Parameters
+    ----------
+    chunk : callable
+        Its other half, for training rows ``start`` to ``stop``.
+    slope, intercept : float64 array, shape (m,)
+    rule, q_term, factor
+        How a pair that passes is measured, with ``Chunk.x_term``: see `kernels.keep_nearest`.
+    """
+
+    chunk: Callable[[int, int], Chunk]
+    slope: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    rule: int
+    q_term: NDArray[np.float64]
+    factor: float = 0.0
+
+
+def by_columns(
+    products: Callable[[slice], NDArray[Any]], columns: int, total: type[np.number[Any]]
+) -> NDArray[Any]:
+    """Sum products over blocks of columns, in the type ``total`` where there are several."""
+    import torch
+
+    first = products(slice(0, COLUMNS))
+    if columns <= COLUMNS:
+        return first
+    tensor = torch.from_numpy(first.astype(total, copy=False))
+    for start in range(COLUMNS, columns, COLUMNS):
+        tensor += torch.from_numpy(products(slice(start, start + COLUMNS)))
+    return np.asarray(tensor.numpy())
+
+
+def inverse_norms(X: NDArray[Any]) -> NDArray[np.float64]:
+    """``1 / |x|`` for each row of X, shape (n, d), and 0 for a row of zeros: shape (n,)."""
+    norms = np.sqrt(kernels.squared_norms(X, np.ones(len(X)), np.zeros(X.shape[1])))
+    return np.divide(1.0, norms, out=np.zeros(len(X)), where=norms > 0)
+
+
+def peak(X: NDArray[Any]) -> float:
+    """Largest absolute value; NaN or infinite if there is such a value in X."""
+    return max(float(X.max()), -float(X.min())) if X.size else 0.0

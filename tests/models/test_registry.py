@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+import sightline
+from sightline.errors import ParameterError, UnknownNameError
+from sightline.models import registry
+
+
+@pytest.mark.parametrize("name", registry.CARDS)
+def test_every_card_leads_to_a_method_whose_knobs_it_tunes(name):
+    card = registry.card(name)
+    knobs = {f.name: f for f in dataclasses.fields(registry.knobs(name))}
+    assert set(card.grid) <= set(knobs)
+    assert card.summary
+    assert card.paper
+    for field in knobs.values():
+        assert field.metadata["help"], f"{name}.{field.name} is not documented"
+    method = registry.build(name, {})
+    for attribute in ("fit", "predict", "predict_proba", "score"):
+        assert callable(getattr(method, attribute))
+
+
+def test_unknown_names_suggest_the_nearest():
+    with pytest.raises(UnknownNameError, match="did you mean 'knn'"):
+        registry.card("kn")
+    with pytest.raises(UnknownNameError, match="did you mean 'metric'"):
+        registry.build("knn", {"metrics": "l1"})
+    with pytest.raises((ParameterError, UnknownNameError)):
+        registry.build("majority", {"k": 1})
+
+
+def test_listing_imports_no_torch():
+    code = (
+        "import sys, sightline; sightline.list_models(); "
+        "sys.exit(any(m in sys.modules for m in ('torch', 'numba', 'sklearn', 'matplotlib')))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_models_of_a_task():
+    assert sightline.list_models("classify")[:2] == ["majority", "nearest-mean"]
+    assert sightline.list_models("detect") == []
