@@ -91,11 +91,14 @@ class Neighbours:
         Rows of the training set, nearest first.
     distances : float64 array, shape (k,)
     labels : int64 array, shape (k,)
+    votes : float64 array, shape (k,)
+        Share of the votes that each has.
     """
 
     indices: NDArray[np.int64]
     distances: NDArray[np.float64]
     labels: NDArray[np.int64]
+    votes: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +121,8 @@ class Detections:
     Raises
     ------
     DataError
-        When lengths differ, a box has x2 < x1 or y2 < y1 or is not finite, or a label is
-        not an index of `classes`.
+        When lengths differ, a box has x2 < x1 or y2 < y1 or is not finite, a label is not
+        an index of `classes`, a score lies outside [0, 1], or masks are not (N, H, W).
     """
 
     boxes: NDArray[np.float32]
@@ -150,10 +153,15 @@ class Detections:
             raise DataError("boxes must be finite xyxy with x1 <= x2 and y1 <= y2")
         if n and (labels.min() < 0 or labels.max() >= len(self.classes)):
             raise DataError(f"labels must index the {len(self.classes)} classes")
+        if not ((scores >= 0) & (scores <= 1)).all():
+            raise DataError("scores must lie between 0 and 1")
         for name, value in (("boxes", boxes), ("labels", labels), ("scores", scores)):
             object.__setattr__(self, name, value)
-        if self.masks is not None:
-            object.__setattr__(self, "masks", np.asarray(self.masks, np.bool_))
+        for name in ("masks", "crowd", "difficult"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, np.asarray(getattr(self, name), np.bool_))
+        if self.masks is not None and self.masks.ndim != 3:
+            raise DataError(f"masks have shape (N, H, W), not {self.masks.shape}")
 
     def __len__(self) -> int:
         return len(self.boxes)

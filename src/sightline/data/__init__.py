@@ -114,6 +114,7 @@ def _by_name(name: str, options: str, seed: int) -> Dataset | None:
     if name in names():
         from sightline.data import download
 
+        _options(name, options)
         return download.read(name)
     return None
 
@@ -134,7 +135,7 @@ def _options(name: str, text: str) -> dict[str, int]:
 def _by_path(path: Path, layout: str | None, progress: Progress | None) -> Dataset:
     if not path.exists():
         if path.parent == Path() and path.suffix == "":
-            raise UnknownNameError("data set", str(path), names())
+            raise UnknownNameError("data set", path.name.partition(":")[0], names())
         raise DataError(f"{path}: no such file or folder, and no built-in data set")
     name = path.name.split(".")[0] or path.resolve().name
     if path.is_file():
@@ -249,6 +250,7 @@ def _with_splits(data: Dataset, seed: int, group: str | None) -> Dataset:
     if group is not None:
         for item, name in zip(items, splits.group_of([i.id for i in items], group), strict=True):
             item.group = name
+        _refuse_groups_of_classes(data, group)
         data.notes.append(f"images of one group ({group}) stay in one split")
     have = {name: rows for name, rows in data.rows.items() if len(rows)}
     if group is None and {"train", "val", "test"} <= have.keys():
@@ -276,6 +278,18 @@ def _with_splits(data: Dataset, seed: int, group: str | None) -> Dataset:
     result = data.with_rows(have | made, note)
     result.seed = seed
     return result
+
+
+def _refuse_groups_of_classes(data: Dataset, rule: str) -> None:
+    """Groups that are the classes would leave classes that are never trained on."""
+    groups_of: dict[int, set[str | None]] = {}
+    for item in data.source.items:
+        groups_of.setdefault(item.label, set()).add(item.group)
+    if len(groups_of) > 1 and all(len(g) == 1 and None not in g for g in groups_of.values()):
+        raise ParameterError(
+            f"--group {rule!r} makes one group of every class, so that some classes would not "
+            "be trained on; group by what the images of several splits must not share"
+        )
 
 
 def _check_groups(data: Dataset, have: dict[str, np.ndarray[Any, Any]]) -> None:

@@ -9,7 +9,7 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from sightline.data import images, store
@@ -56,7 +56,10 @@ def unpack(path: Path, progress: Progress | None = None) -> Path:
             lzma.LZMAError,
             zlib.error,
         ) as error:
-            raise DataError(f"{path}: the archive is broken ({error}); fetch it again") from error
+            why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
+            raise DataError(f"{path}: the archive is broken ({why}); fetch it again") from error
+        except NotImplementedError as error:
+            raise DataError(f"{path}: {error}; unpack it yourself and give the folder") from error
         except OSError as error:
             raise DataError(f"cannot unpack {path}: {error.strerror or error}") from error
         finally:
@@ -66,7 +69,7 @@ def unpack(path: Path, progress: Progress | None = None) -> Path:
 
 def _check(path: Path, name: str, size: int, count: int, free: int) -> None:
     pure = PurePosixPath(name.replace("\\", "/"))
-    if pure.is_absolute() or ".." in pure.parts or (pure.parts and ":" in pure.parts[0]):
+    if pure.is_absolute() or ".." in pure.parts or PureWindowsPath(name).drive:
         raise DataError(f"{path}: {name!r} points outside the archive; it was not unpacked")
     if size > MAX_BYTES or count > MAX_FILES:
         raise DataError(

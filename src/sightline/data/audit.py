@@ -22,6 +22,9 @@ EXAMPLES = 5
 IMBALANCE = 10
 FEW = 10
 TINY = 16
+SLIVER = 1 + 1e-6
+"""Pixels; a box at most one wide or high is a slip of the mouse, also where its format
+includes the last pixel."""
 _SUFFIX = {
     "JPEG": (".jpg", ".jpeg", ".jfif"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",),
     "GIF": (".gif",), "BMP": (".bmp",), "WEBP": (".webp",), "TIFF": (".tif", ".tiff"),
@@ -115,50 +118,6 @@ def audit(data: Dataset, progress: Progress | None = None) -> Audit:
     return Audit(sorted(findings, key=lambda f: order[f.severity]), len(source.items), pairs)
 
 
-def fixed(data: Dataset, found: Audit) -> tuple[Dataset, list[str]]:
-    """Give a cleaned data set, to be written elsewhere, and what was done.
-
-    Unreadable images go; of exact duplicates one stays, the one in test before that in
-    validation before that in training, so that the measure stays whole, and none of them
-    where their labels disagree; boxes are cut to the image, and those without area go;
-    rotation by EXIF is applied; 16 bits, CMYK and transparency become plain 8-bit images;
-    wrong endings are corrected.
-    """
-    drop, done = _drops(data, found)
-    again = {
-        row
-        for kind in ("exif-rotation", "unusual-mode", "animation", "wrong-extension", "alpha")
-        if (f := found.find(kind))
-        for row in f.rows
-    } - drop
-    if again:
-        done.append(f"{len(again)} files decoded and written anew as PNG")
-    items = list(data.source.items)
-    clipped = 0
-    for row, item in enumerate(items):
-        if row in drop:
-            continue
-        image: Any = item.image
-        if row in again and isinstance(item.image, str):
-            image = _decoder(item, data.mode)
-        annotation = item.annotation
-        if isinstance(annotation, Annotation):
-            annotation, cut = _clean_boxes(annotation)
-            clipped += cut
-        items[row] = Item(item.id, image, item.label, annotation, item.group)
-    if clipped:
-        done.append(f"{clipped} boxes cut to their image or removed for having no area")
-    rows = {
-        name: np.array([r for r in part if int(r) not in drop], np.int64)
-        for name, part in data.rows.items()
-    }
-    clean = Dataset(
-        data.name, Source(items, data.mode), {n: r for n, r in rows.items() if len(r)},
-        data.classes, data.tasks, data.segmentation_classes, data.seed, [], None, data.layout,
-    )  # fmt: skip
-    return clean, done or ["nothing needed mending"]
-
-
 def _facts(source: Source, progress: Progress | None) -> list[Facts]:
     paths = [item.image for item in source.items if isinstance(item.image, str)]
     if len(paths) == len(source.items):
@@ -179,16 +138,24 @@ def _look_at_files(first: int, paths: list[str]) -> list[Facts]:
 def _look_at(path: str) -> Facts:
     try:
         with images.open_checked(path) as header:
-            kind, mode, frames = header.format, header.mode, getattr(header, "n_frames", 1)
-            rotated = header.getexif().get(images.ORIENTATION, 1) > 1
-        image = images.decode(path)
-        plain = images.to_mode(image, "L" if images.is_grey(image) else "RGB")
-        prints = duplicates.print_of(plain)
+            kind, mode = header.format, header.mode
+            image = images.upright(header, path)
+            rotated = image is not header
+            plain = images.to_mode(image, "L" if images.is_grey(image) else "RGB")
+            prints = duplicates.print_of(plain)
+            frames = _frames(header)
     except SightlineError as error:
         return Facts(why_not=str(error))
     if "transparency" in image.info:
         mode += "+alpha"
     return Facts(None, kind, mode, image.size, rotated, frames, prints)
+
+
+def _frames(image: Any) -> int:
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except (OSError, EOFError, SyntaxError, ValueError):
+        return 2  # there is more than the first, though not whole
 
 
 def _look_at_array(pixels: NDArray[np.uint8]) -> Facts:
@@ -301,6 +268,8 @@ def _boxes(data: Dataset, facts: list[Facts]) -> list[Finding]:
         if not isinstance(annotation, Annotation):
             continue
         width, height = facts[row].size
+        if facts[row].rotated and (annotation.width, annotation.height) == (height, width):
+            width, height = height, width  # annotated, and read, without the rotation
         if width and annotation.width and (annotation.width, annotation.height) != (width, height):
             sizes.append(
                 f"{item.id} (states {annotation.width}x{annotation.height}, is {width}x{height})"
@@ -308,14 +277,15 @@ def _boxes(data: Dataset, facts: list[Facts]) -> list[Finding]:
         width, height = width or annotation.width, height or annotation.height
         for i, (x1, y1, x2, y2) in enumerate(annotation.boxes.tolist()):
             where = f"{item.id} box {i} ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
-            if not (x2 - x1 >= 1e-6 and y2 - y1 >= 1e-6):
+            if not (x2 - x1 > SLIVER and y2 - y1 > SLIVER):
                 empty.append(where)
             elif width and (min(x1, y1) < -0.51 or x2 > width + 0.51 or y2 > height + 0.51):
                 outside.append(f"{where} in {width}x{height}")
             if annotation.labels[i] < 0:
                 unknown.append(where)
     checks: Iterable[tuple[str, Severity, list[str], str, str]] = (
-        ("box-without-area", "error", empty, "boxes without area", "remove them (--fix does)"),
+        ("box-without-area", "error", empty, "boxes without area (at most a pixel wide or high)",
+         "remove them (--fix does)"),
         ("box-outside", "error", outside, "boxes that reach outside their image",
          "cut them to the image (--fix does)"),
         ("unknown-label", "error", unknown, "objects whose label is missing from the classes",
@@ -394,62 +364,3 @@ def class_counts(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
             labels = annotation.labels[annotation.labels >= 0]
             counts += np.bincount(labels, minlength=len(counts))[: len(counts)]
     return counts
-
-
-def _drops(data: Dataset, found: Audit) -> tuple[set[int], list[str]]:
-    drop: set[int] = set()
-    done = []
-    broken = found.find("unreadable")
-    if broken:
-        drop |= set(broken.rows)
-        done.append(f"{len(broken.rows)} unreadable files left out")
-    rank = {"test": 0, "val": 1, "train": 2}
-    split_of = {int(row): name for name, rows in data.rows.items() for row in rows}
-    copies: dict[int, list[int]] = collections.defaultdict(list)
-    for pair in found.pairs:
-        if pair.exact:
-            copies[pair.first].append(pair.second)
-    conflicts = extra = 0
-    for first, others in copies.items():
-        rows = [first, *others]
-        if len({data.source.items[r].label for r in rows}) > 1:
-            drop |= set(rows)
-            conflicts += len(rows)
-            continue
-        keep = min(rows, key=lambda r: (rank.get(split_of.get(r, ""), 3), r))
-        drop |= set(rows) - {keep}
-        extra += len(rows) - 1
-    if extra:
-        done.append(f"{extra} exact duplicates left out")
-    if conflicts:
-        done.append(f"{conflicts} identical images with different labels left out")
-    return drop, done
-
-
-def _clean_boxes(annotation: Annotation) -> tuple[Annotation, int]:
-    """Cut boxes to the image and leave out those without area or label; count the changes."""
-    boxes = annotation.boxes.copy()
-    if annotation.width and annotation.height:
-        boxes[:, 0::2] = boxes[:, 0::2].clip(0, annotation.width)
-        boxes[:, 1::2] = boxes[:, 1::2].clip(0, annotation.height)
-    keep = ((boxes[:, 2:] - boxes[:, :2]) >= 1e-6).all(1) & (annotation.labels >= 0)
-    changed = int((~keep | (boxes != annotation.boxes).any(1)).sum())
-    if not changed:
-        return annotation, 0
-    shapes = annotation.shapes
-    if shapes is not None:
-        shapes = [s for s, k in zip(shapes, keep, strict=True) if k]
-    assert annotation.crowd is not None
-    assert annotation.difficult is not None
-    return (
-        Annotation(
-            annotation.width, annotation.height, boxes[keep], annotation.labels[keep], shapes,
-            annotation.crowd[keep], annotation.difficult[keep], annotation.semantic,
-            annotation.instances, annotation.semantic_ignore,
-        ),
-        changed,
-    )  # fmt: skip
-
-
-def _decoder(item: Item, mode: images.Mode) -> Any:
-    return lambda: item.read_image(mode)

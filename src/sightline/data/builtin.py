@@ -80,7 +80,12 @@ def shapes(seed: int = 0, count: int = 400, size: int = 128, objects: int = 6) -
     labels = np.array([item.label for item in items])
     return Dataset(
         name="shapes",
-        source=Source(items, "RGB", (size, size) if size <= store.SMALL_SIDE else None),
+        source=Source(
+            items,
+            "RGB",
+            (size, size) if size <= store.SMALL_SIDE else None,
+            recipe=f"shapes {drawing.VERSION}: seed {seed}, size {size}, objects {objects}",
+        ),
         rows=splits.make(np.arange(count), labels, SHARES, seed),
         classes=drawing.CLASSES,
         tasks=(Task.CLASSIFY, *detect) if objects == 1 else detect,

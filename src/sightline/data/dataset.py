@@ -88,12 +88,15 @@ class Source:
     mode : {"L", "RGB"}
     size : (height, width), optional
         Given when all images share one small size: then they live as one array.
+    recipe : str
+        What drawn images are drawn from; it stands for their pixels in the fingerprint.
     """
 
     items: list[Item]
     mode: images.Mode
     size: tuple[int, int] | None = None
     packed: dict[tuple[int, int, str], store.Packed] = field(default_factory=dict)
+    recipe: str = ""
 
     def pack(
         self,
@@ -113,20 +116,22 @@ class Source:
         return self.packed[key]
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change when any image, label or box changes.
+        """Sixteen hex digits that change when any image, label, box or outline changes.
 
-        Small sets are identified by their pixels; of larger files the size is taken, as
-        reading them all could take hours.
+        Small sets are identified by their pixels, drawn ones by what they are drawn from;
+        of larger files and of index PNGs the size is taken, as reading them all could take
+        hours.
         """
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(self.recipe.encode())
         for item in self.items:
             digest.update(f"{item.id}\0{item.label}\0".encode())
             if isinstance(item.annotation, Annotation):
                 digest.update(np.ascontiguousarray(item.annotation.boxes.round(2)).tobytes())
                 digest.update(item.annotation.labels.tobytes())
+                _digest_shapes(digest, item.annotation)
             if self.size is None and isinstance(item.image, str):
-                digest.update(str(Path(item.image).stat().st_size).encode())
-        if self.size is not None:
+                digest.update(_file_size(item.image))
+        if self.size is not None and not self.recipe:
             digest.update(self.pack().digest.encode())
         return digest.hexdigest()[:16]
 
@@ -356,6 +361,27 @@ class Dataset:
     def with_rows(self, rows: dict[str, Rows], *notes: str) -> Dataset:
         """Give the same data split in another way."""
         return replace(self, rows=rows, notes=[*self.notes, *notes])
+
+
+def _digest_shapes(digest: Any, annotation: Annotation) -> None:
+    for path in (annotation.semantic, annotation.instances):
+        if path is not None:
+            digest.update(_file_size(path))
+    for shape in annotation.shapes or ():
+        if isinstance(shape, dict):
+            digest.update(repr(shape).encode())
+        elif isinstance(shape, np.ndarray):
+            digest.update(shape.tobytes())
+        else:
+            for polygon in shape or ():
+                digest.update(np.ascontiguousarray(polygon.round(2)).tobytes())
+
+
+def _file_size(path: str) -> bytes:
+    try:
+        return str(Path(path).stat().st_size).encode()
+    except OSError:
+        return b"missing"
 
 
 def _gather(pixels: NDArray[np.uint8], rows: Rows) -> NDArray[np.uint8]:

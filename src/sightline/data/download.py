@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import pickle
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -52,7 +54,12 @@ def read(name: str) -> Dataset:
             data = card.read(name, folder)
     except DataError:
         raise
-    except (OSError, RuntimeError, EOFError) as error:
+    except (ValueError, KeyError, AssertionError, EOFError, pickle.UnpicklingError) as error:
+        raise DataError(
+            f"{name} ({card.title}): what is in {folder} is broken ({_first_line(error)}); "
+            f"remove it, to download it again, or put {card.files} there"
+        ) from error
+    except (OSError, RuntimeError) as error:
         raise DataError(
             f"{name} ({card.title}) is not in the cache and could not be downloaded "
             f"({_first_line(error)}); put {card.files} into {folder}, or give the path of a "
@@ -73,6 +80,21 @@ def _quiet_and_bounded() -> Iterator[None]:
             yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+@contextlib.contextmanager
+def _whole(place: Path, inside: str) -> Iterator[Path]:
+    """Give a folder to download into, whose part `inside` becomes `place` when all is there.
+
+    What is left after an interruption is used again by the next try.
+    """
+    part = place.parents[len(Path(inside).parts) - 1] / f"{place.name}.part"
+    part.mkdir(parents=True, exist_ok=True)
+    yield part
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    (part / inside).rename(place)
+    shutil.rmtree(part, ignore_errors=True)
 
 
 def _first_line(error: BaseException) -> str:
@@ -121,9 +143,10 @@ def _voc(year: str) -> Callable[[str, Path], Dataset]:
         if not place.is_dir():
             from torchvision.datasets import VOCDetection
 
-            VOCDetection(folder, year=year, image_set="trainval", download=True)
-            if year == "2007":  # the only year whose test annotations are public
-                VOCDetection(folder, year=year, image_set="test", download=True)
+            with _whole(place, f"VOCdevkit/VOC{year}") as part:
+                VOCDetection(part, year=year, image_set="trainval", download=True)
+                if year == "2007":  # the only year whose test annotations are public
+                    VOCDetection(part, year=year, image_set="test", download=True)
         return voc.read(place, name)
 
     return reader
@@ -134,7 +157,8 @@ def _pets(name: str, folder: Path) -> Dataset:
     if not (place / "images").is_dir() or not (place / "annotations").is_dir():
         from torchvision.datasets import OxfordIIITPet
 
-        OxfordIIITPet(folder, split="trainval", download=True)
+        with _whole(place, place.name) as part:
+            OxfordIIITPet(part, split="trainval", download=True)
     items: list[Item] = []
     rows: dict[str, NDArray[np.int64]] = {}
     names: dict[int, str] = {}

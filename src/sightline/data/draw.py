@@ -67,8 +67,8 @@ def draw_sample(axes: Axes, sample: Sample, data: Dataset) -> None:
         image = overlay(image, objects.masks, np.arange(len(objects)))
     elif segmentation is not None and (objects is None or not len(objects)):
         label_map = segmentation.label_map
-        present = [int(c) for c in np.unique(label_map) if c != IGNORE]
-        image = overlay(image, np.stack([label_map == c for c in present]), np.array(present))
+        present = np.setdiff1d(label_map, IGNORE)
+        image = overlay(image, label_map == present[:, None, None], present)
     smooth = "nearest" if max(image.shape[:2]) <= 64 else "antialiased"
     shown: Any = image[:, :, 0] if image.shape[2] == 1 else image
     axes.imshow(shown, cmap="gray" if grey else None, vmin=0, vmax=255, interpolation=smooth)

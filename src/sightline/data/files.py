@@ -72,7 +72,10 @@ def upright_size(path: str) -> tuple[int, int]:
     """Give (width, height) in pixels after EXIF rotation; only the file's header is read."""
     with images.open_checked(path) as image:
         width, height = image.size
-        quarter_turn = image.getexif().get(0x0112, 1) >= 5
+        try:
+            quarter_turn = image.getexif().get(images.ORIENTATION, 1) >= 5
+        except (OSError, SyntaxError, ValueError):
+            quarter_turn = False  # broken further on, which reading its pixels will tell
     return (height, width) if quarter_turn else (width, height)
 
 

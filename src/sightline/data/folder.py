@@ -110,7 +110,10 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
                     target = place / item.id.replace("/", "_")
                 shutil.copyfile(item.image, target)
             else:
-                save_png(item, data, place / f"{item.id.replace('/', '_')}.png")
+                target = place / f"{Path(item.id).stem}.png"
+                if target.exists():
+                    target = place / f"{item.id.replace('/', '_')}.png"
+                save_png(item, data, target)
             done += 1
             if progress:
                 progress(done, total)

@@ -38,7 +38,7 @@ def is_image(name: str) -> bool:
     """Tell by its ending whether a file name is an image's; hidden files are none."""
     base = name.rsplit("/", 1)[-1]
     dot = base.rfind(".")
-    return dot > 0 and base[dot:].lower() in SUFFIXES
+    return not base.startswith(".") and dot > 0 and base[dot:].lower() in SUFFIXES
 
 
 def open_checked(source: str | Path | bytes) -> Image.Image:
@@ -106,18 +106,28 @@ def read(
 
 def decode(source: str | Path | bytes, *, frame: tuple[int, int] | None = None) -> Image.Image:
     """Decode an image file to an upright PIL image; see `read`."""
+    name = "image" if isinstance(source, bytes) else str(source)
+    return upright(open_checked(source), name, frame)
+
+
+def upright(image: Image.Image, name: str, frame: tuple[int, int] | None = None) -> Image.Image:
+    """Decode an opened image and apply its EXIF rotation; the same image where there is none.
+
+    Raises
+    ------
+    DataError
+        When its pixels cannot be decoded; the message begins with `name`.
+    """
     from PIL import ImageOps
 
-    name = "image" if isinstance(source, bytes) else str(source)
-    image = open_checked(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image.load()
             if image.getexif().get(ORIENTATION, 1) > 1:
-                upright = ImageOps.exif_transpose(image)
-                if frame is None or image.size != frame or upright.size == frame:
-                    image = upright
+                turned = ImageOps.exif_transpose(image)
+                if frame is None or image.size != frame or turned.size == frame:
+                    image = turned
     except MemoryError:
         raise
     except Exception as error:
@@ -151,7 +161,7 @@ def as_array(image: Any, mode: Mode = "RGB") -> NDArray[np.uint8]:
             raise DataError(f"a tensor image has shape (C, H, W), C 1 or 3, not {image.shape}")
         return as_mode(image.detach().cpu().numpy().transpose(1, 2, 0), mode)
     if hasattr(image, "convert") and hasattr(image, "size"):
-        return _array(image, mode)
+        return _array(upright(image, getattr(image, "filename", "") or "image"), mode)
     raise DataError(
         f"an image is a path, a PIL image, a uint8 array (H, W, C) or a uint8 tensor "
         f"(C, H, W), not {type(image).__name__}"
@@ -166,6 +176,8 @@ def as_mode(pixels: NDArray[Any], mode: Mode) -> NDArray[np.uint8]:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
         raise DataError(f"an image array has shape (H, W, C), C 1 or 3, not {pixels.shape}")
+    if not pixels.size:
+        raise DataError(f"an image array of shape {pixels.shape} has no pixel")
     channels = 1 if mode == "L" else 3
     if pixels.shape[2] == channels:
         return pixels

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from sightline.data.annotation import Annotation
 
+VERSION = 1
+"""Rises when the same seed comes to draw other pictures."""
 CLASSES = ("circle", "rectangle", "triangle", "star", "ring", "cross")
 _OVERSAMPLE = 4
 _LEAST_SEEN = 1 / 3

@@ -54,8 +54,11 @@ def make(
     """
     if any(s <= 0 for s in shares.values()) or abs(sum(shares.values()) - 1) > 1e-9:
         raise ParameterError(f"shares of splits must be positive and add up to 1, not {shares}")
-    place = _place_groups if groups is not None else _place_strata
-    which = place(labels, list(shares.values()), np.random.default_rng(seed), groups)
+    rng, sizes = np.random.default_rng(seed), list(shares.values())
+    if groups is not None:
+        which = _place_groups(labels, sizes, rng, groups)
+    else:
+        which = _place_strata(labels, sizes, rng)
     parts = {name: np.sort(rows[which == i]) for i, name in enumerate(shares)}
     for name, part in parts.items():
         if not len(part):
@@ -77,11 +80,21 @@ def folds(
     ------
     ParameterError
         When k is under 2 or over the number of rows.
+    DataError
+        When there are fewer groups than folds.
     """
     if not 2 <= k <= len(rows):
         raise ParameterError(f"folds must be between 2 and the {len(rows)} images, not {k}")
-    place = _place_groups if groups is not None else _place_strata
-    which = place(labels, [1 / k] * k, np.random.default_rng(seed), groups)
+    rng = np.random.default_rng(seed)
+    if groups is not None:
+        which = _place_groups(labels, [1 / k] * k, rng, groups)
+        if len(np.unique(which)) < k:
+            raise DataError(f"too few groups ({len(rows)} images) for {k} folds")
+    else:
+        # Dealt like cards, class by class: folds differ by at most one image of a class,
+        # and by at most one image in all.
+        which = np.empty(len(rows), np.int64)
+        which[np.lexsort((rng.random(len(rows)), labels))] = np.arange(len(rows)) % k
     return [(np.sort(rows[which != i]), np.sort(rows[which == i])) for i in range(k)]
 
 
@@ -103,7 +116,10 @@ def group_of(ids: Sequence[str], rule: str) -> list[str | None]:
         When the rule is neither, or no image has a group by it.
     """
     if rule == "folder":
-        return [i.rsplit("/", 1)[0] if "/" in i else None for i in ids]
+        folders = [i.rsplit("/", 1)[0] if "/" in i else None for i in ids]
+        if not any(folders):
+            raise ParameterError(f"--group folder: no image lies in a folder, e.g. {ids[0]!r}")
+        return folders
     table, _, column = rule.rpartition(":")
     if table.endswith(".csv"):
         return _groups_of_csv(ids, Path(table), column)
@@ -130,6 +146,8 @@ def _groups_of_csv(ids: Sequence[str], table: Path, column: str) -> list[str | N
             found = {row[names[0]]: row[column] for row in reader}
     except OSError as error:
         raise ParameterError(f"cannot read {table}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ParameterError(f"{table} is no CSV in UTF-8 ({error}); save it as one") from None
     groups = [found.get(i) or found.get(i.rsplit("/", 1)[-1]) for i in ids]
     if not any(groups):
         raise ParameterError(f"{table}: its first column names none of the images ({ids[0]!r})")
@@ -137,10 +155,7 @@ def _groups_of_csv(ids: Sequence[str], table: Path, column: str) -> list[str | N
 
 
 def _place_strata(
-    labels: NDArray[np.int64],
-    shares: Sequence[float],
-    rng: np.random.Generator,
-    groups: Groups | None = None,
+    labels: NDArray[np.int64], shares: Sequence[float], rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Number of the split of each row, class by class.
 
@@ -163,15 +178,14 @@ def _place_groups(
     labels: NDArray[np.int64],
     shares: Sequence[float],
     rng: np.random.Generator,
-    groups: Groups | None,
+    groups: Groups,
 ) -> NDArray[np.int64]:
     """Number of the split of each row, group by group.
 
-    Groups go, largest first, each to the split that is then furthest below its share of
-    the images and of the group's classes.
+    Groups go, largest first, each to the split that then lacks most images of the group's
+    classes; the last ones to splits that would else stay empty.
     """
-    named = [] if groups is None else groups
-    names = [f"\0{i}" if g is None else str(g) for i, g in enumerate(named)]
+    names = [f"\0{i}" if g is None else str(g) for i, g in enumerate(groups)]
     _, ids = np.unique(np.array(names, object).astype(str), return_inverse=True)
     _, strata = np.unique(labels, return_inverse=True)
     n_groups, n_strata = int(ids.max()) + 1, int(strata.max()) + 1
@@ -182,9 +196,13 @@ def _place_groups(
     place = np.empty(n_groups, np.int64)
     order = rng.permutation(n_groups)
     weight = table.sum(axis=0)
-    for g in order[np.argsort(-table.sum(axis=1)[order], kind="stable")]:
-        lack = (want - have) / np.maximum(want, 1e-12)
-        need = (lack * table[g] / weight).sum(axis=1) + 1e-3 * lack.mean(axis=1)
+    order = order[np.argsort(-table.sum(axis=1)[order], kind="stable")]
+    for placed, g in enumerate(order):
+        lack = (want - have) / weight
+        need = lack @ (table[g] / weight) + 1e-3 * lack.mean(axis=1)
+        empty = have.sum(axis=1) == 0
+        if empty.sum() >= n_groups - placed:
+            need[~empty] = -np.inf
         place[g] = int(np.argmax(need))
         have[place[g]] += table[g]
     return place[ids]

@@ -7,10 +7,12 @@ that a changed file is never served stale; its pixels are memory-mapped, so that
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,8 +228,8 @@ def _decode_to(
                 f"the cache {folder.parent} needs {need / 2**20:,.0f} MiB and "
                 f"{free / 2**20:,.0f} MiB are free; set SIGHTLINE_HOME to a larger disk"
             )
+        _sweep(folder.parent)
         work = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-        shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
     except OSError as error:
         raise DataError(
@@ -261,6 +263,21 @@ def _decode_to(
     return found
 
 
+def _sweep(place: Path) -> None:
+    """Remove what killed processes have left half done.
+
+    A process of another machine on the same disk may be at work, hence the day.
+    """
+    import psutil
+
+    for part in place.glob("*.part"):
+        pid = part.name.split(".")[-2]
+        with contextlib.suppress(OSError):
+            old = time.time() - part.stat().st_mtime > 86_400
+            if pid == str(os.getpid()) or (old and not psutil.pid_exists(int(pid))):
+                shutil.rmtree(part, ignore_errors=True)
+
+
 def _load(folder: Path, shape: tuple[int, ...]) -> Packed | None:
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
@@ -269,10 +286,12 @@ def _load(folder: Path, shape: tuple[int, ...]) -> Packed | None:
         entry = Packed(
             pixels, unreadable, int(meta["grey"]), int(meta["resized"]), str(meta["digest"])
         )
-    except (OSError, ValueError, KeyError):
+        if pixels.shape != shape:
+            raise ValueError(f"shape {pixels.shape}")
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
         shutil.rmtree(folder, ignore_errors=True)
         return None
-    return entry if pixels.shape == shape else None
+    return entry
 
 
 def _pack_memory(

@@ -203,9 +203,7 @@ def augmentation(
         steps.append(v2.ColorJitter(0.4 * colour, 0.4 * colour, 0.4 * colour))
     if erase:
         steps.append(v2.RandomErasing(erase))
-    if crop == "zoom":
-        steps.append(v2.SanitizeBoundingBoxes(labels_getter=_labels_of))
-    return v2.Compose(steps)
+    return v2.Compose([*steps, _without_lost])
 
 
 def to_tensors(sample: Sample) -> tuple[torch.Tensor, dict[str, Any]]:
@@ -215,8 +213,8 @@ def to_tensors(sample: Sample) -> tuple[torch.Tensor, dict[str, Any]]:
     -------
     image : tv_tensors.Image, uint8, shape (C, H, W)
     target : dict
-        ``boxes`` (tv_tensors.BoundingBoxes, xyxy), ``labels``, ``masks``
-        (tv_tensors.Mask, (N, H, W)) and ``label_map`` (tv_tensors.Mask, (H, W)), where
+        ``boxes`` (tv_tensors.BoundingBoxes, xyxy), ``labels``, ``crowd``, ``difficult``,
+        ``masks`` (tv_tensors.Mask, (N, H, W)) and ``label_map`` (tv_tensors.Mask, (H, W)), where
         the sample has them; ``label`` for classification.
     """
     import torch
@@ -232,6 +230,10 @@ def to_tensors(sample: Sample) -> tuple[torch.Tensor, dict[str, Any]]:
             torch.from_numpy(sample.objects.boxes), format="XYXY", canvas_size=(height, width)
         )
         target["labels"] = torch.from_numpy(sample.objects.labels)
+        for name in ("crowd", "difficult"):
+            marks = getattr(sample.objects, name)
+            if marks is not None:
+                target[name] = torch.from_numpy(marks)
         if sample.objects.masks is not None:
             target["masks"] = tv_tensors.Mask(torch.from_numpy(sample.objects.masks))
     if sample.segmentation is not None:
@@ -244,11 +246,12 @@ def from_tensors(image: torch.Tensor, target: dict[str, Any], data: Dataset, id:
     """Give a sample back from tv_tensors: the inverse of `to_tensors`."""
     objects = segmentation = None
     if "boxes" in target:
-        masks = target.get("masks")
+        marks = {
+            name: target[name].numpy() for name in ("masks", "crowd", "difficult") if name in target
+        }
         objects = Detections(
-            target["boxes"].numpy(), target["labels"].numpy(), data.classes,
-            masks=None if masks is None else masks.numpy(),
-        )  # fmt: skip
+            target["boxes"].numpy(), target["labels"].numpy(), data.classes, **marks
+        )
     if "label_map" in target:
         label_map = target["label_map"].numpy()
         segmentation = Segmentation(
@@ -259,7 +262,22 @@ def from_tensors(image: torch.Tensor, target: dict[str, Any], data: Dataset, id:
     return Sample(pixels, id, target.get("label"), objects, segmentation)
 
 
-def _labels_of(inputs: Any) -> Any:
-    """Labels that go with the boxes, for SanitizeBoundingBoxes; None when there are none."""
-    target = inputs[1] if isinstance(inputs, tuple) and len(inputs) > 1 else None
-    return target.get("labels") if isinstance(target, dict) else None
+def _without_lost(*inputs: Any) -> Any:
+    """Leave out objects of which a cut has left less than a pixel.
+
+    ``v2.SanitizeBoundingBoxes`` refuses images alone and takes a label map for one mask an
+    object.
+    """
+    target = inputs[1] if len(inputs) > 1 else None
+    if isinstance(target, dict) and "boxes" in target:
+        from torchvision import tv_tensors
+
+        boxes = target["boxes"]
+        keep = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1)
+        kept = {
+            key: tv_tensors.wrap(target[key][keep], like=target[key])
+            for key in ("boxes", "labels", "masks", "crowd", "difficult")
+            if key in target
+        }
+        inputs = (inputs[0], target | kept, *inputs[2:])
+    return inputs if len(inputs) > 1 else inputs[0]

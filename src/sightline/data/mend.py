@@ -1,0 +1,118 @@
+"""A cleaned copy of a data set, by what the audit found; the original is never touched."""
+
+from __future__ import annotations
+
+import collections
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sightline.data import files, images
+from sightline.data.annotation import Annotation
+from sightline.data.audit import SLIVER, Audit
+from sightline.data.dataset import Dataset, Item, Source
+
+
+def fixed(data: Dataset, found: Audit) -> tuple[Dataset, list[str]]:
+    """Give a cleaned data set, to be written elsewhere, and what was done.
+
+    Unreadable images go; of exact duplicates one stays, the one in test before that in
+    validation before that in training, so that the measure stays whole, and none of them
+    where their labels disagree; boxes are cut to the image, and those without area go;
+    rotation by EXIF is applied; 16 bits, CMYK and transparency become plain 8-bit images;
+    wrong endings are corrected.
+    """
+    drop, done = _drops(data, found)
+    again = {
+        row
+        for kind in ("exif-rotation", "unusual-mode", "animation", "wrong-extension", "alpha")
+        if (f := found.find(kind))
+        for row in f.rows
+    } - drop
+    if again:
+        done.append(f"{len(again)} files decoded and written anew as PNG")
+    items = list(data.source.items)
+    clipped = 0
+    for row, item in enumerate(items):
+        if row in drop:
+            continue
+        image: Any = item.image
+        if row in again and isinstance(item.image, str):
+            image = _decoder(item, data.mode)
+        annotation = item.annotation
+        if isinstance(annotation, Annotation):
+            annotation, cut = _clean_boxes(annotation, *files.size_of(item, annotation))
+            clipped += cut
+        items[row] = Item(item.id, image, item.label, annotation, item.group)
+    if clipped:
+        done.append(f"{clipped} boxes cut to their image or removed for having no area")
+    rows = {
+        name: np.array([r for r in part if int(r) not in drop], np.int64)
+        for name, part in data.rows.items()
+    }
+    clean = Dataset(
+        data.name, Source(items, data.mode), {n: r for n, r in rows.items() if len(r)},
+        data.classes, data.tasks, data.segmentation_classes, data.seed, [], None, data.layout,
+    )  # fmt: skip
+    return clean, done or ["nothing needed mending"]
+
+
+def _drops(data: Dataset, found: Audit) -> tuple[set[int], list[str]]:
+    drop: set[int] = set()
+    done = []
+    broken = found.find("unreadable")
+    if broken:
+        drop |= set(broken.rows)
+        done.append(f"{len(broken.rows)} unreadable files left out")
+    rank = {"test": 0, "val": 1, "train": 2}
+    split_of = {int(row): name for name, rows in data.rows.items() for row in rows}
+    copies: dict[int, list[int]] = collections.defaultdict(list)
+    for pair in found.pairs:
+        if pair.exact:
+            copies[pair.first].append(pair.second)
+    conflicts = extra = 0
+    for first, others in copies.items():
+        rows = [first, *others]
+        if len({data.source.items[r].label for r in rows}) > 1:
+            drop |= set(rows)
+            conflicts += len(rows)
+            continue
+        keep = min(rows, key=lambda r: (rank.get(split_of.get(r, ""), 3), r))
+        drop |= set(rows) - {keep}
+        extra += len(rows) - 1
+    if extra:
+        done.append(f"{extra} exact duplicates left out")
+    if conflicts:
+        done.append(f"{conflicts} identical images with different labels left out")
+    return drop, done
+
+
+def _clean_boxes(annotation: Annotation, width: int, height: int) -> tuple[Annotation, int]:
+    """Cut boxes to the image and leave out those without area or label; count the changes."""
+    boxes = annotation.boxes.copy()
+    boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
+    boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
+    keep = ((boxes[:, 2:] - boxes[:, :2]) > SLIVER).all(1) & (annotation.labels >= 0)
+    changed = int((~keep | (boxes != annotation.boxes).any(1)).sum())
+    if not changed:
+        return annotation, 0
+    shapes = annotation.shapes
+    if shapes is not None:
+        shapes = [s for s, k in zip(shapes, keep, strict=True) if k]
+    assert annotation.crowd is not None
+    assert annotation.difficult is not None
+    clean = replace(
+        annotation,
+        boxes=boxes[keep],
+        labels=annotation.labels[keep],
+        shapes=shapes,
+        crowd=annotation.crowd[keep],
+        difficult=annotation.difficult[keep],
+        unknown=(),
+    )
+    return clean, changed
+
+
+def _decoder(item: Item, mode: images.Mode) -> Any:
+    return lambda: item.read_image(mode)
