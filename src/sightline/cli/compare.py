@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich import box
 from rich.markup import escape
 from rich.progress import TaskID
 from rich.table import Table
@@ -95,11 +96,13 @@ def compare(
 def show(results: Results) -> None:
     """Print a comparison as a table and a sentence."""
     screen = console.out()
-    table = Table(title=f"{results.data.name}: {results.data.counts.get('test', 0):,} test images")
-    for heading in ("method", "accuracy", "95% interval", "validation"):
-        table.add_column(heading, justify="left" if heading == "method" else "right")
-    for heading in ("tuned in", "fitted in", "one image", "images/s", "peak MiB", "on disk"):
-        table.add_column(heading, justify="right")
+    title = f"{results.data.name}: {results.data.counts.get('test', 0):,} test images"
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method", no_wrap=True)
+    for heading in ("accuracy", "95% interval", "validation", "tuned in", "fitted in"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("ms an image", "images/s", "peak MiB", "disk MiB"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for m in results.methods:
         picked = results.pick is not None and m.name == results.pick.name
         name = f"[bold green]{m.name}[/bold green]" if picked else m.name
@@ -113,10 +116,10 @@ def show(results: Results) -> None:
             f"{100 * (m.validation or 0):.2f}%",
             budgets.human(m.tune_seconds or 0) if m.tune_seconds else "-",
             budgets.human(m.fit_seconds or 0),
-            f"{m.latency_ms:.3g} ms",
+            f"{m.latency_ms:.3g}",
             f"{m.images_per_second:,.0f}",
             f"{m.peak_mb:,.0f}",
-            f"{(m.bytes or 0) / 2**20:.2f} MiB",
+            f"{(m.bytes or 0) / 2**20:.2f}",
         )
     screen.print(table)
     for m in results.methods:

@@ -48,7 +48,7 @@ Layout = Annotated[
 
 def out() -> Console:
     """Console for results; wide enough for tables when it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 132, highlight=False)
 
 
 def err() -> Console:

@@ -15,6 +15,7 @@ from sightline import data as room
 from sightline.cli import console
 from sightline.data import audit as auditing
 from sightline.data import convert as converting
+from sightline.data import mend
 from sightline.errors import ParameterError, RunError
 
 app = App(name="data", help="Look at, check and convert DATA.")
@@ -99,7 +100,7 @@ def audit(
         found = auditing.audit(loaded, report)
     mended: list[str] = []
     if fix is not None:
-        clean, mended = auditing.fixed(loaded, found)
+        clean, mended = mend.fixed(loaded, found)
         to: converting.Target = next(
             (t for t in converting.TARGETS if t == loaded.layout), "folder"
         )

@@ -25,10 +25,15 @@ def dispatch(verb: Callable[..., int], tokens: tuple[str, ...]) -> int:
     words = [t for t in tokens if not t.startswith("-")]
     wants_help = "--help" in tokens or "-h" in tokens or not tokens
     app = App(
-        name=f"sightline {verb.__name__}", help=inspect.getdoc(verb), help_format="plaintext",
-        version_flags=[], suppress_keyboard_interrupt=False, exit_on_error=False,
-        print_error=False, result_action="return_value",
-    )  # fmt: skip
+        name=f"sightline {verb.__name__.removesuffix('_model')}",
+        help=inspect.getdoc(verb),
+        help_format="plaintext",
+        version_flags=[],
+        suppress_keyboard_interrupt=False,
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+    )
     name = words[0] if words and not (wants_help and words[0] not in registry.CARDS) else None
     app.default(_with_knobs(verb, name))
     result = app(["--help"] if not tokens else list(tokens))

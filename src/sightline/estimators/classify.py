@@ -149,13 +149,18 @@ class Classifier:
         many = images if isinstance(images, list | tuple) else [images]
         if not many:
             return []
-        X = np.stack([fitted.prepare(image) for image in many])
-        predicted, probabilities = self._decide(fitted(X))
+        X = fitted(np.stack([fitted.prepare(image) for image in many]))
         neighbours: list[Neighbours | None] = [None] * len(many)
         if hasattr(self.method_, "kneighbors"):
-            distances, indices = self.method_.kneighbors(fitted(X))
+            distances, indices = self.method_.kneighbors(X)
+            predicted, seen, votes = self.method_.answer(distances, indices)
+            probabilities = self._over_all_classes(seen)
             labels = self.method_.y_[indices]
-            neighbours = [Neighbours(*row) for row in zip(indices, distances, labels, strict=True)]
+            neighbours = [
+                Neighbours(*row) for row in zip(indices, distances, labels, votes, strict=True)
+            ]
+        else:
+            predicted, probabilities = self._decide(X)
         return [
             Classification(p, self.classes_, int(label), near)
             for p, label, near in zip(probabilities, predicted, neighbours, strict=True)
@@ -281,17 +286,18 @@ class Classifier:
         }
 
     def _decide(self, X: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Decided ids, shape (N,), and probabilities, shape (N, C), over all classes.
-
-        The method knows only the classes that it saw; the others get probability 0.
-        """
+        """Decided ids, shape (N,), and probabilities, shape (N, C), over all classes."""
         if hasattr(self.method_, "decide"):
             predicted, seen = self.method_.decide(X)
         else:
             predicted, seen = self.method_.predict(X), self.method_.predict_proba(X)
-        probabilities = np.zeros((len(X), len(self.classes_)), np.float32)
+        return np.asarray(predicted, np.int64), self._over_all_classes(seen)
+
+    def _over_all_classes(self, seen: NDArray[np.floating]) -> NDArray[np.float32]:
+        """The method knows only the classes that it saw; the others get probability 0."""
+        probabilities = np.zeros((len(seen), len(self.classes_)), np.float32)
         probabilities[:, self.method_.classes_] = seen
-        return np.asarray(predicted, np.int64), probabilities
+        return probabilities
 
     def _own_ids(self, y: NDArray[np.int64], split: Split) -> NDArray[np.int64]:
         """Labels of a split as this model numbers its classes."""

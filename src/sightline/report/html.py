@@ -109,7 +109,12 @@ def mistakes(data: Dataset, arrays: dict[str, NDArray[Any]]) -> list[Picture]:
     labels, decided = arrays["test.labels"], arrays["test.predicted"]
     confidence = arrays["test.probabilities"][np.arange(len(decided)), decided]
     wrong = np.flatnonzero(labels != decided)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
+    # Among equally confident ones the classes take turns, so that one cannot fill the page.
+    turn = np.zeros(len(wrong), np.int64)
+    for label in np.unique(labels[wrong]):
+        members = np.flatnonzero(labels[wrong] == label)
+        turn[members] = np.arange(len(members))
+    worst = wrong[np.lexsort((labels[wrong], turn, -confidence[wrong]))][:MISTAKES]
     pictures = []
     for i in worst:
         try:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.bench.results import MethodEntry
+from sightline.estimators.tuning import Trial, Tuned
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,8 +32,10 @@ def svg(drawing: Figure) -> str:
     import matplotlib as mpl
 
     buffer = io.StringIO()
+    # No metadata: it would carry a date, and addresses that a page need not have.
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with mpl.rc_context({"svg.hashsalt": "sightline"}):
-        drawing.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+        drawing.savefig(buffer, format="svg", metadata=nothing, transparent=True)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
@@ -142,3 +145,41 @@ def per_class_recall(recalls: Mapping[str, NDArray[np.float64]], classes: Sequen
 
 def _short(name: str, limit: int = 18) -> str:
     return name if len(name) <= limit else name[: limit - 1] + "…"
+
+
+def tuning_curve(tuned: Tuned, knob: str, title: str) -> Figure:
+    """Mean accuracy of the folds against one knob: a panel a preprocessing.
+
+    The other knobs tell the lines apart; the best setting is marked, with the deviation
+    over the folds.
+    """
+    groups: dict[str, dict[tuple[str, ...], list[Trial]]] = {}
+    for trial in tuned.trials:
+        rest = tuple(f"{v}" for k, v in trial.options.items() if k != knob)
+        groups.setdefault(trial.preprocess.scale, {}).setdefault(rest, []).append(trial)
+    drawing = figure(max(4.2 * len(groups), 6), 4.4)
+    panels = np.atleast_1d(np.asarray(drawing.subplots(1, len(groups), sharey=True)))
+    best = tuned.best
+    for axes, (scale, lines) in zip(panels, groups.items(), strict=True):
+        colour_of = {r[0]: PALETTE[i] for i, r in enumerate({r[:1]: r for r in lines}) if r}
+        for rest, trials in lines.items():
+            values = [t.options[knob] for t in trials]
+            solid = len(rest) < 2 or rest[1] == next(r[1] for r in lines if len(r) > 1)
+            axes.plot(
+                values, [100 * t.accuracy for t in trials], "o-" if solid else "s--",
+                color=colour_of.get(rest[0] if rest else "", PALETTE[0]), markersize=4,
+                label=", ".join(rest), linewidth=1.4,
+            )  # fmt: skip
+        if best.preprocess.scale == scale:
+            axes.errorbar(
+                best.options[knob], 100 * best.accuracy, yerr=100 * float(np.std(best.accuracies)),
+                fmt="*", color="black", markersize=15, capsize=4, zorder=5, label="best",
+            )  # fmt: skip
+        axes.set_title(f"pixels: {scale}", fontsize=10)
+        axes.set_xlabel(knob)
+        axes.grid(visible=True, color="0.92")
+    panels[0].set_ylabel(f"accuracy, % (mean of {len(best.accuracies)} folds)")
+    handles, names = panels[0].get_legend_handles_labels()
+    drawing.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    drawing.suptitle(title)
+    return drawing

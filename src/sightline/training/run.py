@@ -78,7 +78,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: Mapping[s
     """Write arrays as safetensors, atomically."""
     from safetensors.numpy import save_file
 
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with _replacing(path) as part:
         save_file(whole, part, metadata=dict(note))
 

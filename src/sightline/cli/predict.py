@@ -1,0 +1,158 @@
+"""``sightline predict RUN IMAGE...``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.markup import escape
+from rich.table import Table
+
+from sightline.cli import console
+from sightline.data import images
+from sightline.errors import DataError, ParameterError
+from sightline.estimators import load_model
+from sightline.training import run
+
+if TYPE_CHECKING:
+    from sightline.types import Classification
+
+_BATCH = 64
+
+
+def predict(
+    run_folder: Path,
+    pictures: Annotated[list[Path], Parameter(name="IMAGE")],
+    /,
+    *,
+    top: int = 3,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    json: console.Json = False,
+) -> int:
+    """Say what a RUN sees in images. A file that cannot be read is named; the others go on.
+
+    Parameters
+    ----------
+    run_folder
+        Folder that train or compare wrote.
+    pictures
+        Image files, or folders of them.
+    top
+        How many classes to name.
+    output
+        Folder for the pictures with the answer written on them.
+    """
+    if top < 1:
+        raise ParameterError(f"top is at least 1, not {top}")
+    paths = expand(pictures)
+    model = load_model(run_folder)
+    target = None if output is None else run.create(output)
+    answers: list[tuple[Path, Classification | None, str]] = []
+    with console.bar("predicting") as report:
+        for start in range(0, len(paths), _BATCH):
+            part = paths[start : start + _BATCH]
+            good, failed = _readable(part)
+            said = iter(model.predict(list(good.values())))
+            for path in part:
+                answer = next(said) if path in good else None
+                answers.append((path, answer, failed.get(path, "")))
+                if answer is not None and target is not None:
+                    _annotate(path, answer, target, top)
+            report(start + len(part), len(paths))
+    bad = sum(answer is None for _, answer, _ in answers)
+    if json:
+        console.print_json(
+            [
+                {"image": str(path), "error": why}
+                if answer is None
+                else {
+                    "image": str(path),
+                    "label": answer.name,
+                    "score": answer.score,
+                    "top": [{"label": n, "score": p} for n, p in answer.top(top)],
+                }
+                for path, answer, why in answers
+            ]
+        )
+    else:
+        _print(answers, top)
+        if target is not None:
+            console.out().print(f"pictures: {target}", soft_wrap=True)
+    return 2 if bad else 0
+
+
+def expand(paths: list[Path]) -> list[Path]:
+    """Files as they are; folders become the images in them, sorted.
+
+    Raises
+    ------
+    DataError
+        When a folder holds no image.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(
+            Path(place) / name
+            for place, _, names in os.walk(path)
+            for name in names
+            if images.is_image(name)
+        )
+        if not inside:
+            raise DataError(f"{path}: no image in this folder")
+        found += inside
+    return found
+
+
+def _readable(paths: list[Path]) -> tuple[dict[Path, object], dict[Path, str]]:
+    good: dict[Path, object] = {}
+    failed: dict[Path, str] = {}
+    for path in paths:
+        try:
+            good[path] = images.decode(path)
+        except DataError as error:
+            failed[path] = str(error)
+    return good, failed
+
+
+def _print(answers: list[tuple[Path, Classification | None, str]], top: int) -> None:
+    table = Table("image", "answer", "score", *([f"next {top - 1}"] if top > 1 else []))
+    for path, answer, why in answers:
+        if answer is None:
+            reason = why.removeprefix(f"{path}: ")
+            table.add_row(escape(str(path)), f"[red]{escape(reason)}[/red]")
+            continue
+        rest = ", ".join(f"{name} {score:.2f}" for name, score in answer.top(top)[1:])
+        table.add_row(
+            escape(str(path)), f"[bold]{escape(answer.name)}[/bold]", f"{answer.score:.2f}",
+            *([escape(rest)] if top > 1 else []),
+        )  # fmt: skip
+    console.out().print(table)
+
+
+def _annotate(path: Path, answer: Classification, target: Path, top: int) -> None:
+    """Write the picture with its answers below it."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = images.to_mode(images.decode(path), "RGB")
+    if min(picture.size) < 160:
+        factor = -(-160 // min(picture.size))
+        picture = picture.resize(
+            (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
+        )
+    height = max(16, picture.width // 24)
+    lines = answer.top(top)
+    sheet = Image.new("RGB", (picture.width, picture.height + (height + 6) * len(lines)), "white")
+    sheet.paste(picture)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(height * 0.8)
+    for i, (name, score) in enumerate(lines):
+        y = picture.height + 3 + i * (height + 6)
+        colour = "#9fd3bf" if i == 0 else "#d7dde4"
+        draw.rectangle((0, y, score * sheet.width, y + height), fill=colour)
+        draw.text((4, y), f"{name} {score:.0%}", fill="black", font=font)
+    sheet.save(target / f"{path.stem}.png")

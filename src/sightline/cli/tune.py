@@ -1,0 +1,115 @@
+"""``sightline tune MODEL DATA``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from sightline.bench.budget import human
+from sightline.cli import console
+from sightline.cli.options import dispatch
+from sightline.data.transforms import Preprocess, Scale
+from sightline.errors import ParameterError
+from sightline.estimators import create_model, tuning
+from sightline.models import registry
+from sightline.report import plots
+from sightline.training import run
+
+SCALES: tuple[Scale, ...] = ("none", "standardise", "mean-image")
+
+
+def tune(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Find the best knobs of MODEL by cross-validation."""
+    return dispatch(tune_model, tokens)
+
+
+def tune_model(
+    model: str,
+    data: str,
+    /,
+    *,
+    folds: int = 5,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    group: console.Group = None,
+    layout: console.Layout = None,
+    seed: console.Seed = 0,
+    json: console.Json = False,
+    given: dict[str, Any],
+) -> int:
+    """Find the best knobs of MODEL by cross-validation on DATA's training split.
+
+    The curve is drawn, the best setting is fitted on the whole training split, and the
+    test split is looked at once. `sightline tune MODEL --help` lists the knobs; those given
+    are not tuned.
+
+    Parameters
+    ----------
+    model
+        Name of a method: sightline models.
+    data
+        Name, folder or archive of images.
+    folds
+        Parts of the training split, each held out once.
+    output
+        Folder of the run; default runs/tune-MODEL-DATA.
+    """
+    card = registry.card(model)
+    create_model(model, seed=seed, **given)
+    if not [knob for knob in card.grid if knob not in given]:
+        raise ParameterError(f"{model} has no knob left to tune")
+    loaded = console.load(data, seed=seed, group=group, layout=layout)
+    folder = run.create(output or Path("runs") / f"tune-{model}-{loaded.name}")
+    before = {k: v for k, v in given.items() if k in ("size", "resize", "scale")}
+    scales = (cast(Scale, before.pop("scale")),) if "scale" in before else SCALES
+    fixed = {k: v for k, v in given.items() if k not in ("size", "resize", "scale")}
+    with console.bar(f"tuning {model}") as report:
+        tuned = tuning.cross_validated(
+            model, loaded.train, fixed, [Preprocess(**before, scale=s) for s in scales],
+            folds=folds, seed=seed, progress=report,
+        )  # fmt: skip
+    best = tuned.best
+    estimator = create_model(model, seed=seed, **best.options, **tuning.plain(best.preprocess))
+    with console.bar("fitting the best on the whole training split") as report:
+        estimator.fit(loaded.train, progress=report)
+    with console.bar("one look at the test split") as report:
+        test = estimator.evaluate(loaded.test, report).metrics
+    estimator.save(folder, tuning={"folds": folds, "settings": len(tuned.trials)})
+    run.write_json(folder / run.METRICS, {"split": "test", "headline": test.headline_name, **test})
+    trials = [
+        t.options | tuning.plain(t.preprocess) | {"accuracy": t.accuracy, "folds": t.accuracies}
+        for t in tuned.trials
+    ]
+    run.write_json(folder / "tuning.json", trials)
+    knob = next(iter(card.grid))
+    picture = folder / "tuning.png"
+    title = f"{model} on {loaded.name}: {folds}-fold cross-validation on the training split"
+    plots.tuning_curve(tuned, knob, title).savefig(picture, dpi=120)
+    if json:
+        console.print_json(
+            {
+                "run": str(folder), "best": best.options | tuning.plain(best.preprocess),
+                "cross_validation": best.accuracy, "seconds": tuned.seconds,
+                "test": dict(test), "interval": list(test.interval), "trials": trials,
+                "picture": str(picture),
+            }
+        )  # fmt: skip
+        return 0
+    _print(tuned)
+    screen = console.out()
+    screen.print(f"{len(tuned.trials)} settings in {human(tuned.seconds)}; test: {test}")
+    screen.print(f"run: {folder}, curve: {picture}", soft_wrap=True)
+    return 0
+
+
+def _print(tuned: tuning.Tuned, rows: int = 8) -> None:
+    ranked = sorted(tuned.trials, key=lambda t: -t.accuracy)[:rows]
+    table = Table(*tuned.best.options, "pixels", "accuracy", "worst fold", "best fold")
+    for trial in ranked:
+        table.add_row(
+            *(str(v) for v in trial.options.values()), trial.preprocess.scale,
+            f"{trial.accuracy:.4f}", f"{min(trial.accuracies):.4f}", f"{max(trial.accuracies):.4f}",
+        )  # fmt: skip
+    console.out().print(table)

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+import sightline
+from sightline.bench import budget, compare, results, worker
+from sightline.errors import DataError, ParameterError, RunError, UnknownNameError
+from sightline.report import html
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return sightline.load_data("digits")
+
+
+@pytest.fixture(scope="module")
+def done(digits, tmp_path_factory):
+    """One whole comparison, shared: it starts three processes."""
+    folder = tmp_path_factory.mktemp("compare")
+    said = []
+    request = compare.Request("digits", compare.ladder(digits))
+    found = compare.compare(digits, request, folder, lambda *a: said.append(a))
+    html.comparison(folder, digits)
+    return folder, found, said
+
+
+def test_the_document_follows_its_schema(done):
+    folder, _, _ = done
+    document = json.loads((folder / "results.json").read_text())
+    jsonschema.validate(document, results.schema())
+    assert document["schema_version"] == 1
+    assert set(document) == {"schema_version", "data", "environment", "methods", "pick"}
+    assert set(document["data"]) == {"name", "task", "classes", "counts", "fingerprint"}
+    assert set(document["environment"]) == {"device", "threads", "versions", "seed"}
+    assert set(document["pick"]) == {"name", "reason"}
+    for method in document["methods"]:
+        assert list(method) == [
+            "name", "status", "metric", "higher_is_better", "headline", "interval", "validation",
+            "metrics", "tune_seconds", "fit_seconds", "latency_ms", "images_per_second", "batch",
+            "peak_mb", "parameters", "bytes", "error",
+        ]  # fmt: skip
+
+
+def test_the_shipped_schema_is_the_codes():
+    shipped = Path(__file__).parents[2] / "docs/results.schema.json"
+    assert json.loads(shipped.read_text(encoding="utf-8")) == results.schema()
+
+
+def test_what_was_measured_is_what_the_saved_run_does(done, digits):
+    folder, found, _ = done
+    for entry in found.methods:
+        assert entry.status == "ok"
+        model = sightline.load_model(folder / "methods" / entry.name)
+        assert model.score(digits.test).headline == entry.headline
+        assert model.score(digits.val).headline == entry.validation
+        assert entry.interval[0] <= entry.headline <= entry.interval[1]
+        size = sum((folder / "methods" / entry.name / n).stat().st_size
+                   for n in ("model.safetensors", "config.json"))  # fmt: skip
+        assert entry.bytes == size
+        assert entry.peak_mb > 50
+        assert entry.latency_ms > 0
+
+
+def test_known_answers_on_digits(done):
+    _, found, _ = done
+    by_name = {m.name: m for m in found.methods}
+    assert by_name["majority"].headline == pytest.approx(0.1, abs=0.02)
+    assert by_name["majority"].parameters == 20  # classes and their frequencies
+    assert by_name["knn"].headline >= 0.97
+    assert by_name["knn"].parameters >= 1257 * 64
+    assert found.pick.name == "knn"
+
+
+def test_progress_names_every_stage(done):
+    _, found, said = done
+    stages = {m.name: [s for n, s, *_ in said if n == m.name] for m in found.methods}
+    for name, seen in stages.items():
+        assert {"load", "fit", "validate", "test", "time", "done"} <= set(seen), name
+    assert "tune" in stages["knn"]
+
+
+def test_the_page_is_one_file_with_everything(done):
+    folder, found, _ = done
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert page.count("<svg") == 2 + len(found.methods)
+    assert "data:image/png;base64," in page
+    for method in found.methods:
+        assert f"{100 * method.headline:.2f}%" in page
+    assert found.pick.reason[len(found.pick.name) :][:30] in page
+
+
+def test_test_images_play_no_part_in_the_choice(done, digits, tmp_path):
+    """With every test label made wrong, the same method is picked with the same figures."""
+    folder, found, _ = done
+    knobs = json.loads((folder / "methods/knn/config.json").read_text())
+    again = sightline.load_data("digits")
+    for row in again.rows["test"]:
+        item = again.source.items[int(row)]
+        item.label = (item.label + 1) % 10
+    model = sightline.create_model("knn", again, **knobs["options"]).fit(again.train)
+    assert model.score(again.val).headline == next(
+        m.validation for m in found.methods if m.name == "knn"
+    )
+    best = max(knobs["comparison"]["tuning"]["trials"], key=lambda t: t["accuracy"])
+    assert {k: best[k] for k in knobs["options"]} == knobs["options"]
+
+
+def run_worker(folder, **changes):
+    data = sightline.load_data("digits")
+    job = worker.Job("majority", "digits", None, None, 0, None, data.fingerprint())
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / worker.JOB).write_text(json.dumps(worker.orders(job) | changes))
+    worker.main(folder)
+    return json.loads((folder / worker.RESULT).read_text())
+
+
+def test_a_failing_method_is_a_row(tmp_path, monkeypatch, capsys):
+    def broken(*args):
+        raise MemoryError
+
+    monkeypatch.setattr("sightline.models.classic.baselines.MajorityClassifier.fit", broken)
+    found = run_worker(tmp_path)
+    assert found["status"] == "failed"
+    assert "out of memory" in found["error"]
+    assert found["headline"] is None
+
+
+def test_changed_data_is_noticed(tmp_path):
+    assert "changed since the comparison" in run_worker(tmp_path, fingerprint="other")["error"]
+
+
+def test_a_killed_method_is_a_row_and_the_rest_go_on(tmp_path, digits, monkeypatch):
+    real = subprocess.Popen
+
+    def popen(command, **kwargs):
+        if command[-1].endswith("majority"):
+            command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+        elif command[-1].endswith("knn"):
+            command = [sys.executable, "-c", "raise SystemExit('no luck')"]
+        return real(command, **kwargs)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    request = compare.Request("digits", ("majority", "knn", "nearest-mean"))
+    found = compare.compare(digits, request, tmp_path)
+    status = {m.name: (m.status, m.error) for m in found.methods}
+    assert status["majority"] == ("failed", "killed by the system, most likely out of memory")
+    assert status["knn"] == ("failed", "stopped with status 1: no luck")
+    assert status["nearest-mean"] == ("ok", None)
+    assert found.pick.name == "nearest-mean"
+    html.comparison(tmp_path, digits)
+    assert "killed by the system" in (tmp_path / "report.html").read_text()
+
+
+def test_finished_methods_are_kept_on_resume(tmp_path, digits):
+    request = compare.Request("digits", ("majority", "nearest-mean"))
+    folder = tmp_path / "compare-digits-1"
+    compare.compare(digits, request, folder)
+    (folder / "results.json").unlink()
+    kept = (folder / "methods/majority/result.json").stat().st_mtime_ns
+    (folder / "methods/nearest-mean/result.json").unlink()
+    assert compare.interrupted(tmp_path, request, digits.fingerprint()) == folder
+    other = compare.Request("digits", ("majority",))
+    assert compare.interrupted(tmp_path, other, digits.fingerprint()) is None
+    again = compare.compare(digits, request, folder)
+    assert (folder / "methods/majority/result.json").stat().st_mtime_ns == kept
+    assert [m.status for m in again.methods] == ["ok", "ok"]
+    with pytest.raises(RunError, match="other data or methods"):
+        compare.compare(digits, other, folder)
+
+
+def test_control_c_keeps_what_is_done(tmp_path):
+    """A real process, interrupted while it compares, then resumed."""
+    command = [sys.executable, "-m", "sightline", "compare", "digits", "majority", "knn"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    end = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/methods/knn/job.json")):
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in out + errors
+    assert "--resume" in errors
+    (folder,) = tmp_path.glob("runs/*")
+    assert (folder / "methods/majority/result.json").exists()
+    assert not (folder / "results.json").exists()
+    again = subprocess.run(
+        [*command, "--resume", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert [m["status"] for m in json.loads(again.stdout)["methods"]] == ["ok", "ok"]
+    assert [p.name for p in tmp_path.glob("runs/*")] == [folder.name]
+
+
+def test_unknown_method_starts_nothing(tmp_path, digits):
+    request = compare.Request("digits", ("majority", "knm"))
+    with pytest.raises(UnknownNameError, match="did you mean 'knn'"):
+        compare.compare(digits, request, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_data_for_which_no_method_is_here_yet():
+    with pytest.raises(DataError, match="annotated for detect"):
+        compare.ladder(sightline.load_data("shapes"))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("45", 45), (" 2 M ", 120)]
+)
+def test_budgets_are_read(text, value):
+    assert budget.seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3m", "ten", "5d", "1e3s", "nan"])
+def test_wrong_budgets_are_refused(text):
+    with pytest.raises(ParameterError, match="such as 90s"):
+        budget.seconds(text)
+
+
+def test_a_budget_is_written_into_the_configuration(tmp_path, digits):
+    request = compare.Request("digits", ("knn",), budget=1e-3)
+    compare.compare(digits, request, tmp_path)
+    config = json.loads((tmp_path / "methods/knn/config.json").read_text())
+    assert config["comparison"]["budget_seconds"] == 1e-3
+    assert config["comparison"]["tuning"]["images"] == 64
+
+
+def test_validation_rights_are_those_of_the_model(done, digits):
+    folder, _, _ = done
+    right = compare.validation_right(folder / "methods/knn")
+    model = sightline.load_model(folder / "methods/knn")
+    found = model.evaluate(digits.val)
+    assert (right == (found.labels == found.predicted)).all()
+    assert right.mean() == pytest.approx(np.mean(found.labels == found.predicted))

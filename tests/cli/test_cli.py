@@ -1,0 +1,224 @@
+"""The command line as a person and as a program meet it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sightline
+from sightline.cli import main
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run a command line in an empty folder; gives (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: object) -> tuple[int, str, str]:
+        status = main.status([str(w) for w in words])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return status, out, err
+
+    return call
+
+
+@pytest.fixture
+def trained(run):
+    status, _, err = run("train", "knn", "digits", "--k", 3, "-o", "runs/knn")
+    assert status == 0, err
+    return "runs/knn"
+
+
+@pytest.fixture
+def picture(tmp_path):
+    data = sightline.load_data("digits")
+    sample = data.test[0]
+    Image.fromarray(sample.image[:, :, 0]).save(tmp_path / "digit.png")
+    return "digit.png", data.classes[sample.label]
+
+
+def test_help_names_every_verb_and_loads_nothing_heavy():
+    code = (
+        "import sys\nfrom sightline.cli import main\nstatus = main.status(['--help'])\n"
+        "heavy = {'torch', 'numba', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\nsys.exit(status)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    for verb in main.VERBS:
+        assert f"{verb} " in found.stdout
+
+
+def test_import_loads_no_library():
+    code = (
+        "import sys, sightline\n"
+        "sys.exit(sorted({'torch', 'numpy', 'PIL', 'rich', 'cyclopts'} & set(sys.modules)) or 0)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("verb", [*main.VERBS, "train knn", "tune knn", "data audit"])
+def test_every_verb_has_help(run, verb):
+    status, out, _ = run(*verb.split(), "--help")
+    assert status == 0
+    assert "Usage" in out
+    if verb == "train knn":
+        assert "--metric" in out
+        assert "Number of neighbours that vote" in out
+
+
+def test_train_eval_predict(run, trained, picture):
+    status, out, _ = run("eval", trained, "digits", "--json")
+    measured = json.loads(out)
+    assert status == 0
+    assert measured["metrics"]["accuracy"] > 0.97
+    assert np.trace(measured["confusion"]) == round(measured["metrics"]["accuracy"] * 270)
+    path, truth = picture
+    status, out, _ = run("predict", trained, path, "--json", "--top", 2, "-o", "seen")
+    (answer,) = json.loads(out)
+    assert (status, answer["label"], len(answer["top"])) == (0, truth, 2)
+    assert Image.open("seen/digit.png").height > 160
+    status, out, _ = run("predict", trained, path)
+    assert truth in out
+
+
+def test_train_json_and_runs(run, trained):
+    status, out, _ = run("train", "nearest-mean", "digits", "--json")
+    assert status == 0
+    assert json.loads(out)["run"] == "runs/nearest-mean-digits"
+    status, out, _ = run("runs", "--json")
+    found = {r["run"]: r for r in json.loads(out)}
+    assert set(found) == {"runs/knn", "runs/nearest-mean-digits"}
+    assert found["runs/knn"]["headline"] > 0.9
+    assert "runs/knn" in run("runs")[1]
+
+
+def test_compare_prints_a_table_and_a_choice(run):
+    status, out, _ = run("compare", "digits", "majority", "nearest-mean")
+    assert status == 0
+    assert "Take nearest-mean" in out
+    assert "report.html" in out
+    status, out, _ = run("runs")
+    assert "comparison of 2: nearest-mean" in out
+
+
+def test_explain_neighbours(run, trained, picture):
+    path, truth = picture
+    status, out, _ = run("explain", "neighbours", trained, path, "--json")
+    found = json.loads(out)
+    assert (status, found["label"], len(found["neighbours"])) == (0, truth, 3)
+    distances = [n["distance"] for n in found["neighbours"]]
+    assert distances == sorted(distances)
+    assert sum(n["votes"] for n in found["neighbours"]) == pytest.approx(1)
+    image = sightline.load_data("digits").test[0].image.astype(int)
+    train = sightline.load_data("digits").train
+    nearest = train[found["neighbours"][0]["row"]].image.astype(int)
+    assert distances[0] == pytest.approx(np.sqrt(((image - nearest) ** 2).sum()))
+    assert Image.open("digit-neighbours.png").width > 300
+
+
+def test_explain_needs_a_method_that_compares(run, picture):
+    run("train", "majority", "digits", "-o", "m")
+    status, _, err = run("explain", "neighbours", "m", picture[0])
+    assert (status, err.count("\n")) == (2, 1)
+    assert "knn does" in err
+
+
+def test_tune(run):
+    status, out, _ = run(
+        "tune", "knn", "digits", "--scale", "none", "--metric", "l2", "--folds", 2, "--json"
+    )
+    found = json.loads(out)
+    assert status == 0
+    assert len(found["trials"]) == 16
+    assert found["best"]["metric"] == "l2"
+    assert found["test"]["accuracy"] > 0.96
+    assert Image.open(found["picture"]).width > 400
+    assert sightline.load_model(found["run"]).options["k"] == found["best"]["k"]
+
+
+def test_models(run):
+    status, out, _ = run("models", "--json")
+    assert [m["name"] for m in json.loads(out)] == sightline.list_models()
+    status, out, _ = run("models", "show", "knn")
+    assert status == 0
+    assert "--metric" in out
+    assert "1967" in out
+
+
+def test_data_verbs(run, tmp_path):
+    status, out, _ = run("data", "show", "digits", "--count", 6, "--json")
+    assert json.loads(out)["counts"]["train"] == len(sightline.load_data("digits").train)
+    assert Image.open("digits.png").width > 300
+    status, out, _ = run("data", "convert", "shapes:count=10,size=32", "out", "--to", "coco")
+    assert (status, (tmp_path / "out/annotations").is_dir()) == (0, True)
+    status, out, _ = run("data", "audit", "out", "--json")
+    assert (status, json.loads(out)["errors"]) == (0, 0)
+    assert "mnist" in run("data", "list")[1]
+
+
+def test_audit_with_errors_has_status_one(run, tmp_path):
+    for name in ("a", "b"):
+        folder = tmp_path / "set" / name
+        folder.mkdir(parents=True)
+        for i in range(8):
+            pixels = np.random.default_rng([i, name == "a"]).integers(0, 256, (20, 20, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+    (tmp_path / "set/a/broken.jpg").write_bytes(b"no picture")
+    status, out, _ = run("data", "audit", "set", "--json", "--fix", "clean")
+    found = json.loads(out)
+    assert (status, found["errors"]) == (1, 1)
+    assert found["findings"][0]["kind"] == "unreadable"
+    assert run("data", "audit", "clean")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "knm", "digits"], "did you mean 'knn'"),
+        (["train", "knn", "digitz"], "did you mean 'digits'"),
+        (["train", "knn", "nowhere/at/all"], "no such file or folder"),
+        (["train", "knn", "digits", "--k", "many"], "many"),
+        (["train", "knn", "digits", "--k", "0"], "whole number from 1"),
+        (["train", "knn", "digits", "--metrik", "l1"], "metri"),
+        (["train", "knn"], "DATA"),
+        (["frobnicate"], "frobnicate"),
+        (["eval", "nowhere", "digits"], "no such run"),
+        (["predict", "nowhere", "a.png"], "no such run"),
+        (["compare", "digits", "--budget", "soon"], "such as 90s"),
+        (["compare", "digits", "knm"], "did you mean 'knn'"),
+        (["compare", "shapes"], "annotated for detect"),
+        (["data", "show", "digits", "--count", "0"], "between 1 and 200"),
+        (["data", "convert", "digits", "x", "--to", "voc"], "digits"),
+        (["tune", "majority", "digits"], "no knob left"),
+        (["runs", "nowhere"], "no such folder"),
+        (["models", "show", "resnet"], "unknown model"),
+    ],
+)
+def test_misuse_is_one_line_and_status_two(run, words, said):
+    status, out, err = run(*words)
+    assert status == 2
+    assert out == ""
+    assert said in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("sightline: ")
+
+
+def test_a_bad_image_does_not_stop_the_others(run, trained, picture, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing")
+    status, out, _ = run("predict", trained, "bad.jpg", picture[0], "missing.png", "--json")
+    answers = json.loads(out)
+    assert status == 2
+    assert [bool(a.get("error")) for a in answers] == [True, False, True]
+    assert "no such file" in answers[2]["error"]
+    assert answers[1]["label"] == picture[1]

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from sightline.metrics import classify as measure
+
+
+@st.composite
+def answers(draw):
+    n, classes = draw(st.integers(2, 60)), draw(st.integers(2, 6))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    y, predicted = rng.integers(classes, size=(2, n))
+    p = rng.random((n, classes))
+    return y, predicted, p / p.sum(1, keepdims=True)
+
+
+@given(answers())
+def test_figures_equal_scikit_learn(case):
+    y, predicted, p = case
+    found = measure.evaluate(y, predicted, p)
+    assert found.headline == pytest.approx(reference.accuracy_score(y, predicted))
+    recalls = reference.recall_score(y, predicted, average=None, labels=np.unique(y))
+    assert found["balanced_accuracy"] == pytest.approx(recalls.mean())
+    expected = reference.log_loss(y, p, labels=range(p.shape[1]))
+    assert found["log_loss"] == pytest.approx(expected)
+    assert found.n == len(y)
+
+
+@given(answers())
+def test_confusion_and_recalls_equal_scikit_learn(case):
+    y, predicted, p = case
+    labels = range(p.shape[1])
+    table = measure.confusion(y, predicted, p.shape[1])
+    assert (table == reference.confusion_matrix(y, predicted, labels=labels)).all()
+    ours = measure.per_class(table)
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(
+        y, predicted, labels=labels, zero_division=np.nan
+    )
+    np.testing.assert_allclose(ours["recall"], recall)
+    np.testing.assert_allclose(ours["precision"], precision)
+    np.testing.assert_allclose(ours["f1"], f1)
+
+
+def test_wilson_known_answer():
+    # Newcombe, Statistics in Medicine 17, 1998, table I, method 3.
+    assert measure.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert measure.wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert measure.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+
+
+def test_calibration_by_hand():
+    # Two bins hold answers: 0.9 and 0.8 confident (bins 13 and 12 of 15), 0.55 (bin 8).
+    right = np.array([True, False, True, True])
+    confidence = np.array([0.9, 0.9, 0.8, 0.55])
+    gaps = abs(0.5 - 0.9) * 2 + abs(1 - 0.8) + abs(1 - 0.55)
+    assert measure.calibration_error(right, confidence) == pytest.approx(gaps / 4)
+
+
+def test_mcnemar_by_hand():
+    # Ten images only a gets right, two only b: 2 * P(X <= 2), X ~ Binomial(12, 1/2).
+    a = np.array([True] * 10 + [False] * 2 + [True] * 30 + [False] * 5)
+    b = np.array([False] * 10 + [True] * 2 + [True] * 30 + [False] * 5)
+    assert measure.mcnemar(a, b) == pytest.approx(2 * (1 + 12 + 66) / 2**12)
+    assert measure.mcnemar(a, a) == 1.0
+
+
+def test_holm_known_answer():
+    # Holm's step-down of 0.01, 0.04, 0.03, 0.005 with four hypotheses.
+    assert measure.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert measure.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert measure.holm([]) == []
+
+
+def test_top5_counts_an_answer_behind_four_others():
+    p = np.array([[0.3, 0.25, 0.2, 0.1, 0.08, 0.07]])
+    for label, hit in ((4, 1.0), (5, 0.0)):
+        found = measure.evaluate(np.array([label]), np.array([0]), p)
+        assert found["top5_accuracy"] == hit

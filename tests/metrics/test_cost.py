@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from sightline.metrics import cost
+
+
+def test_latency_is_the_time_of_a_call_without_its_warm_up():
+    calls = []
+
+    def call():
+        calls.append(1)
+        time.sleep(0.05 if len(calls) <= 3 else 0.002)
+
+    assert 2 <= cost.latency_ms(call, seconds=0.05) < 25
+    assert len(calls) >= 3 + 5
+
+
+def test_throughput_counts_images():
+    rate = cost.throughput(lambda: time.sleep(0.01), 100)
+    assert 1_000 < rate <= 10_000
+
+
+def test_peak_memory_sees_an_allocation():
+    before = cost.peak_mb()
+    block = np.ones(2**26 * 3, np.uint8)  # 192 MiB, touched
+    assert cost.peak_mb() >= min(before + 1, 192)
+    assert block.nbytes / 2**20 == pytest.approx(192)
