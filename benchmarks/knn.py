@@ -1,0 +1,183 @@
+"""Exact k-NN against scikit-learn, FAISS, torch and the machine's matrix-product peak.
+
+10,000 queries on 50,000 training images of 3,072 uint8 pixels (CIFAR-10's shape), k = 10, one
+process, the same threads for all. The slow peers answer a part of the queries, and their time
+is scaled up: brute force is linear in the queries (the row says how many were asked).
+
+    python benchmarks/knn.py [--data NAME_OR_PATH] [--queries 10000] [--repeats 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import faiss
+import machine
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
+
+from sightline.data import load_data
+from sightline.models.classic.neighbours import ExactSearch
+from sightline.training import run
+
+K = 10
+SIDE = 4096
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", help="real images: a name or path; default: random uint8")
+    parser.add_argument("--queries", type=int, default=10_000)
+    parser.add_argument("--part", type=int, default=1000, help="queries that slow peers answer")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--name", default="knn", help="of the record in benchmarks/results")
+    given = parser.parse_args()
+    X, Q = images(given.data, given.queries)
+    threads = run.threads()
+    torch.set_num_threads(threads)
+    faiss.omp_set_num_threads(threads)
+    screen = Console(width=110)
+    with threadpool_limits(threads):
+        rows = measure(X, Q, given.part, given.repeats, screen)
+    peak_gflops = rows.pop("peak")["gflops"]
+    table = Table(title=f"{len(Q):,} queries x {X.shape[0]:,} x {X.shape[1]:,}, k = {K}")
+    for heading in ("search", "asked", "seconds", "of the peak", "extra MiB", "ours is"):
+        table.add_column(heading, justify="left" if heading == "search" else "right")
+    operations = 2 * len(Q) * X.shape[0] * X.shape[1]
+    for name, row in rows.items():
+        row["of_peak"] = operations / row["seconds"] / 1e9 / peak_gflops
+        ours = rows[f"{name.split()[0]} sightline"]["seconds"]
+        row["ours_faster"] = row["seconds"] / ours
+        table.add_row(
+            name, f"{row['asked']:,}", f"{row['seconds']:.1f}", f"{row['of_peak']:.0%}",
+            f"{row['extra_mib']:,.0f}", f"{row['ours_faster']:.1f}x as fast",
+        )  # fmt: skip
+    screen.print(table)
+    screen.print(f"torch.mm, {SIDE}x{SIDE} float32: {peak_gflops:.0f} Gflop/s, {threads} threads")
+    document = {
+        "data": given.data or "random uint8", "k": K, "threads": threads,
+        "queries": len(Q), "training": list(X.shape), "peak_gflops": peak_gflops, "rows": rows,
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }  # fmt: skip
+    path = machine.record(given.name, document, "faiss-cpu")
+    screen.print(f"recorded in {path.name}; peak memory {document['peak_rss_mib']:,.0f} MiB")
+
+
+def images(data: str | None, queries: int) -> tuple[np.ndarray, np.ndarray]:
+    if data is None:
+        random = np.random.default_rng(0)
+        shape = (50_000 + queries, 3072)
+        both = random.integers(0, 256, shape, dtype=np.uint8)
+        return both[:50_000], both[50_000:]
+    loaded = load_data(data)
+    X, Q = (
+        np.ascontiguousarray(split.arrays((32, 32)).X.reshape(len(split), -1))
+        for split in (loaded.train, loaded.test)
+    )
+    rest = np.ascontiguousarray(loaded.val.arrays((32, 32)).X.reshape(len(loaded.val), -1))
+    return np.concatenate([X, rest]), Q[:queries]
+
+
+def measure(
+    X: np.ndarray, Q: np.ndarray, part: int, repeats: int, screen: Console
+) -> dict[str, Any]:
+    a, b = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
+    torch.mm(a, b)
+    products: list[float] = []
+    searches = {m: ExactSearch(X, m, "cpu", 256) for m in ("l2", "l1", "cosine")}
+    for search in searches.values():
+        search(Q[:64], K)  # compiles, and takes the norms
+    calls: dict[str, tuple[int, Callable[[int], Any]]] = {
+        f"{m} sightline": (len(Q), lambda n, s=s: s(Q[:n], K)) for m, s in searches.items()
+    }
+    found: dict[str, Any] = {}
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    memory = dict.fromkeys(calls, 0.0)
+    before = rss()
+    for _ in range(repeats):
+        for name, (n, call) in calls.items():
+            timed(name, n, call, times, memory, before)
+            products.append(timed_product(a, b))
+    Xf, Qf = X.astype(np.float32), Q[:part].astype(np.float32)
+    x, q = torch.from_numpy(Xf), torch.from_numpy(Qf)
+    flat = faiss.IndexFlatL2(X.shape[1])
+    flat.add(Xf)
+    l1 = faiss.IndexFlat(X.shape[1], faiss.METRIC_L1)
+    l1.add(Xf)
+    brute = {
+        m: NearestNeighbors(n_neighbors=K, algorithm="brute", metric=m).fit(Xf)
+        for m in ("euclidean", "manhattan")
+    }
+    few = max(1, part // 10)
+    peers: dict[str, tuple[int, Callable[[int], Any]]] = {
+        "l2 faiss flat": (part, lambda n: flat.search(Qf[:n], K)),
+        "l2 scikit-learn brute": (part, lambda n: brute["euclidean"].kneighbors(Qf[:n])),
+        "l1 faiss flat": (few, lambda n: l1.search(Qf[:n], K)),
+        "l1 scikit-learn brute": (few, lambda n: brute["manhattan"].kneighbors(Qf[:n])),
+        "l1 torch.cdist": (few, lambda n: torch.cdist(q[:n], x, p=1).topk(K, largest=False)),
+    }
+    before = rss()
+    times |= {name: [] for name in peers}
+    memory |= dict.fromkeys(peers, 0.0)
+    for _, call in peers.values():
+        call(8)
+    for _ in range(repeats):
+        for name, (n, call) in peers.items():
+            screen.print(f"[dim]{name}: {n} queries[/dim]")
+            timed(name, n, call, times, memory, before)
+        products.append(timed_product(a, b))
+    for name, (n, _) in (calls | peers).items():
+        found[name] = {
+            "asked": n, "seconds": median(times[name]) * len(Q) / n,
+            "repeats": [t * len(Q) / n for t in times[name]], "extra_mib": memory[name],
+        }  # fmt: skip
+    return found | {"peak": {"gflops": 2 * SIDE**3 / median(products) / 1e9}}
+
+
+def timed(
+    name: str, n: int, call: Callable[[int], Any], times: dict[str, list[float]],
+    memory: dict[str, float], before: float,
+) -> None:  # fmt: skip
+    reset_peak()
+    start = time.perf_counter()
+    call(n)
+    times[name].append(time.perf_counter() - start)
+    memory[name] = max(memory[name], peak_rss() - before)
+
+
+def timed_product(a: torch.Tensor, b: torch.Tensor) -> float:
+    start = time.perf_counter()
+    torch.mm(a, b)
+    return time.perf_counter() - start
+
+
+def status(field: str) -> float:
+    with Path("/proc/self/status").open(encoding="ascii") as lines:
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
+
+
+def rss() -> float:
+    return status("VmRSS")
+
+
+def peak_rss() -> float:
+    return status("VmHWM")
+
+
+def reset_peak() -> None:
+    """Start the system's record of peak memory anew (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+if __name__ == "__main__":
+    main()
