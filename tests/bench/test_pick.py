@@ -51,3 +51,12 @@ def test_the_best_is_taken_when_it_is_also_the_cheapest():
 
 def test_no_method_no_pick():
     assert pick([], {}) is None
+
+
+def test_too_few_images_to_tell_anything_are_said():
+    # Of 5 images all differ: p = 2 / 2**5 = 0.0625; of 6: 0.03125.
+    methods = [entry("best", 1.0, 9.0), entry("poor", 0.0, 1.0)]
+    for n, said in ((5, True), (6, False)):
+        found = pick(methods, {"best": right(n), "poor": np.zeros(n, bool)})
+        assert ("collect more" in found.reason) == said
+        assert found.name == ("poor" if said else "best")

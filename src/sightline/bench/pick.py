@@ -67,7 +67,14 @@ def pick(
         f"{best.name}'s {_percent(best)} (p = {close[cheapest.name]:.2g}; {test}), and it "
         f"takes {cheapest.latency_ms:.3g} ms an image instead of {best.latency_ms:.3g} ms"
     )
+    if _too_few(images, len(others)):
+        reason += f"; {images} images can tell no two methods apart: collect more"
     return PickEntry(name=cheapest.name, reason=reason)
+
+
+def _too_few(images: int, others: int) -> bool:
+    """Whether even a method that errs on every image the best gets right would be as good."""
+    return 2 * 0.5**images * others >= ALPHA
 
 
 def _percent(method: MethodEntry) -> str:

@@ -19,10 +19,9 @@ import numpy as np
 from sightline.bench.results import MethodEntry
 from sightline.data import load_data
 from sightline.data.dataset import Progress
-from sightline.data.transforms import Preprocess
 from sightline.errors import SightlineError
 from sightline.estimators import create_model, tuning
-from sightline.estimators.classify import Classifier, Evaluation, check_classes
+from sightline.estimators.classify import Classifier, Evaluation, check_classes, preprocess_of
 from sightline.metrics import cost
 from sightline.training import run
 
@@ -88,7 +87,7 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
     note: dict[str, Any] = {"budget_seconds": job.budget}
     if tuning.grid_of(job.method) != [{}]:
         tuned = tuning.on_validation(
-            job.method, data.train, data.val, {}, Preprocess(),
+            job.method, data.train, data.val, {}, preprocess_of(job.method),
             budget=None if job.budget is None else job.budget / 2,
             seed=job.seed, progress=_stage("tune"),
         )  # fmt: skip
@@ -101,7 +100,8 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
         }
     _say("fit", 0, 1)
     start = time.perf_counter()
-    model.fit(data.train, data.val)
+    left = None if job.budget is None else max(job.budget - tune_seconds, job.budget / 4)
+    model.fit(data.train, data.val, _stage("fit"), budget=left)
     fit_seconds = time.perf_counter() - start
     validation = model.evaluate(data.val, _stage("validate"))
     test = model.evaluate(data.test, _stage("test"))

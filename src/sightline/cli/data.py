@@ -195,4 +195,6 @@ def _print(name: str, found: auditing.Audit) -> None:
             escape("\n".join(f.examples[:3])),
         )  # fmt: skip
     screen.print(table)
-    screen.print(f"{found.errors} kinds of errors" if found.errors else "no errors")
+    screen.print(
+        f"{found.errors} kind{'s' * (found.errors > 1)} of errors" if found.errors else "no errors"
+    )

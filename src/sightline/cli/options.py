@@ -81,7 +81,12 @@ class _Knob:
 def _knobs(model: str | None) -> list[_Knob]:
     if model is None:
         return []
-    return [*_fields(registry.knobs(model)), *_fields(Preprocess)]
+    before = [
+        dataclasses.replace(knob, default=registry.card(model).scale)
+        if knob.name == "scale" else knob
+        for knob in _fields(Preprocess)
+    ]  # fmt: skip
+    return [*_fields(registry.knobs(model)), *before]
 
 
 def _fields(kind: type[Any]) -> list[_Knob]:

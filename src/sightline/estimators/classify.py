@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,11 @@ class Evaluation:
     rows: NDArray[np.int64]
 
 
+def preprocess_of(name: str, given: Mapping[str, Any] | None = None) -> Preprocess:
+    """Preprocessing of a method: as its card says, but for what is given."""
+    return Preprocess(**({"scale": registry.card(name).scale} | dict(given or {})))
+
+
 class Classifier:
     """A classification method on images: fit, predict, score, save.
 
@@ -67,6 +73,8 @@ class Classifier:
     classes_ : tuple of str
     fitted_ : Fitted
         Preprocessing with the training split's figures.
+    history : list of dict
+        What happened in each epoch, where the method has epochs.
     config : dict
         What the run says of itself: data, environment, time.
     """
@@ -81,8 +89,9 @@ class Classifier:
     ) -> None:
         self.name, self.options, self.seed = name, dict(options), seed
         self.preprocess = preprocess
+        self.history: list[dict[str, Any]] = []
         self.config: dict[str, Any] = {}
-        registry.build(name, self.options)  # a wrong option is said now, not after loading
+        registry.build(name, self.options, seed)  # a wrong option is said now, not after loading
 
     @classmethod
     def create(cls, name: str, options: Mapping[str, Any], *, seed: int = 0) -> Classifier:
@@ -93,10 +102,15 @@ class Classifier:
                 raise UnknownNameError(f"option of {name}", option, known | set(PREPROCESS))
         before = {k: v for k, v in options.items() if k in PREPROCESS}
         rest = {k: v for k, v in options.items() if k not in PREPROCESS}
-        return cls(name, rest, Preprocess(**before), seed)
+        return cls(name, rest, preprocess_of(name, before), seed)
 
     def fit(
-        self, train: Split, val: Split | None = None, progress: Progress | None = None
+        self,
+        train: Split,
+        val: Split | None = None,
+        progress: Progress | None = None,
+        *,
+        budget: float | None = None,
     ) -> Classifier:
         """Learn from a split.
 
@@ -106,7 +120,10 @@ class Classifier:
         val : Split, optional
             For methods that watch it while they learn.
         progress : callable, optional
-            Called with (images decoded, images in all).
+            Called with (images decoded, images in all), then with (steps, steps in all).
+        budget : float, optional
+            Seconds, for methods that can fit their epochs to a time. What they decide becomes
+            part of `options`, so that a replay does the same.
 
         Raises
         ------
@@ -118,7 +135,25 @@ class Classifier:
         card = registry.card(self.name)
         self.fitted_ = transforms.fit(self.preprocess, train, card.largest_side)
         X, y, _ = train.arrays(self.fitted_.size, self.fitted_.resize, progress)
-        self.method_ = registry.build(self.name, self.options).fit(self.fitted_(X), y)
+        method = registry.build(self.name, self.options, self.seed)
+        takes = inspect.signature(method.fit).parameters
+        more: dict[str, Any] = {"progress": progress, "budget": budget}
+        if "X_val" in takes and val is not None and len(val):
+            X_val, y_val, _ = val.arrays(self.fitted_.size, self.fitted_.resize)
+            more |= {
+                "X_val": self.fitted_(X_val),
+                "y_val": self._renumbered(y_val, val, train.data.classes),
+            }
+        self.method_ = method.fit(
+            self.fitted_(X), y, **{k: v for k, v in more.items() if k in takes}
+        )
+        if "budget" in takes and budget is not None:
+            self.options |= {
+                f.name: getattr(method, f.name)
+                for f in dataclasses.fields(registry.knobs(self.name))
+                if getattr(method, f.name) != f.default
+            }
+        self.history = list(getattr(method, "history_", []))
         self.classes_ = train.data.classes
         self.config = {
             "data": run.describe_data(train.data),
@@ -222,6 +257,8 @@ class Classifier:
         if fitted.mean_image is not None:
             arrays["preprocess.mean_image"] = fitted.mean_image
         run.write_arrays(folder / run.MODEL, arrays, {"model": self.name})
+        if self.history:
+            run.write_history(folder / run.HISTORY, self.history)
         run.write_json(
             folder / run.CONFIG,
             {
@@ -266,7 +303,8 @@ class Classifier:
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{folder / run.CONFIG} is incomplete ({error}); train again") from None
-        model.method_ = registry.build(model.name, model.options)
+        model.history = run.read_history(folder)
+        model.method_ = registry.build(model.name, model.options, model.seed)
         for name, array in arrays.items():
             setattr(model.method_, name, array)
         model.config = {k: config[k] for k in ("data", "environment", "trained_on") if k in config}
@@ -280,9 +318,9 @@ class Classifier:
     def _learned(self) -> dict[str, NDArray[Any]]:
         """Learned arrays: the method's attributes that end in one underscore."""
         return {
-            name: np.asarray(value)
+            name: value
             for name, value in vars(self.method_).items()
-            if name.endswith("_") and not name.startswith("_")
+            if name.endswith("_") and not name.startswith("_") and isinstance(value, np.ndarray)
         }
 
     def _decide(self, X: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -301,17 +339,21 @@ class Classifier:
 
     def _own_ids(self, y: NDArray[np.int64], split: Split) -> NDArray[np.int64]:
         """Labels of a split as this model numbers its classes."""
+        return self._renumbered(y, split, self.classes_)
+
+    @staticmethod
+    def _renumbered(y: NDArray[np.int64], split: Split, own: tuple[str, ...]) -> NDArray[np.int64]:
         theirs = split.data.classes
-        if theirs == self.classes_:
+        if theirs == own:
             return y
-        unknown = sorted(set(theirs) - set(self.classes_))
+        unknown = sorted(set(theirs) - set(own))
         if unknown:
             raise DataError(
                 f"{split.data.name} has classes that the model was not trained on: "
                 f"{', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}"
             )
-        own = np.array([self.classes_.index(c) for c in theirs], np.int64)
-        return np.asarray(own[y], np.int64)
+        ids = np.array([own.index(c) for c in theirs], np.int64)
+        return np.asarray(ids[y], np.int64)
 
 
 def check_classes(train: Split) -> None:

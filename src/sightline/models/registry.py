@@ -45,6 +45,8 @@ class ModelCard:
         work; see `sightline.models.classic.knn.sweep`.
     largest_side : int
         Images larger than this are scaled down to it unless a size is asked for.
+    scale : str
+        Default of the preprocessing knob `scale`.
     weights : tuple of str
         Names of published weights.
     """
@@ -59,12 +61,15 @@ class ModelCard:
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: MappingProxyType({}))
     sweep: str | None = None
     largest_side: int = 32
+    scale: str = "none"
     weights: tuple[str, ...] = ()
 
     def load(self) -> type[Any]:
         """Import the method's class."""
         return typing.cast("type[Any]", resolve(self.entry))
 
+
+SEED = "seed"
 
 _CLASSIC = "sightline.models.classic"
 
@@ -145,7 +150,7 @@ def knobs(name: str) -> type[Any]:
     """Give the knobs of a method as a dataclass: its ``__init__`` parameters.
 
     The fields carry the parameter's type, default and, as ``metadata["help"]``, what the
-    class's docstring says of it.
+    class's docstring says of it. A parameter ``seed`` is no knob: `build` passes it.
     """
     from docstring_parser import parse
 
@@ -156,14 +161,16 @@ def knobs(name: str) -> type[Any]:
     for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
+        if parameter.name == SEED:
+            continue
         text = " ".join(said.get(parameter.name, "").split())
         spec = dataclasses.field(default=parameter.default, metadata={"help": text})
         fields.append((parameter.name, hints.get(parameter.name, Any), spec))
     return dataclasses.make_dataclass(f"{cls.__name__}Knobs", fields, frozen=True)
 
 
-def build(name: str, options: Mapping[str, Any]) -> Any:
-    """Make a method's instance from its options.
+def build(name: str, options: Mapping[str, Any], seed: int = 0) -> Any:
+    """Make a method's instance from its options, and the seed if it leaves things to chance.
 
     Raises
     ------
@@ -177,7 +184,8 @@ def build(name: str, options: Mapping[str, Any]) -> Any:
         if option not in known:
             raise UnknownNameError(f"option of {name}", option, known or {"(none)"})
     make: Callable[..., Any] = card(name).load()
+    chance = {SEED: seed} if SEED in inspect.signature(make).parameters else {}
     try:
-        return make(**options)
+        return make(**options, **chance)
     except TypeError as error:
         raise ParameterError(f"{name}: {error}") from error

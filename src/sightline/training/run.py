@@ -14,7 +14,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from sightline.errors import RunError
 
 FORMAT = 1
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
+HISTORY = "history.jsonl"
 
 
 def is_run(path: Path) -> bool:
@@ -72,6 +73,29 @@ def write_json(path: Path, document: Any) -> None:
     """Write JSON, indented, atomically; NumPy numbers become plain ones."""
     text = json.dumps(document, indent=2, ensure_ascii=False, default=plain)
     write_text(path, text + "\n")
+
+
+def write_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Write what happened in each epoch, one JSON object a line, atomically."""
+    lines = (json.dumps(dict(epoch), default=plain) for epoch in history)
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """Read the epochs of a run; none where the method has no epochs.
+
+    Raises
+    ------
+    RunError
+        When the file is damaged.
+    """
+    path = folder / HISTORY
+    if not path.is_file():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}); train again") from error
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: Mapping[str, str]) -> None:
