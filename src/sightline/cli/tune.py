@@ -18,8 +18,6 @@ from sightline.models import registry
 from sightline.report import plots
 from sightline.training import run
 
-SCALES: tuple[Scale, ...] = ("none", "standardise", "mean-image")
-
 
 def tune(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
     """Find the best knobs of MODEL by cross-validation."""
@@ -63,7 +61,7 @@ def tune_model(
     loaded = console.load(data, seed=seed, group=group, layout=layout)
     folder = run.create(output or Path("runs") / f"tune-{model}-{loaded.name}")
     before = {k: v for k, v in given.items() if k in ("size", "resize", "scale")}
-    scales = (cast(Scale, before.pop("scale")),) if "scale" in before else SCALES
+    scales = (cast(Scale, before.pop("scale")),) if "scale" in before else _scales(model)
     fixed = {k: v for k, v in given.items() if k not in ("size", "resize", "scale")}
     with console.bar(f"tuning {model}") as report:
         tuned = tuning.cross_validated(
@@ -113,3 +111,9 @@ def _print(tuned: tuning.Tuned, rows: int = 8) -> None:
             f"{trial.accuracy:.4f}", f"{min(trial.accuracies):.4f}", f"{max(trial.accuracies):.4f}",
         )  # fmt: skip
     console.out().print(table)
+
+
+def _scales(model: str) -> tuple[Scale, ...]:
+    """Scales to try: the method's own first; raw pixels only where they are its own."""
+    own = registry.card(model).scale
+    return cast(tuple[Scale, ...], tuple(dict.fromkeys((own, "standardise", "mean-image"))))
