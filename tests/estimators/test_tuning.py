@@ -8,8 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 import sightline
 from sightline.data import splits
 from sightline.data.transforms import Preprocess
-from sightline.estimators import tuning
-from sightline.models import registry
+from sightline.estimators import methods, tuning
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def test_the_sweep_equals_fitting_each_setting(digits):
     found = tuning.on_validation("knn", train, val, {}, Preprocess())
     assert len(found.trials) == len(tuning.grid_of("knn")) == 48
     for trial in found.trials[::5]:
-        model = registry.build("knn", trial.options).fit(X, y)
+        model = methods.build("knn", trial.options).fit(X, y)
         assert trial.accuracy == model.score(val.arrays().X, val.labels)
 
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sightline.cli import console
+from sightline.estimators import methods
 from sightline.models import registry
 from sightline.types import Task
 
@@ -45,7 +46,7 @@ def show(name: str, /, *, json: console.Json = False) -> int:
         Of the method.
     """
     card = registry.card(name)
-    knobs = dataclasses.fields(registry.knobs(name))
+    knobs = dataclasses.fields(methods.knobs(name))
     if json:
         document = _plain(card)
         document["knobs"] = {f.name: f.default for f in knobs}

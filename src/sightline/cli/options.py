@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from sightline.data.transforms import Preprocess
+from sightline.estimators import methods
 from sightline.models import registry
 
 Options = Mapping[str, Any]
@@ -47,7 +48,7 @@ def _with_knobs(verb: Callable[..., int], model: str | None) -> Callable[..., in
     parameters = [
         p.replace(annotation=hints[p.name]) for p in own.parameters.values() if p.name != "given"
     ]
-    knobs = _knobs(model)
+    knobs = knobs_of(model)
     for knob in knobs:
         text = f"{knob.text.replace('``', '')} [default: {knob.default}]"
         option = Parameter(help=text, show_default=False, negative="")
@@ -71,14 +72,17 @@ def _with_knobs(verb: Callable[..., int], model: str | None) -> Callable[..., in
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Knob:
+class Knob:
+    """One option: its name, type, default and help."""
+
     name: str
     kind: Any
     default: Any
     text: str
 
 
-def _knobs(model: str | None) -> list[_Knob]:
+def knobs_of(model: str | None) -> list[Knob]:
+    """Knobs of a model and of preprocessing; none without a model."""
     if model is None:
         return []
     before = [
@@ -86,17 +90,22 @@ def _knobs(model: str | None) -> list[_Knob]:
         if knob.name == "scale" else knob
         for knob in _fields(Preprocess)
     ]  # fmt: skip
-    return [*_fields(registry.knobs(model)), *before]
+    own = dict(registry.card(model).recipe)
+    method = [
+        dataclasses.replace(knob, default=own.get(knob.name, knob.default))
+        for knob in _fields(methods.knobs(model))
+    ]
+    return [*method, *before]
 
 
-def _fields(kind: type[Any]) -> list[_Knob]:
+def _fields(kind: type[Any]) -> list[Knob]:
     """Fields of a dataclass, with what its docstring (or their metadata) says of them."""
     from docstring_parser import parse
 
     said = {p.arg_name: p.description or "" for p in parse(inspect.getdoc(kind) or "").params}
     hints = typing.get_type_hints(kind)
     return [
-        _Knob(
+        Knob(
             field.name, hints[field.name], field.default,
             " ".join((field.metadata.get("help") or said.get(field.name, "")).split()),
         )

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from sightline.data import check_task, transforms
 from sightline.data.dataset import Progress, Split
 from sightline.data.transforms import Fitted, Preprocess
-from sightline.errors import DataError, NotFittedError, RunError, UnknownNameError
+from sightline.errors import DataError, NotFittedError, ParameterError, RunError, UnknownNameError
+from sightline.estimators import methods
 from sightline.metrics import Metrics
 from sightline.metrics import classify as measure
 from sightline.models import registry
@@ -75,6 +76,8 @@ class Classifier:
         Preprocessing with the training split's figures.
     history : list of dict
         What happened in each epoch, where the method has epochs.
+    remarks : list of str
+        What the reader should know of the training.
     config : dict
         What the run says of itself: data, environment, time.
     """
@@ -90,13 +93,14 @@ class Classifier:
         self.name, self.options, self.seed = name, dict(options), seed
         self.preprocess = preprocess
         self.history: list[dict[str, Any]] = []
+        self.remarks: list[str] = []
         self.config: dict[str, Any] = {}
-        registry.build(name, self.options, seed)  # a wrong option is said now, not after loading
+        methods.build(name, self.options, seed)  # a wrong option is said now, not after loading
 
     @classmethod
     def create(cls, name: str, options: Mapping[str, Any], *, seed: int = 0) -> Classifier:
         """Part the options into preprocessing's and the method's."""
-        known = {f.name for f in dataclasses.fields(registry.knobs(name))}
+        known = {f.name for f in dataclasses.fields(methods.knobs(name))}
         for option in options:
             if option not in known and option not in PREPROCESS:
                 raise UnknownNameError(f"option of {name}", option, known | set(PREPROCESS))
@@ -111,6 +115,8 @@ class Classifier:
         progress: Progress | None = None,
         *,
         budget: float | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
     ) -> Classifier:
         """Learn from a split.
 
@@ -124,6 +130,10 @@ class Classifier:
         budget : float, optional
             Seconds, for methods that can fit their epochs to a time. What they decide becomes
             part of `options`, so that a replay does the same.
+        folder : path, optional
+            Of the run, for methods that keep checkpoints.
+        resume : bool
+            Go on from the folder's last checkpoint.
 
         Raises
         ------
@@ -135,9 +145,13 @@ class Classifier:
         card = registry.card(self.name)
         self.fitted_ = transforms.fit(self.preprocess, train, card.largest_side)
         X, y, _ = train.arrays(self.fitted_.size, self.fitted_.resize, progress)
-        method = registry.build(self.name, self.options, self.seed)
+        method = methods.build(self.name, self.options, self.seed)
         takes = inspect.signature(method.fit).parameters
-        more: dict[str, Any] = {"progress": progress, "budget": budget}
+        if resume and "resume" not in takes:
+            raise ParameterError(f"{self.name} keeps no checkpoints; train it again")
+        more: dict[str, Any] = {
+            "progress": progress, "budget": budget, "folder": folder, "resume": resume
+        }  # fmt: skip
         if "X_val" in takes and val is not None and len(val):
             X_val, y_val, _ = val.arrays(self.fitted_.size, self.fitted_.resize)
             more |= {
@@ -147,12 +161,8 @@ class Classifier:
         self.method_ = method.fit(
             self.fitted_(X), y, **{k: v for k, v in more.items() if k in takes}
         )
-        if "budget" in takes and budget is not None:
-            self.options |= {
-                f.name: getattr(method, f.name)
-                for f in dataclasses.fields(registry.knobs(self.name))
-                if getattr(method, f.name) != f.default
-            }
+        self.options |= getattr(method, "decided", {})
+        self.remarks = list(getattr(method, "remarks", []))
         self.history = list(getattr(method, "history_", []))
         self.classes_ = train.data.classes
         self.config = {
@@ -232,7 +242,8 @@ class Classifier:
     def parameters(self) -> int:
         """Numbers that the method keeps (for k-NN: all training pixels)."""
         self._fitted()
-        return sum(int(a.size) for a in self._learned().values())
+        own = getattr(self.method_, "parameters", None)
+        return own if isinstance(own, int) else sum(int(a.size) for a in self._learned().values())
 
     def save(self, path: str | Path, **more: Any) -> Path:
         """Write the run's folder: configuration and learned arrays, no pickle.
@@ -304,9 +315,12 @@ class Classifier:
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{folder / run.CONFIG} is incomplete ({error}); train again") from None
         model.history = run.read_history(folder)
-        model.method_ = registry.build(model.name, model.options, model.seed)
-        for name, array in arrays.items():
-            setattr(model.method_, name, array)
+        model.method_ = methods.build(model.name, model.options, model.seed)
+        if hasattr(model.method_, "restore"):
+            model.method_.restore(arrays)
+        else:
+            for name, array in arrays.items():
+                setattr(model.method_, name, array)
         model.config = {k: config[k] for k in ("data", "environment", "trained_on") if k in config}
         return model
 
@@ -316,7 +330,10 @@ class Classifier:
         return self.fitted_
 
     def _learned(self) -> dict[str, NDArray[Any]]:
-        """Learned arrays: the method's attributes that end in one underscore."""
+        """Learned arrays: what the method gives, or its attributes that end in an underscore."""
+        if hasattr(self.method_, "arrays"):
+            given: dict[str, NDArray[Any]] = self.method_.arrays()
+            return given
         return {
             name: value
             for name, value in vars(self.method_).items()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sightline.data import splits, transforms
 from sightline.data.dataset import Progress, Split
 from sightline.data.transforms import Preprocess
+from sightline.estimators import methods
 from sightline.models import registry
 
 PILOT = 64
@@ -190,7 +191,7 @@ def _try_all(
         results = [(s, a == y_val) for s, a in zip(usable, answers, strict=True)]
     else:
         for done, setting in enumerate(usable, 1):
-            answer = registry.build(name, setting).fit(X, y).predict(X_val)
+            answer = methods.build(name, setting).fit(X, y).predict(X_val)
             results.append((setting, np.asarray(answer == y_val)))
             if progress:
                 progress(done, len(usable))

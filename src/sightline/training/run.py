@@ -65,7 +65,7 @@ def write_text(path: Path, text: str) -> None:
     RunError
         When the disk is full or cannot be written; the old file is still there.
     """
-    with _replacing(path) as part:
+    with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
@@ -103,7 +103,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: Mapping[s
     from safetensors.numpy import save_file
 
     whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    with _replacing(path) as part:
+    with replacing(path) as part:
         save_file(whole, part, metadata=dict(note))
 
 
@@ -204,7 +204,14 @@ def command() -> str:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a place to write to, which replaces ``path`` when all went well.
+
+    Raises
+    ------
+    RunError
+        When the disk is full or cannot be written; the old file is still there.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part

@@ -1,0 +1,310 @@
+"""A ``torch.nn.Module`` as a classifier on arrays, with scikit-learn's contract."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError, NotFittedError, ParameterError
+from sightline.models.registry import SMALL, ModelCard, resolve
+from sightline.training.recipe import Flip, Recipe, check
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+_BATCH = 256
+_SAMPLE = 4096
+"""Images that mean, deviation and data-dependent first weights are taken from."""
+
+
+class NetworkClassifier:
+    """A network of the registry on arrays of images.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Of kind ``module``.
+    options : mapping
+        Knobs of the training recipe that differ from the card's.
+    seed : int
+
+    Attributes
+    ----------
+    classes_ : int64 array, shape (C,)
+    mean_, std_ : float32 array, shape (channels,)
+        Of the training images, in units of [0, 1].
+    side_ : int64 array, shape (2,)
+        Height and width that it was built for.
+    model : Module
+    history_ : list of dict
+        One an epoch.
+    remarks : list of str
+        What the reader should know of the training.
+    decided : dict
+        Knobs that the training has set itself, such as the epochs of a budget.
+
+    Raises
+    ------
+    UnknownNameError, ParameterError
+        When a knob does not exist or cannot have the value.
+    """
+
+    classes_: NDArray[np.int64]
+    mean_: NDArray[np.float32]
+    std_: NDArray[np.float32]
+    side_: NDArray[np.int64]
+    model: nn.Module
+
+    def __init__(self, card: ModelCard, options: Mapping[str, Any], seed: int = 0) -> None:
+        check(options)
+        self.card, self.options, self.seed = card, dict(options), seed
+        self.history_: list[dict[str, Any]] = []
+        self.remarks: list[str] = []
+        self.decided: dict[str, Any] = {}
+        self.recipe(SMALL)
+
+    def recipe(self, side: int) -> Recipe:
+        """Recipe for images of so many pixels a side."""
+        own = self.card.recipe if side <= SMALL else self.card.recipe_large
+        try:
+            return Recipe(**(dict(own) | self.options))
+        except TypeError as error:
+            raise ParameterError(f"{self.card.name}: {error}") from None
+
+    def fit(
+        self,
+        X: NDArray[np.uint8],
+        y: NDArray[np.int64],
+        *,
+        X_val: NDArray[np.uint8] | None = None,
+        y_val: NDArray[np.int64] | None = None,
+        progress: Any = None,
+        budget: float | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+    ) -> NetworkClassifier:
+        """Train on images.
+
+        Parameters
+        ----------
+        X : uint8 array, shape (N, H, W, C)
+            May be memory-mapped.
+        y : int64 array, shape (N,)
+        X_val, y_val : arrays, optional
+            Judged after every epoch.
+        progress : callable, optional
+            Called with (steps, steps in all).
+        budget : float, optional
+            Seconds; sets the epochs.
+        folder : path, optional
+            Of the run: checkpoints go there.
+        resume : bool
+            Go on from the folder's last checkpoint.
+
+        Raises
+        ------
+        DataError
+            When the images are no bytes, or too small for the network.
+        TrainingError, RunError
+            See `sightline.training.engine.Training.run`.
+        """
+        import torch
+
+        from sightline.training.engine import Training, launch
+        from sightline.training.feed import Feed
+
+        if X.ndim != 4 or X.dtype != np.uint8:
+            raise DataError("a network takes bytes of shape (N, H, W, C): use --scale none")
+        recipe = self.recipe(max(X.shape[1:3]))
+        if recipe.flip == "auto":
+            flip: Flip = "alternate" if X.shape[3] == 3 else "none"
+            recipe = dataclasses.replace(recipe, flip=flip)
+        self.classes_, positions = np.unique(y, return_inverse=True)
+        self.side_ = np.array(X.shape[1:3], np.int64)
+        self.mean_, self.std_ = figures(X)
+        fabric = launch(recipe)
+        torch.manual_seed(self.seed)
+        self.model = self._built(X.shape[3])
+        feed = Feed(
+            X, positions.astype(np.int64), self.mean_, self.std_, len(self.classes_), recipe,
+            fabric.device, self.seed, fabric.global_rank, fabric.world_size,
+        )  # fmt: skip
+        prepare = getattr(self.model, "prepare", None)
+        if callable(prepare):  # first weights that depend on the images
+            rows = np.random.default_rng(self.seed).permutation(len(X))[:_SAMPLE]
+            prepare(feed.pixels(np.sort(rows)).cpu())
+        weights = feed.class_weights()
+
+        def loss(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+            return cross_entropy(model(x), target, weights)
+
+        judge = None
+        if X_val is not None and y_val is not None and len(y_val):
+            judge = self._judge(X_val, y_val)
+        training = Training(fabric, self.model, feed, recipe, loss, judge, folder=folder)
+        if resume:
+            training.resume()
+        elif budget is not None:
+            training.fit_to(budget)
+            self.decided = {"epochs": training.recipe.epochs}
+        outcome = training.run(progress)
+        self.history_, self.remarks = outcome.history, outcome.remarks
+        self.model.eval()
+        return self
+
+    def decide(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Labels, shape (M,), and probabilities, shape (M, C), of images (M, H, W, C)."""
+        import torch
+
+        if not hasattr(self, "model"):
+            raise NotFittedError("fit the classifier before it predicts")
+        if X.shape[1:3] != tuple(self.side_):
+            raise DataError(f"trained on {tuple(self.side_)} pixels, asked about {X.shape[1:3]}")
+        out = np.empty((len(X), len(self.classes_)), np.float32)
+        device = next(self.model.parameters()).device
+        self.model.eval()
+        flip = self.recipe(int(self.side_.max())).tta == "flip"
+        with torch.inference_mode():
+            for start in range(0, len(X), _BATCH):
+                part = slice(start, start + _BATCH)
+                x = self._standardised(X[part], device)
+                p = torch.softmax(self.model(x).float(), 1)
+                if flip:
+                    p = (p + torch.softmax(self.model(x.flip(3)).float(), 1)) / 2
+                out[part] = p.cpu().numpy()
+        return self.classes_[out.argmax(1)], out
+
+    def predict(self, X: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Label of each image of X, shape (M, H, W, C): shape (M,)."""
+        return self.decide(X)[0]
+
+    def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities in the order of ``classes_``, shape (M, C)."""
+        return self.decide(X)[1]
+
+    def score(self, X: NDArray[np.uint8], y: NDArray[np.int64]) -> float:
+        """Accuracy in [0, 1]."""
+        return float((self.predict(X) == y).mean())
+
+    @property
+    def parameters(self) -> int:
+        """Weights of the network; buffers do not count."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a run keeps: figures of the data, and the state dict under ``model.``."""
+        learned = {n: getattr(self, n) for n in ("classes_", "mean_", "std_", "side_")}
+        for name, tensor in self.model.state_dict().items():
+            learned[f"model.{name}"] = tensor.detach().cpu().numpy()
+        return learned
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what `arrays` gave.
+
+        Raises
+        ------
+        RunError
+            When the weights are another network's.
+        """
+        import torch
+
+        from sightline.training.checkpoint import load_into
+
+        for name in ("classes_", "mean_", "std_", "side_"):
+            setattr(self, name, arrays[name])
+        self.model = self._built(len(self.mean_))
+        state = {
+            name.removeprefix("model."): torch.tensor(array)
+            for name, array in arrays.items()
+            if name.startswith("model.")
+        }
+        load_into(self.model, state, "the run")
+        self.model.eval()
+
+    def _built(self, channels: int) -> nn.Module:
+        """The network for these classes, channels and sizes."""
+        build = resolve(self.card.entry)
+        takes = inspect.signature(build).parameters
+        side = int(self.side_.max())
+        if int(self.side_.min()) < self.card.smallest_side:
+            raise DataError(
+                f"{self.card.name} needs images of at least {self.card.smallest_side} pixels a "
+                f"side, not {int(self.side_.min())}; scale them up with "
+                f"--size {self.card.smallest_side}"
+            )
+        more: dict[str, Any] = {}
+        if "in_channels" in takes:
+            more["in_channels"] = channels
+        if "small" in takes:
+            more["small"] = side <= SMALL
+        if "side" in takes:
+            more["side"] = tuple(int(s) for s in self.side_)
+        network: nn.Module = build(num_classes=len(self.classes_), **more)
+        return network
+
+    def _standardised(self, X: NDArray[np.uint8], device: torch.device) -> Tensor:
+        import torch
+
+        x = torch.from_numpy(np.ascontiguousarray(X)).to(device).permute(0, 3, 1, 2).float()
+        mean = torch.tensor(self.mean_ * 255, device=device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std_ * 255, device=device).view(1, -1, 1, 1)
+        return (x - mean) / std
+
+    def _judge(self, X: NDArray[np.uint8], y: NDArray[np.int64]) -> Any:
+        import torch
+
+        positions = np.searchsorted(self.classes_, y)
+        known = np.isin(y, self.classes_)
+
+        def judge(model: nn.Module) -> dict[str, float]:
+            right, loss = 0.0, 0.0
+            device = next(model.parameters()).device
+            model.eval()
+            with torch.inference_mode():
+                for start in range(0, len(X), _BATCH):
+                    part = slice(start, start + _BATCH)
+                    logits = model(self._standardised(X[part], device)).float().cpu()
+                    wanted = torch.from_numpy(positions[part] * known[part])
+                    loss += float(torch.nn.functional.cross_entropy(logits, wanted)) * len(wanted)
+                    right += float((logits.argmax(1) == wanted)[known[part]].sum())
+            return {"accuracy": right / len(X), "loss": loss / len(X)}
+
+        return judge
+
+
+def cross_entropy(output: Any, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy of logits, shape (N, C), with probabilities as targets.
+
+    Of a network with auxiliary heads (GoogLeNet: a tuple of logits), those count 0.3 each
+    (Szegedy et al., Going deeper with convolutions, 2015, section 5).
+    """
+    import torch
+
+    if isinstance(output, tuple):
+        main, *others = (cross_entropy(o, target, weights) for o in output if o is not None)
+        return main + 0.3 * sum(others, torch.zeros((), device=target.device))
+    losses = -(target * torch.log_softmax(output.float(), 1))
+    return (losses if weights is None else losses * weights).sum(1).mean()
+
+
+def figures(X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and deviation of each channel, in units of [0, 1], of a seeded sample."""
+    rows = np.arange(len(X))
+    if X.nbytes > 2**30:
+        rows = np.sort(np.random.default_rng(0).permutation(len(X))[:_SAMPLE])
+    counts = np.zeros((X.shape[3], 256))
+    for start in range(0, len(rows), _BATCH):
+        part = X[rows[start : start + _BATCH]]
+        for c in range(X.shape[3]):
+            counts[c] += np.bincount(part[..., c].ravel(), minlength=256)
+    values = np.arange(256) / 255
+    mean = counts @ values / counts.sum(1)
+    std = np.sqrt(np.maximum(counts @ values**2 / counts.sum(1) - mean**2, 0))
+    return mean.astype(np.float32), np.where(std > 1e-6, std, 1).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Image classifiers as plain modules, one family a file."""

@@ -1,0 +1,161 @@
+"""The knobs of training: one typed dataclass, which is also its options and its TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sightline.errors import ParameterError, UnknownNameError
+
+Flip = Literal["auto", "none", "random", "alternate"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    epochs : float
+        Passes over the training images; a part of one is possible.
+    batch_size : int
+        Images of one step, over all processes.
+    optimizer : {"sgd", "adamw"}
+        SGD with Nesterov's momentum, or AdamW.
+    lr : float
+        Highest learning rate.
+    momentum : float
+        Of SGD; the first beta of AdamW.
+    weight_decay : float
+        Of all weights but biases and normalisations. SGD: coupled, AdamW: decoupled.
+    bias_lr : float
+        Factor of the learning rate for the biases of normalisations.
+    schedule : {"one-cycle", "cosine", "constant"}
+        How the learning rate falls after the warm-up: in a line, as a cosine, not at all.
+    warmup : float
+        Share of the steps in which the learning rate rises in a line.
+    final_lr : float
+        Share of the highest learning rate that is left at the end.
+    smoothing : float
+        Label smoothing: probability that is spread over all classes.
+    shift : int
+        Pixels by which images are moved at random, the edge reflected.
+    flip : {"auto", "none", "random", "alternate"}
+        Mirroring left and right: at random, or each image every other epoch; auto alternates
+        colour images and leaves grey ones.
+    cutout : int
+        Side in pixels of a square that is greyed out at a random place; 0: none.
+    erase : float
+        Chance that a rectangle of random size is greyed out.
+    mixup : float
+        Alpha of the mixing of two images and their labels; 0: none.
+    cutmix : float
+        Alpha of the pasting of a part of one image into another; 0: none.
+    ema : float
+        Decay of the moving average of the weights that is evaluated and kept; 0: none.
+    balance : {"none", "weights", "sampling"}
+        For unequal classes: weigh the loss, or draw rare classes more often.
+    clip : float
+        Largest norm of the gradient; 0: no limit.
+    accumulate : int
+        Parts that a batch is computed in, to save memory.
+    precision : {"32-true", "bf16-mixed", "16-mixed"}
+        Of the arithmetic.
+    channels_last : bool
+        Memory format of images and weights.
+    compile : bool
+        Compile the network first (torch.compile).
+    tta : {"none", "flip"}
+        Answer with the mean over the image and its mirror image.
+    patience : int
+        Stop when validation has not improved for so many epochs; 0: never.
+    freeze : {"none", "backbone"}
+        Leave all but the last layer as it is.
+    backbone_lr : float
+        Factor of the learning rate for all but the last layer.
+    devices : int
+        Processes or cards; more than one under torchrun.
+    accelerator : {"auto", "cpu", "cuda", "mps"}
+        Where to compute.
+    """
+
+    epochs: float = 10
+    batch_size: int = 128
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    bias_lr: float = 1.0
+    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    warmup: float = 0.2
+    final_lr: float = 0.0
+    smoothing: float = 0.0
+    shift: int = 0
+    flip: Flip = "auto"
+    cutout: int = 0
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema: float = 0.0
+    balance: Literal["none", "weights", "sampling"] = "none"
+    clip: float = 0.0
+    accumulate: int = 1
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    channels_last: bool = False
+    compile: bool = False
+    tta: Literal["none", "flip"] = "none"
+    patience: int = 0
+    freeze: Literal["none", "backbone"] = "none"
+    backbone_lr: float = 1.0
+    devices: int = 1
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "lr", "accumulate", "devices"):
+            if not getattr(self, name) > 0:
+                raise ParameterError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("warmup", "final_lr", "smoothing", "erase", "ema", "momentum"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ParameterError(f"{name} lies between 0 and 1, not {getattr(self, name)}")
+        for name in ("weight_decay", "shift", "cutout", "mixup", "cutmix", "clip", "patience"):
+            if not getattr(self, name) >= 0:
+                raise ParameterError(f"{name} must not be negative, not {getattr(self, name)}")
+        if self.accumulate > self.batch_size:
+            raise ParameterError(f"a batch of {self.batch_size} has no {self.accumulate} parts")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a recipe's settings from a TOML file.
+
+    Raises
+    ------
+    ParameterError
+        When it is no TOML or cannot be read.
+    UnknownNameError
+        When a setting does not exist.
+    """
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path} is not TOML: {error}") from None
+    check(settings)
+    return settings
+
+
+def check(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that no recipe has.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    known = [f.name for f in dataclasses.fields(Recipe)]
+    for name in settings:
+        if name not in known:
+            raise UnknownNameError("training knob", name, known)

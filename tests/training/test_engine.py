@@ -1,0 +1,441 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import sightline
+from sightline.errors import DataError, ParameterError, RunError, TrainingError, UnknownNameError
+from sightline.estimators.network import NetworkClassifier, cross_entropy, figures
+from sightline.models.registry import ModelCard
+from sightline.training import augment, checkpoint, recipe, schedule
+from sightline.training.engine import Training, head_of, launch, optimizer
+from sightline.training.feed import Feed
+from sightline.training.recipe import Recipe
+from sightline.types import Task
+
+
+class Small(nn.Module):
+    """Two layers: enough to learn, quick enough for a test."""
+
+    def __init__(self, num_classes=10, in_channels=1, side=(8, 8)):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.fc = nn.Linear(8 * side[0] * side[1], num_classes)
+
+    def forward(self, x):
+        return self.fc(torch.relu(self.norm(self.conv(x))).flatten(1))
+
+
+CARD = ModelCard(
+    name="small", task=Task.CLASSIFY, entry=f"{__name__}:Small", summary="", paper="", chapter=7,
+    kind="module",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+    monkeypatch.setattr(
+        "sightline.estimators.network.resolve", lambda entry: Small if "Small" in entry else None
+    )
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = sightline.load_data("digits")
+    return (*data.train.arrays()[:2], *data.val.arrays()[:2])
+
+
+def fitted(digits, seed=0, folder=None, resume=False, **knobs):
+    X, y, X_val, y_val = digits
+    knobs = {"epochs": 3, "lr": 0.05, "accelerator": "cpu"} | knobs
+    model = NetworkClassifier(CARD, knobs, seed)
+    return model.fit(X, y, X_val=X_val, y_val=y_val, folder=folder, resume=resume)
+
+
+def state(model):
+    return {k: v.clone() for k, v in model.model.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_it_learns_and_says_what_happened(digits):
+    model = fitted(digits, epochs=6)
+    X_val, y_val = digits[2:]
+    assert model.score(X_val, y_val) > 0.93
+    assert [row["epoch"] for row in model.history_] == [1, 2, 3, 4, 5, 6]
+    last = model.history_[-1]
+    assert last["train_loss"] < model.history_[0]["train_loss"]
+    assert last["val_accuracy"] == pytest.approx(model.score(X_val, y_val))
+    assert 0 <= last["waited"] < 1
+    probabilities = model.predict_proba(X_val)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
+
+
+def test_one_epoch_equals_a_plain_pytorch_loop(digits):
+    """SGD with Nesterov's momentum, weight decay on weights alone, a rate that rises and falls."""
+    X, y, *_ = digits
+    X, y = X[:256], y[:256]
+    knobs = Recipe(epochs=2, batch_size=64, lr=0.1, smoothing=0.1, flip="none", accelerator="cpu")
+    torch.manual_seed(3)
+    ours, theirs = Small(), Small()
+    theirs.load_state_dict(ours.state_dict())
+    mean, std = figures(X)
+    fabric = launch(knobs)
+    feed = Feed(X, y, mean, std, 10, knobs, fabric.device, 0)
+    Training(fabric, ours, feed, knobs, lambda m, x, t: cross_entropy(m(x), t)).run()
+    decayed = [p for p in theirs.parameters() if p.ndim > 1]
+    rest = [p for p in theirs.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": 5e-4}, {"params": rest, "weight_decay": 0.0}]
+    sgd = torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True)
+    lossy = nn.CrossEntropyLoss(label_smoothing=0.1)
+    step = 0
+    for epoch in range(2):
+        for rows in np.split(feed.order(epoch), 4):
+            x = (torch.tensor(X[rows]).permute(0, 3, 1, 2) / 255 - mean[0]) / std[0]
+            for group in sgd.param_groups:
+                group["lr"] = 0.1 * schedule.share(knobs, step, 8)
+            sgd.zero_grad()
+            lossy(theirs(x.float()), torch.tensor(y[rows])).backward()
+            sgd.step()
+            step += 1
+    for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bits(digits):
+    knobs = {"shift": 1, "flip": "random", "cutout": 2, "erase": 0.3, "mixup": 0.4, "cutmix": 1.0}
+    assert same(state(fitted(digits, 5, **knobs)), state(fitted(digits, 5, **knobs)))
+    assert not same(state(fitted(digits, 5, **knobs)), state(fitted(digits, 6, **knobs)))
+
+
+def test_parts_of_a_batch_add_up(digits):
+    class Plain(Small):
+        def __init__(self, **more):
+            super().__init__(**more)
+            self.norm = nn.Identity()  # batch statistics would differ
+
+    X, y, *_ = digits
+    states = []
+    for parts in (1, 4):
+        knobs = Recipe(epochs=1, batch_size=128, lr=0.05, accumulate=parts, accelerator="cpu")
+        torch.manual_seed(0)
+        model = Plain()
+        fabric = launch(knobs)
+        feed = Feed(X[:512], y[:512], *figures(X), 10, knobs, fabric.device, 0)
+        Training(fabric, model, feed, knobs, lambda m, x, t: cross_entropy(m(x), t)).run()
+        states.append(model.state_dict())
+    for name in states[0]:
+        torch.testing.assert_close(states[0][name], states[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_resuming_ends_with_the_same_bits(digits, tmp_path):
+    whole = fitted(digits, epochs=4, folder=tmp_path / "a", ema=0.9)
+    for epochs in (1, 3):
+        place = tmp_path / f"b{epochs}"
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(digits, place, epochs)
+        model = fitted(digits, epochs=4, folder=place, resume=True, ema=0.9)
+        assert same(state(model), state(whole))
+        figures_of = [[r["val_accuracy"], r["train_loss"]] for r in model.history_]
+        assert figures_of == [[r["val_accuracy"], r["train_loss"]] for r in whole.history_]
+
+
+def interrupted(digits, folder, epochs):
+    X, y, X_val, y_val = digits
+    steps = -(-len(X) // 128)
+
+    def stop(done, total):
+        if done == epochs * steps + 2:
+            raise KeyboardInterrupt
+
+    knobs = {"epochs": 4, "lr": 0.05, "accelerator": "cpu", "ema": 0.9}
+    model = NetworkClassifier(CARD, knobs, 0)
+    model.fit(X, y, X_val=X_val, y_val=y_val, folder=folder, progress=stop)
+
+
+def test_a_checkpoint_of_another_training_is_refused(digits, tmp_path):
+    fitted(digits, epochs=1, folder=tmp_path)
+    with pytest.raises(RunError, match="another seed"):
+        fitted(digits, seed=1, folder=tmp_path, resume=True)
+    with pytest.raises(RunError, match=r"trained with lr 0\.05"):
+        fitted(digits, lr=0.2, folder=tmp_path, resume=True)
+    with pytest.raises(RunError, match="no checkpoint"):
+        fitted(digits, folder=tmp_path / "none", resume=True)
+    path = tmp_path / checkpoint.FOLDER / checkpoint.LAST
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(RunError, match="damaged"):
+        fitted(digits, folder=tmp_path, resume=True)
+
+
+def test_weights_of_another_network_are_refused():
+    with pytest.raises(RunError, match=r"of another model: it lacks conv\.bias"):
+        checkpoint.load_into(Small(), {}, "x")
+    wide = Small(num_classes=3).state_dict()
+    with pytest.raises(RunError, match=r"fc\.(weight|bias) of shape"):
+        checkpoint.load_into(Small(), wide, "x")
+
+
+def test_an_exploding_loss_stops_and_names_the_step(digits):
+    with pytest.raises(TrainingError, match=r"not finite at step \d+ \(epoch 1\); try --lr"):
+        fitted(digits, lr=1e30, warmup=0.0)
+
+
+def test_after_a_good_epoch_its_weights_are_kept(digits, monkeypatch):
+    calls = {"n": 0}
+    honest = cross_entropy
+
+    def broken(output, target, weights=None):
+        calls["n"] += 1
+        return honest(output, target, weights) * (float("nan") if calls["n"] > 25 else 1)
+
+    monkeypatch.setattr("sightline.estimators.network.cross_entropy", broken)
+    model = fitted(digits, epochs=5)
+    assert len(model.history_) == 2
+    assert "not finite at step 26 (epoch 3)" in model.remarks[0]
+    assert "weights after epoch 2" in model.remarks[0]
+    assert model.score(*digits[2:]) == pytest.approx(model.history_[-1]["val_accuracy"])
+
+
+def test_early_stopping_keeps_the_best(digits):
+    model = fitted(digits, epochs=40, lr=0.3, patience=2, schedule="constant")
+    assert len(model.history_) < 40
+    best = max(row["val_accuracy"] for row in model.history_)
+    assert model.score(*digits[2:]) == pytest.approx(best)
+    assert "no better validation for 2 epochs" in model.remarks[0]
+
+
+def test_a_budget_sets_the_epochs(digits):
+    X, y, *_ = digits
+    model = NetworkClassifier(CARD, {"epochs": 1000, "accelerator": "cpu"})
+    start = time.perf_counter()
+    model.fit(X, y, budget=2.0)
+    assert model.decided["epochs"] != 1000
+    assert time.perf_counter() - start < 20
+    # What the pilot did has left no trace: the same epochs without a budget, the same bits.
+    again = NetworkClassifier(CARD, {"accelerator": "cpu"} | model.decided).fit(X, y)
+    assert same(state(model), state(again))
+
+
+def test_freezing_leaves_the_backbone_as_it_is(digits):
+    torch.manual_seed(0)
+    model = Small()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    knobs = Recipe(epochs=1, freeze="backbone", accelerator="cpu")
+    X, y, *_ = digits
+    fabric = launch(knobs)
+    feed = Feed(X, y, *figures(X), 10, knobs, fabric.device, 0)
+    Training(fabric, model, feed, knobs, lambda m, x, t: cross_entropy(m(x), t)).run()
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == {"fc.weight", "fc.bias"}
+
+
+def test_learning_rates_by_group():
+    model = Small()
+    knobs = Recipe(lr=0.1, bias_lr=4, backbone_lr=0.5, weight_decay=0.01)
+    rates = {}
+    for group in optimizer(model, knobs).param_groups:
+        for p in group["params"]:
+            name = next(n for n, q in model.named_parameters() if q is p)
+            rates[name] = (group["lr"], group["weight_decay"])
+    assert rates == {
+        "conv.weight": (0.05, 0.01), "conv.bias": (0.05, 0.0), "norm.weight": (0.2, 0.0),
+        "norm.bias": (0.2, 0.0), "fc.weight": (0.1, 0.01), "fc.bias": (0.1, 0.0),
+    }  # fmt: skip
+    assert head_of(model) is model.fc
+
+
+def test_soft_targets_equal_torchs_cross_entropy():
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(7, 5, generator=random)
+    hard = torch.randint(5, (7,), generator=random)
+    target = nn.functional.one_hot(hard, 5).float()
+    torch.testing.assert_close(
+        cross_entropy(logits, target), nn.functional.cross_entropy(logits, hard)
+    )
+    both = cross_entropy((logits, 2 * logits, None), target)
+    expected = nn.functional.cross_entropy(logits, hard) + 0.3 * nn.functional.cross_entropy(
+        2 * logits, hard
+    )
+    torch.testing.assert_close(both, expected)
+
+
+def test_class_weights_and_sampling_even_out_the_classes(digits):
+    X, y, *_ = digits
+    rare = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:6]])
+    knobs = Recipe(balance="weights", accelerator="cpu")
+    feed = Feed(X[rare], y[rare], *figures(X), 2, knobs, torch.device("cpu"), 0)
+    weights = feed.class_weights().numpy()
+    assert (weights * feed.counts).tolist() == pytest.approx([len(rare) / 2] * 2)
+    sampled = Feed(
+        X[rare], y[rare], *figures(X), 2, Recipe(balance="sampling"), torch.device("cpu"), 0
+    )
+    drawn = np.concatenate([y[rare][sampled.order(epoch)] for epoch in range(20)])
+    assert 0.4 < (drawn == 1).mean() < 0.6
+
+
+def test_processes_share_every_batch(digits):
+    X, y, *_ = digits
+    knobs = Recipe(batch_size=64, accelerator="cpu")
+    whole = Feed(X, y, *figures(X), 10, knobs, torch.device("cpu"), 3)
+    parts = [Feed(X, y, *figures(X), 10, knobs, torch.device("cpu"), 3, r, 2) for r in (0, 1)]
+    for (x, _), (a, _), (b, _) in zip(whole.epoch(1), *(p.epoch(1) for p in parts), strict=True):
+        torch.testing.assert_close(x[0::2], a)
+        torch.testing.assert_close(x[1::2], b)
+
+
+def test_a_set_too_large_for_the_device_gives_the_same_batches(digits, monkeypatch):
+    X, y, *_ = digits
+    knobs = Recipe(batch_size=64, shift=1, flip="alternate", accelerator="cpu")
+    resident = Feed(X, y, *figures(X), 10, knobs, torch.device("cpu"), 3)
+    monkeypatch.setattr("sightline.training.feed.RESIDENT", 10)
+    streamed = Feed(X, y, *figures(X), 10, knobs, torch.device("cpu"), 3)
+    assert not isinstance(streamed.images, torch.Tensor)
+    for (a, _), (b, _) in zip(resident.epoch(0), streamed.epoch(0), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_alternating_flips_show_both_sides_in_two_epochs(digits):
+    X, y, *_ = digits
+    knobs = Recipe(flip="alternate", accelerator="cpu")
+    feed = Feed(X, y, *figures(X), 10, knobs, torch.device("cpu"), 0)
+    rows = np.arange(50)
+    first, second = (feed._mirrored(rows, epoch, None) for epoch in (0, 1))
+    assert (first ^ second).all()
+    assert 10 < first.sum() < 40
+
+
+def test_a_shift_moves_whole_images_and_reflects_the_edge():
+    x = torch.arange(16.0).view(1, 1, 4, 4).repeat(64, 1, 1, 1)
+    out = augment.shifted(x, 1, torch.Generator().manual_seed(0))
+    padded = nn.functional.pad(x[:1], (1,) * 4, "reflect")
+    windows = {
+        tuple(padded[0, 0, i : i + 4, j : j + 4].flatten().tolist())
+        for i in range(3)
+        for j in range(3)
+    }
+    found = {tuple(image.flatten().tolist()) for image in out}
+    assert found <= windows
+    assert len(found) > 5
+
+
+def test_cut_out_greys_a_square_and_erasing_some_images():
+    x = torch.ones(200, 3, 16, 16)
+    cut = augment.cut_out(x, 6, torch.Generator().manual_seed(0))
+    holes = (cut[:, 0] == 0).sum((1, 2))
+    assert holes.max() == 36
+    assert (holes > 0).all()
+    assert torch.equal(cut[:, 0], cut[:, 2])
+    gone = (augment.erased(x, 0.25, torch.Generator().manual_seed(0))[:, 0] == 0).sum((1, 2))
+    assert 0.15 < (gone > 0).float().mean() < 0.35
+    assert gone.max() <= 0.34 * 256 + 16
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_images_and_targets_are_mixed_in_the_same_share(kind):
+    x = torch.stack([torch.zeros(1, 8, 8), torch.ones(1, 8, 8)])
+    target = torch.eye(2)
+    for seed in range(20):
+        mixed, wanted = augment.mixed(
+            x, target, Recipe(**{kind: 1.0}), torch.Generator().manual_seed(seed)
+        )
+        torch.testing.assert_close(mixed.mean((1, 2, 3)), wanted[:, 1])
+        torch.testing.assert_close(wanted.sum(1), torch.ones(2))
+
+
+def test_schedules_by_hand():
+    line = [schedule.share(Recipe(warmup=0.5), step, 4) for step in range(4)]
+    assert line == [0.5, 1.0, 0.75, 0.25]
+    flat = [schedule.share(Recipe(schedule="constant", warmup=0), s, 3) for s in range(3)]
+    assert flat == [1, 1, 1]
+    cosine = Recipe(schedule="cosine", warmup=0, final_lr=0.2)
+    assert schedule.share(cosine, 1, 3) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "error"),
+    [
+        ({"epochs": 0}, ParameterError), ({"lr": -1}, ParameterError),
+        ({"smoothing": 1.5}, ParameterError), ({"mixup": -1}, ParameterError),
+        ({"batch_size": 2, "accumulate": 3}, ParameterError), ({"epoch": 3}, UnknownNameError),
+    ],
+)  # fmt: skip
+def test_knobs_that_cannot_be(knobs, error):
+    with pytest.raises(error):
+        NetworkClassifier(CARD, knobs)
+
+
+def test_a_recipe_file(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text('epochs = 3\noptimizer = "adamw"\n')
+    assert recipe.read(path) == {"epochs": 3, "optimizer": "adamw"}
+    path.write_text("epoch = 3\n")
+    with pytest.raises(UnknownNameError, match="did you mean 'epochs'"):
+        recipe.read(path)
+    path.write_text("epochs = ")
+    with pytest.raises(ParameterError, match="not TOML"):
+        recipe.read(path)
+    with pytest.raises(ParameterError, match="cannot read"):
+        recipe.read(tmp_path / "none.toml")
+
+
+def test_images_that_are_no_bytes(digits):
+    with pytest.raises(DataError, match="--scale none"):
+        NetworkClassifier(CARD, {}).fit(digits[0].astype(np.float32), digits[1])
+
+
+def test_a_device_that_is_not_there():
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(TrainingError, match="cannot train on 1 x cuda"):
+        launch(Recipe(accelerator="cuda"))
+
+
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
+    """A real process, killed at a moment of its own choosing, and begun again."""
+    command = [
+        sys.executable, "-m", "sightline", "train", "convnet", "digits", "--epochs", "6", "--seed",
+        "1", "--accelerator", "cpu",
+    ]  # fmt: skip
+    environment = os.environ | {"SIGHTLINE_HOME": str(tmp_path / "home")}
+
+    def begin(folder, *more):
+        return subprocess.Popen(
+            [*command, "-o", str(folder), *more], env=environment, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    whole = begin(tmp_path / "whole")
+    _, err = whole.communicate(timeout=120)
+    assert whole.returncode == 0, err
+    cut = begin(tmp_path / "cut")
+    last = tmp_path / "cut" / checkpoint.FOLDER / checkpoint.LAST
+    while not last.exists():
+        assert cut.poll() is None, cut.stderr.read()
+        time.sleep(0.005)
+    cut.send_signal(signal.SIGKILL)
+    cut.wait()
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    again = begin(tmp_path / "cut", "--resume")
+    _, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    a, b = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("whole", "cut"))
+    assert a == b
+    history = [
+        [json.loads(line)["train_loss"] for line in (tmp_path / n / "history.jsonl").open()]
+        for n in ("whole", "cut")
+    ]
+    assert history[0] == history[1]
+    assert len(history[0]) == 6
