@@ -109,6 +109,27 @@ CARDS: dict[str, ModelCard] = {
             chapter=1,
         ),
         ModelCard(
+            name="linear",
+            task=Task.CLASSIFY,
+            entry=f"{_CLASSIC}.linear:LinearClassifier",
+            summary="least squares on one-hot targets",
+            paper="Hoerl & Kennard, Ridge regression, 1970; Hastie et al. 2009, section 4.2",
+            chapter=4,
+            scale="unit",
+            grid=MappingProxyType({"ridge": (0.0, 1.0, 10.0, 100.0, 1000.0)}),
+            sweep=f"{_CLASSIC}.linear:sweep",
+        ),
+        ModelCard(
+            name="logistic",
+            task=Task.CLASSIFY,
+            entry=f"{_CLASSIC}.logistic:LogisticClassifier",
+            summary="linear logits by maximum likelihood, one weight image a class",
+            paper="Cox, The regression analysis of binary sequences, 1958",
+            chapter=4,
+            scale="unit",
+            grid=MappingProxyType({"l2": (1e-5, 1e-4, 1e-3, 1e-2)}),
+        ),
+        ModelCard(
             name="knn",
             task=Task.CLASSIFY,
             entry=f"{_CLASSIC}.knn:KNNClassifier",
@@ -174,7 +195,7 @@ def list_models(task: Task | str | None = None) -> list[str]:
     --------
     >>> import sightline
     >>> sightline.list_models("classify")[:3]
-    ['majority', 'nearest-mean', 'knn']
+    ['majority', 'nearest-mean', 'linear']
     """
     return [c.name for c in CARDS.values() if task is None or c.task == task]
 
