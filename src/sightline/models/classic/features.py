@@ -117,8 +117,8 @@ def check_some_vary(constant: NDArray[np.bool_], X: NDArray[Any]) -> None:
 def _check_finite(X: NDArray[Any]) -> None:
     for start in range(0, len(X), CHUNK):
         part = X[start : start + CHUNK]
-        if not (part.max() <= _LARGEST and part.min() >= -_LARGEST):  # NaN compares false
-            row, column = np.argwhere(~(np.abs(part) <= _LARGEST))[0]
+        if not (float(part.max()) <= _LARGEST and float(part.min()) >= -_LARGEST):  # NaN is neither
+            row, column = np.argwhere(~(np.abs(part.astype(np.float64)) <= _LARGEST))[0]
             raise DataError(
                 f"column {column} is {part[row, column]} in row {start + row}; features must be "
                 f"finite (and within {_LARGEST:g})"

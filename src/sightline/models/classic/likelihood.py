@@ -54,8 +54,8 @@ class Objective:
     """J and its derivatives as functions of one vector, for `optimize.minimize`.
 
     The vector holds U, shape (K, d), and a, shape (K,), of z = U (x - mean)/scale + a, where K is
-    1 for two classes and else C. So W = U/scale and b = a - W mean: the same J, but pixels centred and of
-    common size make it rounder, whatever range they came in. X is not copied for it.
+    1 for two classes and else C. So W = U/scale and b = a - W mean: the same J, but pixels centred
+    and of common size make it rounder, whatever range they came in. X is not copied for it.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Objective:
             residual[np.arange(len(residual)), self.places] -= 1
         residual *= self.shares[:, None]
         total = residual.sum(0)
-        slopes = (residual.T.astype(self.X.dtype) @ self.X).astype(np.float64)
+        slopes = (residual.astype(self.X.dtype).T @ self.X).astype(np.float64)
         slopes = (slopes - np.outer(total, self.mean)) / self.scale
         slopes[:, self.constant] = 0  # to the last bit: such a weight stays 0
         slopes += self.l2 / self.scale**2 * theta.reshape(self.outputs, -1)[:, :-1]

@@ -26,7 +26,7 @@ class Point(NamedTuple):
 
 
 class Problem(Protocol):
-    """What a search may ask; `precision` is the relative error of f."""
+    """What a method may ask; `precision` is the relative error of f."""
 
     precision: float
 
@@ -35,6 +35,9 @@ class Problem(Protocol):
 
     def at(self, x: Vector, f: float | None = None) -> Point:
         """The point x, with its gradient; f when it is known already."""
+
+    def hessian(self, x: Vector) -> NDArray[np.float64]:
+        """The Hessian at x, shape (n, n)."""
 
 
 def backtrack(
