@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("predict:predict", "Say what a RUN sees in images."),
     "explain": ("explain:app", "Show why a RUN answers as it does."),
     "data": ("data:app", "Look at, check and convert DATA."),
+    "plot": ("plot:app", "Draw the pictures of the textbook."),
     "models": ("models:app", "List the methods, or show one."),
     "runs": ("runs:runs", "List past runs with their headline figures."),
 }  # fmt: skip

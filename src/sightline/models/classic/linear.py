@@ -239,7 +239,8 @@ class LinearClassifier:
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """Label of each image of X, shape (m, ...): shape (m,)."""
-        return np.asarray(self.classes_[self.decision_function(X).argmax(1)], np.int64)
+        scores = self.decision_function(X)
+        return np.asarray(self.classes_[scores.argmax(1)], np.int64)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Probabilities nearest to the scores, in the order of ``classes_``: shape (m, C)."""

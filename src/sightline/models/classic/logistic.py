@@ -157,9 +157,9 @@ class LogisticClassifier:
     def decide(self, X: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Labels, shape (m,), and probabilities, shape (m, C), by one product."""
         p = self.predict_proba(X)
-        if len(self.classes_) == 2:
-            return self.classes_[(p[:, 1] >= self.threshold).astype(np.int64)], p
-        return self.classes_[p.argmax(1)], p
+        two = len(self.classes_) == 2
+        places = (p[:, 1] >= self.threshold).astype(np.int64) if two else p.argmax(1)
+        return self.classes_[places], p
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """Label of each image of X, shape (m, ...): shape (m,)."""
