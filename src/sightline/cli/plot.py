@@ -28,7 +28,7 @@ Language = Literal["en", "zh"]
 
 _FEES = np.array(
     [[1, 20, 2], [2, 25, 5], [4, 25, 7], [6, 20, 8], [8, 15, 9],
-     [3, 40, 9], [5, 32, 9], [7, 40, 14], [2, 50, 10], [6, 50, 15], [8, 32, 13], [4, 15, 4]]
+     [3, 40, 11], [5, 32, 8], [7, 40, 16], [2, 50, 8], [6, 50, 17], [8, 32, 11], [4, 15, 6]]
 ).astype(np.float64)  # fmt: skip
 _NAMES: dict[Language, tuple[str, str, str]] = {
     "en": ("length of the pipe, m", "diameter of the pipe, mm", "fee, 100 yuan"),

@@ -31,6 +31,8 @@ def paths(surface: Surface, ways: Mapping[str, Descent]) -> Figure:
     ways : mapping of str to Descent
         By the method's name; the path must have been kept.
     """
+    from matplotlib.patheffects import withStroke
+
     drawing, map_, fall = _stage(surface, ways)
     for (name, way), colour, mark in zip(ways.items(), PALETTE, "osD^vP*X", strict=False):
         path = way.path
@@ -43,8 +45,9 @@ def paths(surface: Surface, ways: Mapping[str, Descent]) -> Figure:
         fall.plot(_above(surface, way), color=colour, linewidth=1.6)
     map_.plot(*ways[next(iter(ways))].path[0], "o", color="black", markersize=7, zorder=5)
     map_.annotate(
-        "start", ways[next(iter(ways))].path[0], textcoords="offset points", xytext=(7, 5),
-        weight="bold", zorder=6,
+        "start", ways[next(iter(ways))].path[0], textcoords="offset points", xytext=(-8, -4),
+        ha="right", weight="bold", zorder=6,
+        path_effects=[withStroke(linewidth=3, foreground="white")],
     )  # fmt: skip
     drawing.legend(loc="outside lower center", ncols=min(len(ways), 3), frameon=False, fontsize=9)
     return drawing
@@ -78,6 +81,7 @@ def animate(surface: Surface, ways: Mapping[str, Descent], target: Path) -> int:
     empty = canvas.copy_from_bbox(drawing.bbox)
     longest = max(len(path) for path, _, _ in artists)
     ends = np.unique(np.geomspace(1, longest, FRAMES).round().astype(int))
+    colours = _gif_colours()
     pictures = []
     for end in ends:
         canvas.restore_region(empty)
@@ -90,12 +94,33 @@ def animate(surface: Surface, ways: Mapping[str, Descent], target: Path) -> int:
             map_.draw_artist(lines[1])
             fall.draw_artist(lines[2])
         pixels = np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
-        pictures.append(Image.fromarray(pixels).quantize(64, dither=Image.Dither.NONE))
+        pictures.append(Image.fromarray(pixels).quantize(palette=colours, dither=Image.Dither.NONE))
     durations = [90] * (len(pictures) - 1) + [2500]
     pictures[0].save(
         target, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0
     )
     return len(pictures)
+
+
+def _gif_colours() -> Any:
+    """256 colours that hold every line's, whole and fading into white or black.
+
+    Chosen from a picture, they would be greys: the lines cover too few of its pixels.
+    """
+    from matplotlib.colors import to_rgb
+    from PIL import Image
+
+    greys = [np.full(3, level) for level in np.linspace(0, 1, 64)]
+    blends = [
+        (1 - share) * np.array(to_rgb(colour)) + share * end
+        for colour in PALETTE
+        for end, steps in ((1.0, 18), (0.0, 6))
+        for share in np.arange(steps) / steps
+    ]
+    table = np.round(255 * np.array(greys + blends)).astype(np.uint8)
+    picture = Image.new("P", (1, 1))
+    picture.putpalette(table.tobytes())
+    return picture
 
 
 def _stage(surface: Surface, ways: Mapping[str, Descent]) -> tuple[Figure, Axes, Axes]:

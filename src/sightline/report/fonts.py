@@ -7,6 +7,7 @@ font is found, by what it can draw and not by its name alone, or the mend is sai
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -42,6 +43,8 @@ def drawing(*texts: str) -> Iterator[None]:
     """
     import matplotlib as mpl
 
+    # It would say that a family has no normal weight, where any weight will do.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     with mpl.rc_context({"font.family": families(texts), "axes.unicode_minus": True}):
         yield
 
@@ -54,7 +57,8 @@ def families(texts: Iterable[str]) -> list[str]:
     MissingFontError
         When there is a character that no font has.
     """
-    lacking = {c for text in texts for c in text if c.isprintable() and not c.isspace()}
+    wanted = dict.fromkeys(c for text in texts for c in text if c.isprintable())
+    lacking = {c for c in wanted if not c.isspace()}
     chosen = []
     for family, path in _candidates():
         has = lacking & _characters(path)
@@ -64,7 +68,7 @@ def families(texts: Iterable[str]) -> list[str]:
         if not lacking:
             break
     if lacking:
-        raise MissingFontError("".join(sorted(lacking)))
+        raise MissingFontError("".join(c for c in wanted if c in lacking))
     return chosen if _DEFAULT in chosen else [_DEFAULT, *chosen]
 
 
@@ -97,11 +101,17 @@ def _rank(family: str) -> int:
 def _characters(path: str) -> set[str]:
     from matplotlib.ft2font import FT2Font
 
-    return {chr(code) for code in FT2Font(path).get_charmap()}
+    glyphs = FT2Font(path).get_charmap()
+    # A placeholder font, such as the Last Resort that comes with matplotlib, "has" every character
+    # by showing few boxes for all of them.
+    if len(set(glyphs.values())) < len(glyphs) / 4:
+        return set()
+    return {chr(code) for code in glyphs}
 
 
 def _mend(lacking: str) -> str:
-    if not any("⺀" <= c <= "鿿" or "가" <= c <= "힣" or c >= "＀" for c in lacking):
+    east = (("\u2e80", "\u9fff"), ("\uac00", "\ud7a3"), ("\uff00", "\uffef"))
+    if not any(low <= c <= high for c in lacking for low, high in east):
         return "use other labels, or install a font that has it"
     if sys.platform == "darwin":
         return "install one: brew install --cask font-noto-sans-cjk-sc"

@@ -73,12 +73,14 @@ def plane(
     axes.plot_surface(*grid, height, color=BLUE, alpha=0.28, edgecolor=BLUE, linewidth=0.3)
     fitted = X @ coef + intercept
     for (a, b), top, foot in zip(X, y, fitted, strict=True):
-        axes.plot([a, a], [b, b], [foot, top], color=RED, linewidth=1.5, linestyle=(0, (3, 2)))
+        axes.plot([a, a], [b, b], [foot, top], color=RED, linewidth=2)
     above = y >= fitted
-    axes.scatter(*X[above].T, y[above], color="black", s=32, depthshade=False, label="above")
+    axes.scatter(
+        *X[above].T, y[above], color="black", s=32, depthshade=False, label="above the plane"
+    )
     axes.scatter(
         *X[~above].T, y[~above], color="white", edgecolor="black", s=32, depthshade=False,
-        label="below",
+        label="below the plane",
     )  # fmt: skip
     terms = f"{coef[0]:.4g} x₁ {'+' if coef[1] >= 0 else '−'} {abs(coef[1]):.4g} x₂"
     sign = "+" if intercept >= 0 else "−"
@@ -86,8 +88,8 @@ def plane(
     axes.set_xlabel(names[0], labelpad=8)
     axes.set_ylabel(names[1], labelpad=8)
     axes.set_zlabel(names[2], labelpad=6)
-    axes.set_box_aspect(None, zoom=0.88)
-    axes.legend(loc="upper left", frameon=False, title="data and the plane")
+    axes.set_box_aspect(None, zoom=0.92)
+    axes.legend(loc="upper left", bbox_to_anchor=(0.0, 0.95), frameon=False)
     return drawing
 
 
@@ -147,8 +149,8 @@ def weight_images(
     lines = -(-len(images) // columns)
     drawing = figure(1.65 * columns + 1.0, 1.85 * lines + 0.6)
     grid = np.atleast_1d(np.asarray(drawing.subplots(lines, columns, squeeze=False))).ravel()
-    # A few border pixels that were hardly ever inked can have enormous weights.
-    limit = float(np.quantile(np.abs(images), 0.995)) or 1.0
+    # A few border pixels that were hardly ever inked can have enormous weights: beyond the scale.
+    limit = float(np.quantile(np.abs(images), 0.95)) or float(np.abs(images).max()) or 1.0
     shown: Any = None
     for axes in grid:
         axes.axis("off")
@@ -159,7 +161,7 @@ def weight_images(
             axes.imshow(np.clip(0.5 + image / (2 * limit), 0, 1))
         axes.set_title(name if len(name) <= 18 else name[:17] + "…", fontsize=10)
     if shown is not None:
-        bar = drawing.colorbar(shown, ax=grid.tolist(), shrink=0.8, pad=0.02)
+        bar = drawing.colorbar(shown, ax=grid.tolist(), shrink=0.8, pad=0.02, extend="both")
         bar.set_label("weight of the pixel: against ←  → for")
         drawing.suptitle("weights of each class", fontsize=12)
     else:
