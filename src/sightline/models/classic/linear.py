@@ -83,9 +83,9 @@ class LinearRegression:
 
     Examples
     --------
-    >>> model = LinearRegression().fit([[0, 1], [1, 0], [2, 2], [3, 1]], [3, 3, 8, 8])
+    >>> model = LinearRegression().fit([[0, 0], [1, 0], [0, 1], [1, 1]], [1, 3, 4, 6])
     >>> model.coef_.round(6).tolist(), round(float(model.intercept_), 6)
-    ([2.0, 1.0], 1.333333)
+    ([2.0, 3.0], 1.0)
     """
 
     coef_: NDArray[np.float64]

@@ -111,7 +111,7 @@ def minimize(
     Examples
     --------
     >>> found = minimize(lambda x: float(x @ x), lambda x: 2 * x, [3.0, -4.0])
-    >>> found.converged, abs(found.x).max() < 1e-6
+    >>> found.converged, bool(abs(found.x).max() < 1e-6)
     (True, True)
     """
     start = np.array(x0, np.float64)
