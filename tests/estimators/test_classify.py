@@ -16,6 +16,7 @@ from sightline.errors import (
     RunError,
     UnknownNameError,
 )
+from sightline.models import registry
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,10 @@ def test_every_form_of_an_image_gives_the_same_answer(digits, knn, tmp_path):
     assert knn.predict([]) == []
 
 
-@pytest.mark.parametrize("name", sightline.list_models("classify"))
+CLASSIC = [c.name for c in registry.CARDS.values() if c.kind == "classic"]
+
+
+@pytest.mark.parametrize("name", CLASSIC)
 @pytest.mark.parametrize("scale", ["none", "standardise", "mean-image"])
 def test_a_saved_run_answers_alike(digits, tmp_path, name, scale):
     model = sightline.create_model(name, digits, scale=scale, seed=7).fit(digits.train, digits.val)
@@ -80,10 +84,25 @@ def test_a_saved_run_answers_alike(digits, tmp_path, name, scale):
     assert (before.predicted == after.predicted).all()
     assert (before.probabilities == after.probabilities).all()
     assert (again.name, again.seed, again.classes_) == (name, 7, digits.classes)
-    assert sorted(p.name for p in folder.iterdir()) == ["config.json", "model.safetensors"]
+    files = {"config.json", "model.safetensors"} | ({"history.jsonl"} if model.history else set())
+    assert {p.name for p in folder.iterdir()} == files
+    assert again.history == model.history
     config = json.loads((folder / "config.json").read_text())
     assert config["data"]["fingerprint"] == digits.fingerprint()
     assert config["environment"]["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_a_saved_network_answers_alike(digits, tmp_path):
+    train, val = digits.train[::16], digits.val[::8]
+    model = sightline.create_model("resnet9", digits, size=24, epochs=1, seed=7).fit(train, val)
+    again = sightline.load_model(model.save(tmp_path / "run", note="x"))
+    before, after = model.evaluate(digits.test), again.evaluate(digits.test)
+    np.testing.assert_allclose(before.probabilities, after.probabilities, atol=1e-6)
+    assert again.history == model.history
+    assert again.history[0]["epoch"] == 1
+    assert again.parameters == model.parameters > 1_900_000
+    with pytest.raises(DataError, match=r"at least 24 pixels.*--size 24"):
+        sightline.create_model("resnet9", digits).fit(train)
 
 
 def test_same_seed_same_bits(digits, tmp_path):

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from sightline.bench import budget as budgets
 from sightline.bench.budget import human
 from sightline.cli import console
 from sightline.cli.options import dispatch
 from sightline.estimators import create_model
+from sightline.training import recipe as recipes
 from sightline.training import run
 
 
@@ -26,6 +28,9 @@ def train_model(
     /,
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    recipe: Path | None = None,
+    budget: str | None = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
     group: console.Group = None,
     layout: console.Layout = None,
     seed: console.Seed = 0,
@@ -42,14 +47,24 @@ def train_model(
         Name, folder or archive of images.
     output
         Folder of the run; default runs/MODEL-DATA.
+    recipe
+        TOML file of knobs; options given here win.
+    budget
+        Time to train for, such as 10m: sets the epochs.
+    resume
+        Go on from the run's last checkpoint.
     """
-    estimator = create_model(model, seed=seed, **given)
+    seconds = None if budget is None else budgets.seconds(budget)
+    knobs = ({} if recipe is None else recipes.read(recipe)) | given
+    estimator = create_model(model, seed=seed, **knobs)
     loaded = console.load(data, seed=seed, group=group, layout=layout)
     folder = run.create(output or Path("runs") / f"{model}-{loaded.name}")
     start = time.perf_counter()
     with console.bar(f"training {model}") as report:
         val = loaded.val if "val" in loaded.rows else None
-        estimator.fit(loaded.train, val, progress=report)
+        estimator.fit(
+            loaded.train, val, progress=report, budget=seconds, folder=folder, resume=resume
+        )
     seconds = time.perf_counter() - start
     metrics = None if val is None else estimator.score(val)
     estimator.save(folder, fit_seconds=seconds)
