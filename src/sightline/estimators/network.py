@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from sightline.training.engine import Judge, Training
+
 _BATCH = 256
 _SAMPLE = 4096
 """Images that mean, deviation and data-dependent first weights are taken from."""
@@ -115,6 +117,28 @@ class NetworkClassifier:
         TrainingError, RunError
             See `sightline.training.engine.Training.run`.
         """
+        judge = None
+        if X_val is not None and y_val is not None and len(y_val):
+            judge = self._judge(X_val, y_val)
+        training = self.training(X, y, judge, folder)
+        if resume:
+            training.resume()
+        elif budget is not None:
+            training.fit_to(budget)
+            self.decided = {"epochs": training.recipe.epochs}
+        outcome = training.run(progress)
+        self.history_, self.remarks = outcome.history, outcome.remarks
+        self.model.eval()
+        return self
+
+    def training(
+        self,
+        X: NDArray[np.uint8],
+        y: NDArray[np.int64],
+        judge: Judge | None = None,
+        folder: Path | None = None,
+    ) -> Training:
+        """Build the network for these images, ready to be trained; see `fit`."""
         import torch
 
         from sightline.training.engine import Training, launch
@@ -145,19 +169,7 @@ class NetworkClassifier:
         def loss(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
             return cross_entropy(model(x), target, weights)
 
-        judge = None
-        if X_val is not None and y_val is not None and len(y_val):
-            judge = self._judge(X_val, y_val)
-        training = Training(fabric, self.model, feed, recipe, loss, judge, folder=folder)
-        if resume:
-            training.resume()
-        elif budget is not None:
-            training.fit_to(budget)
-            self.decided = {"epochs": training.recipe.epochs}
-        outcome = training.run(progress)
-        self.history_, self.remarks = outcome.history, outcome.remarks
-        self.model.eval()
-        return self
+        return Training(fabric, self.model, feed, recipe, loss, judge, folder=folder)
 
     def decide(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Labels, shape (M,), and probabilities, shape (M, C), of images (M, H, W, C)."""
@@ -257,7 +269,7 @@ class NetworkClassifier:
         std = torch.tensor(self.std_ * 255, device=device).view(1, -1, 1, 1)
         return (x - mean) / std
 
-    def _judge(self, X: NDArray[np.uint8], y: NDArray[np.int64]) -> Any:
+    def _judge(self, X: NDArray[np.uint8], y: NDArray[np.int64]) -> Judge:
         import torch
 
         positions = np.searchsorted(self.classes_, y)

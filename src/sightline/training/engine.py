@@ -145,6 +145,7 @@ class Training:
         """
         kept = copy.deepcopy(self.plain.state_dict())
         state = copy.deepcopy(self.optimizer.state_dict())
+        random = torch.get_rng_state()
         start = time.perf_counter()
         if self.judge:
             self.judge(self.plain)
@@ -152,13 +153,14 @@ class Training:
         times = []
         for x, target in self.feed.epoch(0):
             start = time.perf_counter()
-            self._advance(x, target, 0.0)
+            self.advance(x, target, 0.0)
             self._synchronise()
             times.append(time.perf_counter() - start)
             if len(times) > _PILOT:
                 break
         self.plain.load_state_dict(kept)
         self.optimizer.load_state_dict(state)
+        torch.set_rng_state(random)
         step = sorted(times[1:] or times)[len(times[1:] or times) // 2]
         epoch = step * self.feed.steps + validation
         # A twentieth is left for what a pilot cannot foresee.
@@ -205,7 +207,7 @@ class Training:
         look = 1 if self.fabric.device.type == "cpu" else _LOOK
         for x, target in self.feed.epoch(epoch, first):
             lr = schedule.share(self.recipe, self.step, self.steps)
-            loss = self._advance(x, target, lr)
+            loss = self.advance(x, target, lr)
             total += loss
             count += 1
             self.step += 1
@@ -235,8 +237,8 @@ class Training:
         self._save()
         return True
 
-    def _advance(self, x: Tensor, target: Tensor, lr: float) -> Tensor:
-        """One step of the optimiser; gives the loss, detached."""
+    def advance(self, x: Tensor, target: Tensor, lr: float) -> Tensor:
+        """Take one step of the optimiser, at a share of the highest rate; gives the loss."""
         recipe = self.recipe
         for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
             group["lr"] = base * lr

@@ -1,0 +1,195 @@
+"""Looks at a training before it is begun: which rate, does it learn at all, what will it take.
+
+Each leaves the network and its optimiser as they were.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from sightline.errors import TrainingError
+from sightline.training.engine import Progress, Training
+
+LEARNED = 0.01
+"""Loss below which a batch counts as learned by heart."""
+
+_SMOOTH = 0.9
+_BLOWN_UP = 4.0  # times the least loss: the rate is too high
+_TIMED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class LrCurve:
+    """Loss against a rising learning rate.
+
+    Parameters
+    ----------
+    rates, losses : list of float
+        Losses are averaged over the steps before, exponentially.
+    suggestion : float
+        Rate at which the loss falls fastest.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    suggestion: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a training will take.
+
+    Parameters
+    ----------
+    input : tuple of int
+        Shape of a batch.
+    output : tuple of int
+        Shape of its logits.
+    parameters : int
+    steps : int
+    step_seconds, epoch_seconds, total_seconds : float
+        Without validation.
+    memory_mb : float
+        Largest memory so far: of the card, or of this process.
+    """
+
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    parameters: int
+    steps: int
+    step_seconds: float
+    epoch_seconds: float
+    total_seconds: float
+    memory_mb: float
+
+
+def find_lr(
+    training: Training,
+    low: float = 1e-6,
+    high: float = 10.0,
+    steps: int = 100,
+    progress: Progress | None = None,
+) -> LrCurve:
+    """Raise the learning rate step by step until the loss explodes.
+
+    Source: Smith, Cyclical learning rates for training neural networks, 2017, section 3.3.
+    """
+    rates, losses = [], []
+    average = 0.0
+    with _untouched(training):
+        training.model.train()
+        batches = _endless(training)
+        for step in range(steps):
+            rate = low * (high / low) ** (step / (steps - 1))
+            x, target = next(batches)
+            loss = float(training.advance(x, target, rate / training.recipe.lr))
+            if not math.isfinite(loss):
+                break
+            average = _SMOOTH * average + (1 - _SMOOTH) * loss
+            rates.append(rate)
+            losses.append(average / (1 - _SMOOTH ** (step + 1)))
+            if progress:
+                progress(step + 1, steps)
+            if losses[-1] > _BLOWN_UP * min(losses):
+                break
+    if len(losses) < 5:
+        raise TrainingError(f"the loss explodes at a learning rate of {low:g} already")
+    until = int(np.argmin(losses)) + 1
+    slope = np.gradient(losses[:until]) if until > 2 else np.zeros(1)
+    return LrCurve(rates, losses, rates[int(np.argmin(slope))])
+
+
+def overfit_batch(
+    training: Training, steps: int = 300, progress: Progress | None = None
+) -> list[float]:
+    """Learn one batch by heart; a network that cannot has a fault.
+
+    The recipe of `training` should have its regularisers off.
+
+    Returns
+    -------
+    list of float
+        Loss of each step; the last is below `LEARNED` when all is well.
+    """
+    losses: list[float] = []
+    with _untouched(training):
+        training.model.train()
+        for layer in training.plain.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
+        x, target = next(iter(training.feed.epoch(0)))
+        for step in range(steps):
+            losses.append(float(training.advance(x, target, 1.0)))
+            if progress:
+                progress(step + 1, steps)
+            if losses[-1] < LEARNED or not math.isfinite(losses[-1]):
+                break
+    return losses
+
+
+def estimate(training: Training) -> Estimate:
+    """Time a few steps and say what the whole will take."""
+    with _untouched(training):
+        training.model.train()
+        times = []
+        for x, target in training.feed.epoch(0):
+            start = time.perf_counter()
+            training.advance(x, target, 0.0)
+            times.append(time.perf_counter() - start)
+            if len(times) == _TIMED:
+                break
+        training.plain.eval()
+        with torch.inference_mode():
+            output = tuple(training.plain(x[:1]).shape)
+    step = float(np.median(times[1:] or times))
+    size = training.recipe.batch_size
+    return Estimate(
+        input=(min(size, training.feed.n), *x.shape[1:]),
+        output=(min(size, training.feed.n), *output[1:]),
+        parameters=sum(p.numel() for p in training.plain.parameters()),
+        steps=training.steps,
+        step_seconds=step,
+        epoch_seconds=step * training.feed.steps,
+        total_seconds=step * training.steps,
+        memory_mb=_memory(training.fabric.device),
+    )
+
+
+def _memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    from sightline.metrics import cost
+
+    return cost.peak_mb()
+
+
+@contextmanager
+def _untouched(training: Training) -> Iterator[None]:
+    weights = copy.deepcopy(training.plain.state_dict())
+    state = copy.deepcopy(training.optimizer.state_dict())
+    dropouts = [(m, m.p) for m in training.plain.modules() if isinstance(m, nn.Dropout)]
+    random = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        training.plain.load_state_dict(weights)
+        training.optimizer.load_state_dict(state)
+        torch.set_rng_state(random)
+        for layer, p in dropouts:
+            layer.p = p
+
+
+def _endless(training: Training) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    epoch = 0
+    while True:
+        yield from training.feed.epoch(epoch)
+        epoch += 1
