@@ -1,0 +1,284 @@
+"""The training loop of a `Network`: shuffle, step, measure, and stop when it is time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import ParameterError, TrainingError
+from sightline.metrics.overfitting import find_overfitting
+from sightline.models.backprop.gradient_check import numeric_gradient
+from sightline.models.backprop.losses import Loss
+from sightline.models.backprop.network import Network
+from sightline.models.backprop.optimizers import OPTIMIZERS, AdamW, Optimizer
+from sightline.models.backprop.penalties import L1, L2, Penalty
+
+Array = NDArray[Any]
+Progress = Callable[[int, int], None]
+Schedule = Literal["cosine", "step", "constant"]
+Rule = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+
+MEASURED = 5000
+"""Training images on which loss and accuracy are measured after each epoch, at most."""
+LONGEST_NUMERIC = 3600.0
+"""Seconds of numeric training beyond which it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train; see `classifiers.MLPClassifier` for the meaning of each knob."""
+
+    epochs: int = 20
+    batch_size: int = 128
+    optimizer: Rule = "adam"
+    learning_rate: float = 0.0
+    schedule: Schedule = "cosine"
+    l1: float = 0.0
+    l2: float = 0.0
+    patience: int = 0
+    flip: bool = False
+    gradient: Literal["backprop", "numeric"] = "backprop"
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises
+        ------
+        ParameterError
+        """
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ParameterError(
+                f"epochs and batch size are at least 1, not {self.epochs} and {self.batch_size}"
+            )
+        if self.optimizer not in OPTIMIZERS:
+            raise ParameterError(f"optimizer is one of {', '.join(OPTIMIZERS)}")
+        if self.schedule not in ("cosine", "step", "constant"):
+            raise ParameterError(f"schedule is cosine, step or constant, not {self.schedule!r}")
+        if self.gradient not in ("backprop", "numeric"):
+            raise ParameterError(f"gradient is backprop or numeric, not {self.gradient!r}")
+        if not (0 <= self.learning_rate < math.inf and self.patience >= 0):
+            raise ParameterError("neither learning rate nor patience is negative or infinite")
+
+    def make_optimizer(self, network: Network) -> Optimizer:
+        """Make the rule, at its usual rate where none is given."""
+        rule, usual = OPTIMIZERS[self.optimizer]
+        rate = self.learning_rate or usual
+        return AdamW(rate, self.l2, network.weights) if rule is AdamW else rule(rate)
+
+    def penalties(self) -> list[Penalty]:
+        """What is added to the loss; under AdamW, l2 is decay and no penalty."""
+        found: list[Penalty] = [L1(self.l1)] if self.l1 else []
+        return [*found, L2(self.l2)] if self.l2 and self.optimizer != "adamw" else found
+
+    def rate(self, done: float) -> float:
+        """Share of the learning rate when a share of the training is done, both in [0, 1].
+
+        ``cosine`` falls along half a cosine wave to 0 (Loshchilov & Hutter, SGDR, 2017);
+        ``step`` to a tenth after 60% and a hundredth after 85%.
+        """
+        if self.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done))
+        if self.schedule == "step":
+            return 1.0 if done < 0.6 else 0.1 if done < 0.85 else 0.01
+        return 1.0
+
+
+@dataclass(slots=True)
+class Trained:
+    """What came of it, beside the network's weights.
+
+    Parameters
+    ----------
+    history : list of dict
+        One an epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``val_loss``,
+        ``val_accuracy`` (where there is validation data) and ``seconds``. Both are measured
+        after the epoch and without dropout, so that they can be compared.
+    remarks : list of str
+        Overfitting, an early stop, divergence, in words.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Images and their classes.
+
+    Parameters
+    ----------
+    X : array, shape (N, ...)
+    y : int64 array, shape (N,)
+        Rows of the network's output.
+    """
+
+    X: Array
+    y: NDArray[np.int64]
+
+
+def train(
+    network: Network, loss: Loss, recipe: Recipe, data: Examples,
+    val: Examples | None = None, progress: Progress | None = None,
+) -> Trained:  # fmt: skip
+    """Train a network in place.
+
+    Parameters
+    ----------
+    network : Network
+    loss : Loss
+    recipe : Recipe
+    data, val : Examples
+    progress : callable, optional
+        Called with (images seen, images to be seen).
+
+    Returns
+    -------
+    Trained
+        When a step diverges, the network is left with the weights of the last whole epoch,
+        and a remark says so.
+
+    Raises
+    ------
+    TrainingError
+        When the loss is not finite in the first epoch; names the layer.
+    ParameterError
+        When early stopping lacks validation data, or numeric differentiation would not
+        end within the hour.
+    """
+    if recipe.patience and val is None:
+        raise ParameterError("early stopping (patience) needs validation images; give some")
+    rng = np.random.default_rng(recipe.seed)
+    optimizer, penalties = recipe.make_optimizer(network), recipe.penalties()
+    top_rate = optimizer.learning_rate
+    n, result = len(data.y), Trained()
+    batches = max(1, round(n / recipe.batch_size))
+    if recipe.gradient == "numeric":
+        _refuse_endless(network, loss, recipe, data, batches)
+    probe = rng.permutation(n)[:MEASURED]
+    probe = Examples(data.X[probe], data.y[probe])
+    last_finite, best_loss, best_epoch = network.snapshot(), math.inf, 0
+    best = last_finite
+    for epoch in range(1, recipe.epochs + 1):
+        began = time.perf_counter()
+        finite = True
+        for k, rows in enumerate(np.array_split(rng.permutation(n), batches)):
+            done = (epoch - 1 + k / batches) / recipe.epochs
+            optimizer.learning_rate = top_rate * recipe.rate(done)
+            x = _flipped(data.X[rows], rng) if recipe.flip else data.X[rows]
+            with np.errstate(all="ignore"):
+                value = differentiate(network, loss, x, data.y[rows], recipe.gradient)
+                finite = math.isfinite(value)
+                if not finite:
+                    break
+                for penalty in penalties:
+                    w = slice(network.weights)
+                    penalty.add_gradient(network.theta[w], network.gradient[w])
+                optimizer.step(network.theta, network.gradient)
+            if progress:
+                progress((epoch - 1) * n + round(n * (k + 1) / batches), recipe.epochs * n)
+        row: dict[str, Any] = {"epoch": epoch}
+        if finite:
+            row |= _measured(network, loss, probe, "train")
+            row |= _measured(network, loss, val, "val") if val is not None else {}
+            finite = all(math.isfinite(v) for v in row.values())
+        if not finite:
+            _stop_diverged(network, data, epoch, last_finite, result)
+            break
+        result.history.append(row | {"seconds": time.perf_counter() - began})
+        last_finite = network.snapshot()
+        if recipe.patience:
+            if row["val_loss"] < best_loss:
+                best_loss, best_epoch, best = row["val_loss"], epoch, last_finite
+            elif epoch - best_epoch >= recipe.patience:
+                result.remarks.append(
+                    f"stopped early after epoch {epoch}: the validation loss is lowest "
+                    f"({best_loss:.4g}) after epoch {best_epoch}, whose weights are kept"
+                )
+                break
+    if recipe.patience and best_epoch:
+        network.restore(best)
+    if found := find_overfitting(result.history):
+        result.remarks.append(str(found))
+    return result
+
+
+def differentiate(
+    network: Network, loss: Loss, x: Array, labels: NDArray[np.int64], how: str = "backprop"
+) -> float:
+    """Set the network's gradient on a batch, one way or the other, and give the loss.
+
+    Parameters
+    ----------
+    x : array, shape (N, ...)
+    labels : int64 array, shape (N,)
+    how : {"backprop", "numeric"}
+    """
+    value = loss.forward(network.forward(x, training=True), labels)
+    if how == "backprop":
+        network.backward(loss.backward())
+    else:
+        with network.frozen():  # the same dropout masks on both sides of each difference
+            network.gradient[...] = numeric_gradient(
+                lambda: loss.forward(network.forward(x, training=True), labels), network.theta
+            )
+    return value
+
+
+def outputs(network: Network, X: Array, batch: int = 500) -> Array:
+    """Outputs for many images, a batch at a time: shape (N, C)."""
+    parts = [network.forward(X[i : i + batch]) for i in range(0, len(X), batch)]
+    return np.concatenate(parts) if parts else np.empty((0, *network.shapes[-1]), X.dtype)
+
+
+def _measured(network: Network, loss: Loss, data: Examples, name: str) -> dict[str, float]:
+    with np.errstate(all="ignore"):
+        out = outputs(network, data.X)
+        return {
+            f"{name}_loss": loss.forward(out, data.y),
+            f"{name}_accuracy": float((out.argmax(1) == data.y).mean()),
+        }
+
+
+def _flipped(x: Array, rng: np.random.Generator) -> Array:
+    """Mirror a random half of the images (N, H, W, C) left to right, in place."""
+    chosen = rng.random(len(x)) < 0.5
+    x[chosen] = x[chosen, :, ::-1]
+    return x
+
+
+def _stop_diverged(
+    network: Network, data: Examples, epoch: int, last_finite: dict[str, Array], result: Trained
+) -> None:
+    """Go back to the last finite weights, and say so."""
+    with np.errstate(all="ignore"):
+        where = network.first_not_finite(data.X[:32])
+    network.restore(last_finite)
+    what = f"training diverged in epoch {epoch}: {where} is not finite"
+    mend = "lower the learning rate"
+    if epoch == 1:
+        raise TrainingError(f"{what}; {mend}")
+    result.remarks.append(f"{what}; the weights are those after epoch {epoch - 1}; {mend}")
+
+
+def _refuse_endless(
+    network: Network, loss: Loss, recipe: Recipe, data: Examples, batches: int
+) -> None:
+    x, labels = data.X[: recipe.batch_size], data.y[: recipe.batch_size]
+    began = time.perf_counter()
+    with network.frozen():
+        loss.forward(network.forward(x), labels)
+    each = time.perf_counter() - began
+    seconds = each * 2 * network.theta.size * batches * recipe.epochs
+    if seconds > LONGEST_NUMERIC:
+        raise ParameterError(
+            f"numeric differentiation of {network.theta.size:,} parameters would take about "
+            f"{seconds / 3600:,.0f} hours; make the network smaller (hidden), or the epochs "
+            "fewer, or use gradient backprop"
+        )
