@@ -9,9 +9,11 @@ from cyclopts import App, Parameter
 from rich.markup import escape
 from rich.table import Table
 
+from sightline.bench.budget import human
 from sightline.cli import console
 from sightline.errors import RunError
 from sightline.estimators import load_model
+from sightline.explain import gradients as slopes
 from sightline.explain import neighbours as near
 
 app = App(name="explain", help="Show why a RUN answers as it does.")
@@ -65,3 +67,72 @@ def neighbours(
     screen.print(table)
     screen.print(f"picture: {target}", soft_wrap=True)
     return 0
+
+
+@app.command
+def gradients(
+    run_folder: Path,
+    /,
+    *,
+    images: int = 8,
+    samples: int = 40,
+    seed: int = 0,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    json: console.Json = False,
+) -> int:
+    """Check backpropagation against numeric differentiation, layer by layer; time both.
+
+    Exit status 1 when a layer's relative error is 1e-6 or more.
+
+    Parameters
+    ----------
+    run_folder
+        Run of mlp-numpy or convnet-numpy.
+    images
+        Random images in the batch.
+    samples
+        Derivatives compared in each array of numbers.
+    seed
+        Of the images and of the choice.
+    output
+        PNG to write; default RUN-gradients.png here.
+    """
+    model = load_model(run_folder)
+    with console.bar("checking layers") as report:
+        found = slopes.explain(model, images=images, samples=samples, seed=seed, progress=report)
+    name = run_folder.resolve().name
+    target = output or Path(f"{name}-gradients.png")
+    try:
+        slopes.draw(found, name).savefig(target)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"cannot write {target}: {reason}") from None
+    if json:
+        console.print_json(found.document() | {"picture": str(target)})
+        return 0 if found.agrees else 1
+    screen = console.out()
+    table = Table("layer", "output", "parameters", "error at parameters", "error at input",
+                  "at kinks", "backward", "numeric", "speed-up")  # fmt: skip
+    for layer in found.layers:
+        own = layer.parameters > 0
+        table.add_row(
+            layer.name, "x".join(map(str, layer.shape)), f"{layer.parameters:,}",
+            f"{layer.parameter_error:.1e}" if own else "", f"{layer.input_error:.1e}",
+            str(layer.at_kinks or ""), f"{1e3 * layer.backward_seconds:.3f} ms",
+            human(layer.numeric_seconds) if own else "",
+            f"{layer.numeric_seconds / layer.backward_seconds:,.0f}x" if own else "",
+        )  # fmt: skip
+    screen.print(table)
+    screen.print(
+        f"all {found.parameters:,} derivatives: {1e3 * found.backprop_seconds:.2f} ms by "
+        f"backpropagation, {human(found.numeric_seconds)} by differences (two forward passes "
+        f"each, scaled up from those tried): {found.speedup:,.0f} times faster"
+    )
+    worst = found.worst
+    screen.print(
+        f"backpropagation agrees in every layer; the largest relative error is {worst.error:.1e}"
+        if found.agrees
+        else f"[bold]backpropagation is wrong in {worst.name}[/bold]: relative error {worst.error:.1e}"
+    )
+    screen.print(f"picture: {target}", soft_wrap=True)
+    return 0 if found.agrees else 1

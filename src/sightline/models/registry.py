@@ -86,6 +86,7 @@ class ModelCard:
 
 
 _CLASSIC = "sightline.models.classic"
+_BACKPROP = "sightline.models.backprop"
 _CLASSIFY = "sightline.models.classify"
 
 CARDS: dict[str, ModelCard] = {
@@ -144,6 +145,28 @@ CARDS: dict[str, ModelCard] = {
                 }
             ),
             sweep=f"{_CLASSIC}.knn:sweep",
+        ),
+        ModelCard(
+            name="mlp-numpy",
+            task=Task.CLASSIFY,
+            entry=f"{_BACKPROP}.mlp:MLPClassifier",
+            summary="a perceptron of many layers, backpropagation written out",
+            paper="Rumelhart, Hinton & Williams, Learning representations by back-propagating "
+            "errors, 1986",
+            chapter=6,
+            input="standardised pixels",
+            scale="standardise",
+        ),
+        ModelCard(
+            name="convnet-numpy",
+            task=Task.CLASSIFY,
+            entry=f"{_BACKPROP}.convnet:ConvNetClassifier",
+            summary="a small convolutional network, backpropagation written out",
+            paper="LeCun, Bottou, Bengio & Haffner, Gradient-based learning applied to document "
+            "recognition, 1998",
+            chapter=6,
+            input="standardised pixels",
+            scale="standardise",
         ),
         ModelCard(
             name="resnet9",

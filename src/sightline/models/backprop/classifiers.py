@@ -62,17 +62,19 @@ class NetworkClassifier:
     def _layers(self, shape: Shape, classes: int) -> list[Layer]:
         raise NotImplementedError
 
-    def _recipe(self, shape: Shape) -> Recipe:
+    def recipe(self, shape: Shape) -> Recipe:
+        """How it is trained on images of a shape."""
         raise NotImplementedError
 
-    def _loss(self) -> Loss:
+    def loss(self) -> Loss:
+        """Give a new instance of the loss that it is trained by."""
         return SoftmaxCrossEntropy()
 
     def _start(self) -> None:
         """Make what is known before any data, and check the knobs."""
         self._trained = Trained()
         self._restored: Network | None = None
-        self._recipe((1,)).check()
+        self.recipe((1,)).check()
         if self.precision not in ("float32", "float64"):
             raise ParameterError(f"precision is float32 or float64, not {self.precision!r}")
         if self.flip not in ("auto", "on", "off"):
@@ -121,9 +123,9 @@ class NetworkClassifier:
         val = None
         if X_val is not None and y_val is not None and len(X_val):
             val = self._validation(X_val, y_val)
-        self._restored = network = self._build()
-        recipe = self._recipe(X.shape[1:])
-        self._trained = train(network, self._loss(), recipe, Examples(X, ids), val, progress)
+        self._restored = network = self.build(X.shape[1:], len(self.classes_))
+        recipe = self.recipe(X.shape[1:])
+        self._trained = train(network, self.loss(), recipe, Examples(X, ids), val, progress)
         for name, array in network.arrays().items():
             setattr(self, f"{name}_", array)
         return self
@@ -139,7 +141,7 @@ class NetworkClassifier:
         """
         network = self.network()
         X = self._images(X, "the")
-        return self._loss().probabilities(outputs(network, X))
+        return self.loss().probabilities(outputs(network, X))
 
     def decide(self, X: Array) -> tuple[NDArray[np.int64], Array]:
         """Decided class ids, shape (m,), and probabilities, shape (m, C)."""
@@ -164,14 +166,11 @@ class NetworkClassifier:
         if not hasattr(self, "classes_"):
             raise NotFittedError("fit the classifier before it predicts")
         if self._restored is None:
-            network = self._build()
+            shape = tuple(int(side) for side in self.image_shape_)
+            network = self.build(shape, len(self.classes_))
             network.restore({n: getattr(self, f"{n}_") for n in network.arrays()})
             self._restored = network
         return self._restored
-
-    def loss(self) -> Loss:
-        """Give a new instance of the loss that it is trained by."""
-        return self._loss()
 
     @property
     def _dtype(self) -> type[np.floating[Any]]:
@@ -179,9 +178,15 @@ class NetworkClassifier:
         wide = self.precision == "float64" or self.gradient == "numeric"
         return np.float64 if wide else np.float32
 
-    def _build(self) -> Network:
-        shape = tuple(int(side) for side in self.image_shape_)
-        layers = self._layers(shape, len(self.classes_))
+    def build(self, shape: Shape, classes: int) -> Network:
+        """Make the network for images of a shape, with first weights.
+
+        Raises
+        ------
+        DataError
+            When it cannot take such images.
+        """
+        layers = self._layers(shape, classes)
         return Network(layers, shape, seed=self.seed, dtype=self._dtype)
 
     def _flips(self, shape: Shape) -> bool:
@@ -255,7 +260,7 @@ class MLPClassifier(NetworkClassifier):
     epochs : int
         Passes over the training images.
     batch_size : int
-        Images a step.
+        Images a step; 0: 128, fewer where the images are few.
     l1 : float
         Strength of the penalty on absolute weights.
     l2 : float
@@ -291,7 +296,7 @@ class MLPClassifier(NetworkClassifier):
         initializer: Literal["auto", "he", "xavier"] = "auto",
         loss: Literal["cross-entropy", "squared"] = "cross-entropy",
         optimizer: Rule = "adam", learning_rate: float = 0.0, schedule: Schedule = "cosine",
-        epochs: int = 15, batch_size: int = 128, l1: float = 0.0, l2: float = 0.0,
+        epochs: int = 15, batch_size: int = 0, l1: float = 0.0, l2: float = 0.0,
         patience: int = 0, flip: Flip = "auto", gradient: Gradient = "backprop",
         precision: Precision = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
@@ -323,12 +328,14 @@ class MLPClassifier(NetworkClassifier):
         layers.append(Affine(classes, initializer=first))
         return [*layers, Softmax()] if self.loss_name == "squared" else layers
 
-    def _loss(self) -> Loss:
+    def loss(self) -> Loss:
+        """Softmax cross-entropy, or the squared error."""
         return MeanSquaredError() if self.loss_name == "squared" else SoftmaxCrossEntropy()
 
-    def _recipe(self, shape: Shape) -> Recipe:
+    def recipe(self, shape: Shape) -> Recipe:
+        """How it is trained on images of a shape."""
         return Recipe(
-            self.epochs, self.batch_size, self.optimizer, self.learning_rate, self.schedule,
+            self.epochs, self.batch_size, 128, self.optimizer, self.learning_rate, self.schedule,
             self.l1, self.l2, self.patience, self._flips(shape), self.gradient, self.seed,
         )  # fmt: skip
 
@@ -357,7 +364,7 @@ class ConvNetClassifier(NetworkClassifier):
     epochs : int
         Passes over the training images.
     batch_size : int
-        Images a step.
+        Images a step; 0: 64, fewer where the images are few.
     l2 : float
         Strength of the penalty on squared weights; with adamw, of the weight decay.
     patience : int
@@ -381,7 +388,7 @@ class ConvNetClassifier(NetworkClassifier):
     def __init__(
         self, *, channels: tuple[int, ...] = (32, 64), hidden: int = 128, dropout: float = 0.3,
         optimizer: Rule = "adam", learning_rate: float = 0.0, schedule: Schedule = "cosine",
-        epochs: int = 8, batch_size: int = 64, l2: float = 0.0, patience: int = 0,
+        epochs: int = 6, batch_size: int = 0, l2: float = 0.0, patience: int = 0,
         flip: Flip = "auto", gradient: Gradient = "backprop", precision: Precision = "float32",
         seed: int = 0,
     ) -> None:  # fmt: skip
@@ -412,9 +419,10 @@ class ConvNetClassifier(NetworkClassifier):
         layers += [Dropout(self.dropout)] if self.dropout else []
         return [*layers, Affine(classes)]
 
-    def _recipe(self, shape: Shape) -> Recipe:
+    def recipe(self, shape: Shape) -> Recipe:
+        """How it is trained on images of a shape."""
         return Recipe(
-            self.epochs, self.batch_size, self.optimizer, self.learning_rate, self.schedule,
+            self.epochs, self.batch_size, 64, self.optimizer, self.learning_rate, self.schedule,
             0.0, self.l2, self.patience, self._flips(shape), self.gradient, self.seed,
         )  # fmt: skip
 

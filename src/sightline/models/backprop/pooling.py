@@ -28,10 +28,12 @@ class Pool2d(Layer):
     def __init__(self, size: int = 2, stride: int | None = None, padding: int = 0) -> None:
         super().__init__()
         self.size, self.stride, self.padding = size, stride or size, padding
-        if size < 1 or self.stride < 1 or not 0 <= padding <= size // 2:
+        if not 1 <= size <= 15:
+            raise ParameterError(f"a pooling window has a side of 1 to 15 pixels, not {size}")
+        if self.stride < 1 or not 0 <= padding <= size // 2:
             raise ParameterError(
-                f"pooling needs size and stride of at least 1 and padding of at most half the "
-                f"size, not {size}, {stride}, {padding}"
+                "pooling needs a stride of at least 1 and padding of at most half the size, "
+                f"not {stride} and {padding}"
             )
 
     def build(self, shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> Shape:
@@ -87,8 +89,9 @@ class MaxPool2d(Pool2d):
         best = next(shifts).copy()
         self._winner = np.zeros(best.shape, np.uint8)
         for k, shifted in enumerate(shifts, 1):
-            if training:
-                self._winner[shifted > best] = k
+            if training:  # later places have larger k: the maximum is the last to have led
+                leads = (shifted > best).view(np.uint8)
+                np.maximum(self._winner, leads * np.uint8(k), out=self._winner)
             np.maximum(best, shifted, out=best)
         return best
 

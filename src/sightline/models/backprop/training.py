@@ -35,7 +35,8 @@ class Recipe:
     """How to train; see `classifiers.MLPClassifier` for the meaning of each knob."""
 
     epochs: int = 20
-    batch_size: int = 128
+    batch_size: int = 0
+    usual_batch: int = 128
     optimizer: Rule = "adam"
     learning_rate: float = 0.0
     schedule: Schedule = "cosine"
@@ -53,10 +54,10 @@ class Recipe:
         ------
         ParameterError
         """
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ParameterError(
-                f"epochs and batch size are at least 1, not {self.epochs} and {self.batch_size}"
-            )
+        if self.epochs < 1:
+            raise ParameterError(f"epochs are at least 1, not {self.epochs}")
+        if self.batch_size < 0:
+            raise ParameterError(f"a batch has 1 image or more (0: automatic), not {self.batch_size}")
         if self.optimizer not in OPTIMIZERS:
             raise ParameterError(f"optimizer is one of {', '.join(OPTIMIZERS)}")
         if self.schedule not in ("cosine", "step", "constant"):
@@ -71,6 +72,10 @@ class Recipe:
         rule, usual = OPTIMIZERS[self.optimizer]
         rate = self.learning_rate or usual
         return AdamW(rate, self.l2, network.weights) if rule is AdamW else rule(rate)
+
+    def batch(self, images: int) -> int:
+        """Images a step: as given, else the usual, but few enough for 40 steps an epoch."""
+        return self.batch_size or min(self.usual_batch, max(16, images // 40))
 
     def penalties(self) -> list[Penalty]:
         """What is added to the loss; under AdamW, l2 is decay and no penalty."""
@@ -158,7 +163,7 @@ def train(
     optimizer, penalties = recipe.make_optimizer(network), recipe.penalties()
     top_rate = optimizer.learning_rate
     n, result = len(data.y), Trained()
-    batches = max(1, round(n / recipe.batch_size))
+    batches = max(1, round(n / recipe.batch(n)))
     if recipe.gradient == "numeric":
         _refuse_endless(network, loss, recipe, data, batches)
     probe = rng.permutation(n)[:MEASURED]
@@ -270,7 +275,8 @@ def _stop_diverged(
 def _refuse_endless(
     network: Network, loss: Loss, recipe: Recipe, data: Examples, batches: int
 ) -> None:
-    x, labels = data.X[: recipe.batch_size], data.y[: recipe.batch_size]
+    size = recipe.batch(len(data.y))
+    x, labels = data.X[:size], data.y[:size]
     began = time.perf_counter()
     with network.frozen():
         loss.forward(network.forward(x), labels)

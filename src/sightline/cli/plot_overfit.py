@@ -1,0 +1,73 @@
+"""``sightline plot overfit DATA``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from sightline.cli import console
+from sightline.errors import ParameterError, RunError
+from sightline.explain import overfit as figure
+
+
+def overfit(
+    data: str = "digits",
+    *,
+    images: int = figure.IMAGES,
+    noise: float = figure.NOISE,
+    epochs: int = 80,
+    seeds: int = 3,
+    seed: console.Seed = 0,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    json: console.Json = False,
+) -> int:
+    """Train networks of growing width with and without each regulariser; draw both accuracies.
+
+    Parameters
+    ----------
+    data
+        Name, folder or archive of images.
+    images
+        Training images; few, so that a wide network can learn them by heart.
+    noise
+        Share of the training labels made wrong.
+    epochs
+        Passes over them.
+    seeds
+        Networks averaged in each point.
+    output
+        PNG to write; default overfit-DATA.png here.
+    """
+    if images < 20 or epochs < 1 or seeds < 1 or not 0 <= noise < 1:
+        raise ParameterError(
+            "images are at least 20, epochs and seeds at least 1, noise is in [0, 1)"
+        )
+    loaded = console.load(data, seed=seed, quiet=json)
+    with console.bar("training networks") as report:
+        found = figure.study(
+            loaded, images=images, noise=noise, epochs=epochs, seeds=seeds, progress=report
+        )
+    target = output or Path(f"overfit-{loaded.name}.png")
+    try:
+        figure.draw(found).savefig(target)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"cannot write {target}: {reason}") from None
+    if json:
+        console.print_json(asdict(found) | {"picture": str(target)})
+        return 0
+    screen = console.out()
+    widths = sorted({p.width for p in found.points})
+    table = Table("validation accuracy (training)", *(f"{w} units" for w in widths))
+    for name in figure.REGULARISERS:
+        table.add_row(
+            name,
+            *(f"{p.val_accuracy:.1%} ({p.train_accuracy:.0%})" for p in found.line(name)),
+        )
+    screen.print(table)
+    screen.print(f"picture: {target}", soft_wrap=True)
+    return 0

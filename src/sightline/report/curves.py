@@ -1,0 +1,66 @@
+"""How training went, epoch by epoch, and where overfitting began."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sightline.metrics.overfitting import find_overfitting
+from sightline.report.plots import PALETTE, figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TRAIN, VAL = PALETTE[0], PALETTE[1]
+
+
+def training_curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Draw loss and accuracy of training and validation; mark overfitting.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        One an epoch, as `sightline.metrics.overfitting.find_overfitting` reads it;
+        validation may be missing.
+    title : str
+    """
+    drawing = figure(9.6, 4.0)
+    left, right = drawing.subplots(1, 2)
+    _curves(left, history, "loss", 1)
+    _curves(right, history, "accuracy", 100)
+    left.set_ylabel("loss")
+    left.set_ylim(bottom=0)
+    right.set_ylabel("accuracy, %")
+    seen = find_overfitting(history)
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.grid(visible=True, color="0.92")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if seen:
+            last = float(history[-1]["epoch"])
+            axes.axvspan(seen.epoch - 0.5, last + 0.5, color=PALETTE[4], alpha=0.13, linewidth=0)
+            axes.set_xlim(right=last + 0.5)
+    handles, names = left.get_legend_handles_labels()
+    if seen:
+        from matplotlib.patches import Patch
+
+        handles.append(Patch(color=PALETTE[4], alpha=0.25))
+        gap = f"accuracy gap {100 * seen.gap:.1f} points at the end"
+        names.append(f"overfitting from epoch {seen.epoch}, {gap}")
+    drawing.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+    drawing.suptitle(title)
+    return drawing
+
+
+def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], what: str, scale: float) -> None:
+    marker = "o-" if len(history) < 40 else "-"
+    for name, word, colour in (("train", "training", TRAIN), ("val", "validation", VAL)):
+        rows = [row for row in history if row.get(f"{name}_{what}") is not None]
+        if not rows:
+            continue
+        values = [scale * float(row[f"{name}_{what}"]) for row in rows]
+        axes.plot(
+            [float(row["epoch"]) for row in rows], values, marker, label=word, color=colour,
+            markersize=3.5, linewidth=1.6,
+        )  # fmt: skip
