@@ -127,7 +127,9 @@ def images(name: str | None, shape: tuple[int, ...], count: int):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", help="name or path; default: random numbers of MNIST's, CIFAR's shape")
+    parser.add_argument(
+        "--data", help="name or path; default: random numbers of MNIST's, CIFAR's shape"
+    )
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--output", type=Path, default=RESULT)

@@ -29,7 +29,7 @@ for check in checks:
     print(f"  {check.name:22} {check.error:.1e}")
 assert max(check.error for check in checks) < 1e-6
 
-for model in (MLPClassifier(hidden=(128,), epochs=15), conv):
+for model in (MLPClassifier(hidden=(128,), epochs=25), conv):
     model.fit(X, y, X_val=X_val, y_val=y_val)
     accuracy = model.score(X_test, y_test)
     print(f"{type(model).__name__:18} test accuracy {accuracy:.1%}")

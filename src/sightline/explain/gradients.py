@@ -112,9 +112,7 @@ def explain(
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(images, *network.shapes[0]))
     labels = rng.integers(0, network.shapes[-1][0], images)
-    layers = check_layers(
-        network, loss, x, labels, samples=samples, seed=seed, progress=progress
-    )
+    layers = check_layers(network, loss, x, labels, samples=samples, seed=seed, progress=progress)
     return _timed(network.astype(np.float64), loss, x, labels, layers)
 
 

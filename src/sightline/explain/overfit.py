@@ -155,7 +155,9 @@ def draw(found: Study) -> Figure:
                 widths, [100 * p.val_accuracy for p in bare], ":", color="0.45", linewidth=1.6,
                 label="validation without it",
             )  # fmt: skip
-        axes.plot(widths, train, "o-", color="#0072B2", markersize=4, label="training (labels as given)")
+        axes.plot(
+            widths, train, "o-", color="#0072B2", markersize=4, label="training (labels as given)"
+        )
         axes.plot(widths, val, "s-", color="#D55E00", markersize=4, label="validation")
         if found.noise:
             axes.axhline(100 * (1 - found.noise), color="0.75", linewidth=1, zorder=0)

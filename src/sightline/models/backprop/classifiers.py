@@ -300,7 +300,11 @@ class MLPClassifier(NetworkClassifier):
         patience: int = 0, flip: Flip = "auto", gradient: Gradient = "backprop",
         precision: Precision = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
-        self.hidden, self.activation, self.batch_norm = _sizes("hidden", hidden), activation, batch_norm
+        self.hidden, self.activation, self.batch_norm = (
+            _sizes("hidden", hidden),
+            activation,
+            batch_norm,
+        )
         self.dropout, self.initializer, self.loss_name = dropout, initializer, loss
         self.optimizer, self.learning_rate, self.schedule = optimizer, learning_rate, schedule
         self.epochs, self.batch_size, self.l1, self.l2 = epochs, batch_size, l1, l2

@@ -154,7 +154,12 @@ class Conv2d(Layer):
         old = self._buffers.get(name)
         size = int(np.prod(shape))
         if name == "padded":  # its zeros lie where the shape puts them
-            if old is None or old.shape[1:] != shape[1:] or len(old) < shape[0] or old.dtype != dtype:
+            if (
+                old is None
+                or old.shape[1:] != shape[1:]
+                or len(old) < shape[0]
+                or old.dtype != dtype
+            ):
                 old = self._buffers[name] = np.zeros(shape, dtype)
             return old[: shape[0]]
         if old is None or old.size < size or old.dtype != dtype:

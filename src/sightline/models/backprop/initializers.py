@@ -29,9 +29,7 @@ def xavier(
     return rng.uniform(-bound, bound, shape)
 
 
-def he(
-    rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int
-) -> NDArray[Any]:
+def he(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> NDArray[Any]:
     """Draw from a normal distribution of variance 2 / fan_in.
 
     ReLU zeroes half of a symmetric signal and with it half of its mean square, so the

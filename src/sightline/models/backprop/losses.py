@@ -99,7 +99,9 @@ def check(outputs: Array, labels: NDArray[np.int64]) -> None:
     DataError
     """
     if outputs.ndim != 2 or labels.shape != (len(outputs),):
-        raise DataError(f"outputs {outputs.shape} and labels {labels.shape} are not (N, C) and (N,)")
+        raise DataError(
+            f"outputs {outputs.shape} and labels {labels.shape} are not (N, C) and (N,)"
+        )
     if labels.size and not 0 <= labels.min() <= labels.max() < outputs.shape[1]:
         raise DataError(
             f"labels lie in 0..{outputs.shape[1] - 1}, found {labels.min()}..{labels.max()}"

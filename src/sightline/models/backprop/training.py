@@ -57,7 +57,9 @@ class Recipe:
         if self.epochs < 1:
             raise ParameterError(f"epochs are at least 1, not {self.epochs}")
         if self.batch_size < 0:
-            raise ParameterError(f"a batch has 1 image or more (0: automatic), not {self.batch_size}")
+            raise ParameterError(
+                f"a batch has 1 image or more (0: automatic), not {self.batch_size}"
+            )
         if self.optimizer not in OPTIMIZERS:
             raise ParameterError(f"optimizer is one of {', '.join(OPTIMIZERS)}")
         if self.schedule not in ("cosine", "step", "constant"):

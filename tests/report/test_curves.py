@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from sightline.report.curves import training_curves
+
+
+def rows(validation=True):
+    found = []
+    for i in range(1, 9):
+        row = {"epoch": i, "train_loss": 1 / i, "train_accuracy": 1 - 0.4 / i}
+        if validation:
+            row |= {"val_loss": 0.3 + 0.1 * abs(i - 4), "val_accuracy": 0.8}
+        found.append(row)
+    return found
+
+
+def words(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_both_splits_are_drawn_and_overfitting_is_marked(tmp_path):
+    figure = training_curves(rows(), "t")
+    loss, accuracy = figure.axes
+    assert [len(axes.lines) for axes in (loss, accuracy)] == [2, 2]
+    assert list(loss.lines[1].get_ydata()) == [row["val_loss"] for row in rows()]
+    assert accuracy.lines[0].get_ydata()[-1] == 95
+    assert any("overfitting from epoch 5" in word for word in words(figure))
+    figure.savefig(tmp_path / "curves.png")
+
+
+def test_without_validation():
+    figure = training_curves(rows(validation=False), "t")
+    assert [len(axes.lines) for axes in figure.axes] == [1, 1]
+    assert words(figure) == ["training"]
