@@ -10,6 +10,7 @@ the ratio is the median of the ratios of the turns.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -23,6 +24,7 @@ import torch
 from torch import nn
 
 from sightline.models.backprop.classifiers import ConvNetClassifier, MLPClassifier
+from sightline.models.backprop.layers import Layer
 from sightline.models.backprop.network import Network
 from sightline.models.backprop.training import differentiate
 from sightline.training import run
@@ -33,21 +35,26 @@ RESULT = Path(__file__).parent / "results" / "backprop.json"
 
 def twin(network: Network) -> nn.Module:
     """The same network in PyTorch; images NCHW, as PyTorch likes them."""
-    layers: list[nn.Module] = []
-    for layer, shape in zip(network.layers, network.shapes, strict=False):
-        name, out = layer.name, network.shapes[network.layers.index(layer) + 1]
-        layers.append(
-            {
-                "Flatten": lambda: nn.Flatten(),
-                "Affine": lambda: nn.Linear(shape[0], out[0]),
-                "ReLU": lambda: nn.ReLU(),
-                "Dropout": lambda: nn.Dropout(layer.rate),
-                "Conv2d": lambda: nn.Conv2d(shape[2], out[2], 3, padding=1, bias=False),
-                "MaxPool2d": lambda: nn.MaxPool2d(2),
-                "BatchNorm": lambda: nn.BatchNorm2d(out[2]),
-            }[name]()
-        )
-    return nn.Sequential(*layers)
+    shapes = itertools.pairwise(network.shapes)
+    return nn.Sequential(
+        *(_twin(layer, a, b) for layer, (a, b) in zip(network.layers, shapes, strict=True))
+    )
+
+
+def _twin(layer: Layer, shape: tuple[int, ...], out: tuple[int, ...]) -> nn.Module:
+    match layer.name:
+        case "Affine":
+            return nn.Linear(shape[0], out[0])
+        case "Conv2d":
+            return nn.Conv2d(shape[2], out[2], 3, padding=1, bias=False)
+        case "BatchNorm":
+            return nn.BatchNorm2d(out[2])
+        case "MaxPool2d":
+            return nn.MaxPool2d(2)
+        case "Dropout":
+            return nn.Dropout(layer.rate)
+        case name:
+            return {"Flatten": nn.Flatten, "ReLU": nn.ReLU}[name]()
 
 
 def ours(model, X, y):
@@ -107,7 +114,8 @@ def measure(name, model, X, y, repeats):
     }
     print(
         f"{name:14} {'x'.join(map(str, row['image'])):9} "
-        f"{row['seconds_per_10000_images']:7.2f} s {row['pytorch_seconds_per_10000_images']:7.2f} s "
+        f"{row['seconds_per_10000_images']:7.2f} s "
+        f"{row['pytorch_seconds_per_10000_images']:7.2f} s "
         f"{row['ratio']:6.2f}x  (goal {row['goal']}x; {min(row['ratios'])} to {max(row['ratios'])})"
     )
     return row

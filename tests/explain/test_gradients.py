@@ -32,8 +32,7 @@ def test_a_saved_run_agrees(saved):
     assert sum(layer.parameters for layer in found.layers) == found.parameters
     figure = gradients.draw(found, "t")
     assert f"{found.parameters:,} parameters" in figure.get_suptitle()
-    left, right = figure.axes
-    assert len(left.lines[0].get_xdata()) == len(found.layers)
+    assert len(figure.axes[0].lines[0].get_xdata()) == len(found.layers)
 
 
 def test_command(saved, tmp_path, monkeypatch, capsys):

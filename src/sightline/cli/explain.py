@@ -132,7 +132,7 @@ def gradients(
     screen.print(
         f"backpropagation agrees in every layer; the largest relative error is {worst.error:.1e}"
         if found.agrees
-        else f"[bold]backpropagation is wrong in {worst.name}[/bold]: relative error {worst.error:.1e}"
+        else f"[bold]backpropagation is wrong in {worst.name}[/bold]: error {worst.error:.1e}"
     )
     screen.print(f"picture: {target}", soft_wrap=True)
     return 0 if found.agrees else 1

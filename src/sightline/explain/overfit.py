@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WIDTHS = (2, 4, 8, 16, 32, 64, 128)
 """Units of the one hidden layer."""
-REGULARISERS = MappingProxyType(
+REGULARISERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "none": {},
         "L1": {"l1": 3e-3},
@@ -124,7 +124,7 @@ def study(
     for i, (width, name) in enumerate(jobs):
         scores = []
         for seed in range(seeds):
-            knobs: dict[str, Any] = {"dropout": 0.0} | REGULARISERS[name]
+            knobs: dict[str, Any] = {"dropout": 0.0, **REGULARISERS[name]}
             model = MLPClassifier(
                 hidden=(width,), epochs=epochs, batch_size=20, learning_rate=0.005,
                 schedule="constant", flip="off", seed=seed, **knobs,

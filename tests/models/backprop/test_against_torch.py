@@ -104,7 +104,7 @@ def test_conv2d(n, height, width, channels, filters, size, stride, padding, bias
     layer = built(Conv2d(filters, size, stride=stride, padding=padding, bias=bias), x)
 
     def reference(t, w, b=None):
-        return last(F.conv2d(first(t), w.permute(3, 2, 0, 1), b, stride, padding))
+        return last(F.conv2d(first(t), w.permute(3, 2, 0, 1).contiguous(), b, stride, padding))
 
     compare(layer, x, reference, ("weight", "bias") if bias else ("weight",))
 
@@ -113,10 +113,11 @@ def test_conv2d_that_is_unfolded_in_several_parts(monkeypatch):
     monkeypatch.setattr("sightline.models.backprop.convolution._COLUMNS", 2 * 49 * 27)
     x = images(5, 7, 7, 3, 0)
     layer = built(Conv2d(4, 3, padding=1), x)
-    assert len(list(layer._parts(49))) == 5 if not hasattr(layer, "_shape") else True
+    layer.forward(x)
+    assert len(list(layer._parts(49))) == 3
 
     def reference(t, w, b):
-        return last(F.conv2d(first(t), w.permute(3, 2, 0, 1), b, 1, 1))
+        return last(F.conv2d(first(t), w.permute(3, 2, 0, 1).contiguous(), b, 1, 1))
 
     compare(layer, x, reference, ("weight", "bias"))
     compare(layer, x[:2], reference, ("weight", "bias"))  # buffers of a larger batch

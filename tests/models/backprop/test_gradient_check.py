@@ -28,8 +28,8 @@ def everything(activation="relu"):
     return Network(
         [
             Conv2d(4, 3, padding=1), BatchNorm(), ACTIVATIONS[activation](), MaxPool2d(3, 2, 1),
-            Conv2d(3, 2, stride=2, bias=False), ACTIVATIONS[activation](), AvgPool2d(2, 1), Flatten(),
-            Affine(7), BatchNorm(), Dropout(0.3), Affine(3),
+            Conv2d(3, 2, stride=2, bias=False), ACTIVATIONS[activation](), AvgPool2d(2, 1),
+            Flatten(), Affine(7), BatchNorm(), Dropout(0.3), Affine(3),
         ],
         (9, 8, 2), seed=3,
     )  # fmt: skip

@@ -28,7 +28,7 @@ class Sigmoid(Layer):
         return self._y
 
     def pull_back(self, gradient: Array) -> Array:
-        """g y (1 - y)."""
+        """Give g y (1 - y)."""
         return np.asarray(gradient * self._y * (1 - self._y))
 
 
@@ -41,7 +41,7 @@ class Tanh(Layer):
         return self._y
 
     def pull_back(self, gradient: Array) -> Array:
-        """g (1 - y²)."""
+        """Give g (1 - y²)."""
         return np.asarray(gradient * (1 - self._y * self._y))
 
 
@@ -57,7 +57,7 @@ class ReLU(Layer):
         return self._y
 
     def pull_back(self, gradient: Array) -> Array:
-        """G where the unit was on."""
+        """Give g where the unit was on."""
         return np.asarray(gradient * (self._y > 0))
 
     def branches(self) -> Array:
@@ -81,7 +81,7 @@ class LeakyReLU(Layer):
         return np.where(self._on, x, self.slope * x)
 
     def pull_back(self, gradient: Array) -> Array:
-        """G where the unit was on, slope g elsewhere."""
+        """Give g where the unit was on, slope g elsewhere."""
         return np.where(self._on, gradient, self.slope * gradient)
 
     def branches(self) -> Array:
@@ -109,7 +109,7 @@ class ELU(Layer):
         return self._y
 
     def pull_back(self, gradient: Array) -> Array:
-        """G where the unit was on, g (y + alpha) elsewhere."""
+        """Give g where the unit was on, g (y + alpha) elsewhere."""
         return np.where(self._on, gradient, gradient * (self._y + self.alpha))
 
     def branches(self) -> Array:
@@ -134,7 +134,7 @@ class Softmax(Layer):
         return self._y
 
     def pull_back(self, gradient: Array) -> Array:
-        """y (g - <g, y>)."""
+        """Give y (g - <g, y>)."""
         inner = (gradient * self._y).sum(-1, keepdims=True)
         return np.asarray(self._y * (gradient - inner))
 

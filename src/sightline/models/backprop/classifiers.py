@@ -223,9 +223,10 @@ class NetworkClassifier:
         if X.ndim < 2 or X.dtype.kind not in "fuib":
             raise DataError(f"{which} images are numbers (N, H, W, C), not {X.dtype} {X.shape}")
         if X.dtype == np.uint8:
-            return X.astype(self._dtype) / self._dtype(255)
+            return np.asarray(X.astype(self._dtype) / self._dtype(255))
         if X.dtype.kind == "f":
-            finite = np.isfinite(X.reshape(len(X), -1).sum(1, dtype=np.float64))
+            with np.errstate(invalid="ignore"):
+                finite = np.isfinite(X.reshape(len(X), -1).sum(1, dtype=np.float64))
             if not finite.all():
                 raise DataError(
                     f"{which} image {int(finite.argmin())} holds NaN or infinite values "

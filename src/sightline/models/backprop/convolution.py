@@ -104,7 +104,7 @@ class Conv2d(Layer):
             np.sum(_rows(gradient), 0, out=self.gradients["bias"])
 
     def pull_back(self, gradient: Array) -> Array:
-        """G W^T, added up where windows overlap; shape of the input."""
+        """Give g W^T, added up where windows overlap; shape of the input."""
         k, s, p = self.size, self.stride, self.padding
         _, height, width, _ = gradient.shape
         out = np.zeros_like(self._padded)

@@ -48,5 +48,5 @@ class Dropout(Layer):
         return np.asarray(x * self._mask)
 
     def pull_back(self, gradient: Array) -> Array:
-        """G under the same mask."""
+        """Give g under the same mask."""
         return gradient if self._mask is None else np.asarray(gradient * self._mask)

@@ -27,6 +27,8 @@ from sightline.models.backprop.network import Network
 
 Array = NDArray[Any]
 STEP = 1e-5
+FLOOR = 1e-4
+"""Size of a gradient below which errors are measured against this, not against it."""
 
 
 def numeric_gradient(
@@ -74,10 +76,12 @@ def numeric_gradient(
 def relative_error(a: Array, b: Array) -> float:
     """|a - b| / (|a| + |b|) in the Euclidean norm: 0 equal, 1 unrelated or opposite.
 
-    0 where both vanish.
+    Where a derivative is 0 by nature (a bias before batch normalisation), all that differences
+    give is rounding, 1e-11 a number; so the denominator is at least `FLOOR`, by which that
+    is far below 1e-6.
     """
-    scale = float(np.linalg.norm(a) + np.linalg.norm(b))
-    return float(np.linalg.norm(a - b)) / scale if scale > 0 else 0.0
+    scale = max(float(np.linalg.norm(a) + np.linalg.norm(b)), FLOOR)
+    return float(np.linalg.norm(a - b)) / scale
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ class Affine(Layer):
             gradient.sum(0, out=self.gradients["bias"])
 
     def pull_back(self, gradient: Array) -> Array:
-        """g W^T, shape (N, D)."""
+        """Give g W^T, shape (N, D)."""
         return np.asarray(gradient @ self.parameters["weight"].T)
 
 

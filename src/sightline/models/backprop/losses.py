@@ -51,7 +51,7 @@ class SoftmaxCrossEntropy:
 
     def backward(self) -> Array:
         """(p - one-hot) / N."""
-        gradient = self._p.copy()
+        gradient: Array = self._p.copy()
         gradient[np.arange(len(self._labels)), self._labels] -= 1
         gradient /= len(gradient)
         return gradient
@@ -86,7 +86,7 @@ class MeanSquaredError:
 
 def softmax(x: Array) -> Array:
     """exp(x) over its sum along the last axis, shape (..., C), without overflow."""
-    y = np.exp(x - x.max(-1, keepdims=True))
+    y: Array = np.exp(x - x.max(-1, keepdims=True))
     y /= y.sum(-1, keepdims=True)
     return y
 

@@ -96,7 +96,7 @@ class MaxPool2d(Pool2d):
         return best
 
     def pull_back(self, gradient: Array) -> Array:
-        """G to the winners of the last forward pass in training."""
+        """Give g to the winners of the last forward pass in training."""
         p, (n, height, width, channels) = self.padding, self._shape
         out = np.zeros((n, height + 2 * p, width + 2 * p, channels), gradient.dtype)
         for k, shifted in enumerate(self._shifts(out, *gradient.shape[1:3])):
@@ -128,7 +128,7 @@ class AvgPool2d(Pool2d):
         return total
 
     def pull_back(self, gradient: Array) -> Array:
-        """G / size² to every pixel of the window."""
+        """Give g / size² to every pixel of the window."""
         p, (n, height, width, channels) = self.padding, self._shape
         out = np.zeros((n, height + 2 * p, width + 2 * p, channels), gradient.dtype)
         share = gradient * (1 / self.size**2)

@@ -66,6 +66,7 @@ class Recipe:
             raise ParameterError(f"schedule is cosine, step or constant, not {self.schedule!r}")
         if self.gradient not in ("backprop", "numeric"):
             raise ParameterError(f"gradient is backprop or numeric, not {self.gradient!r}")
+        L1(self.l1), L2(self.l2)  # refuse a strength below 0
         if not (0 <= self.learning_rate < math.inf and self.patience >= 0):
             raise ParameterError("neither learning rate nor patience is negative or infinite")
 
@@ -168,8 +169,8 @@ def train(
     batches = max(1, round(n / recipe.batch(n)))
     if recipe.gradient == "numeric":
         _refuse_endless(network, loss, recipe, data, batches)
-    probe = rng.permutation(n)[:MEASURED]
-    probe = Examples(data.X[probe], data.y[probe])
+    some = rng.permutation(n)[:MEASURED]
+    probe = Examples(data.X[some], data.y[some])
     last_finite, best_loss, best_epoch = network.snapshot(), math.inf, 0
     best = last_finite
     for epoch in range(1, recipe.epochs + 1):
