@@ -49,7 +49,7 @@ for (name, (model, seconds, _)), style in zip(found.items(), ("o", "-"), strict=
     right.barh(f"{name}\n{seconds:.2f} s", seconds, height=0.5)
 left.set(xlabel="epoch", ylabel="training loss", title="the same steps ...")
 left.legend()
-right.set(xscale="log", xlabel="seconds (log scale)", title="... at another price")
+right.set(xscale="log", xlim=(1e-3, 60), xlabel="seconds (log scale)", title="... at another price")
 target = sys.argv[1] if len(sys.argv) > 1 else "ch05_numeric.png"
 figure.savefig(target)
 print(f"picture: {target}")

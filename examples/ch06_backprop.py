@@ -24,7 +24,7 @@ X, X_val, X_test = (images / 120 - 1 for images in (X, X_val, X_test))  # ink 0.
 print("relative error of backpropagation, layer by layer:")
 conv = ConvNetClassifier(channels=(16, 32), hidden=64, epochs=8, learning_rate=0.003)
 x = np.random.default_rng(0).normal(size=(6, 8, 8, 1))
-checks = check_layers(conv.build((8, 8, 1), 10), conv.loss(), x, np.arange(6), samples=20)
+checks = check_layers(conv.build((8, 8, 1), 10), conv.make_loss(), x, np.arange(6), samples=20)
 for check in checks:
     print(f"  {check.name:22} {check.error:.1e}")
 assert max(check.error for check in checks) < 1e-6

@@ -108,7 +108,7 @@ def explain(
         )
     if images < 2 or samples < 1:
         raise ParameterError(f"at least 2 images and 1 sample, not {images} and {samples}")
-    network, loss = model.method_.network(), model.method_.loss()
+    network, loss = model.method_.network(), model.method_.make_loss()
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(images, *network.shapes[0]))
     labels = rng.integers(0, network.shapes[-1][0], images)

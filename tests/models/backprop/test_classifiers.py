@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import itertools
 
 import numpy as np
@@ -117,6 +118,13 @@ def test_other_shapes_are_refused(digits):
         model.fit(X, y, X_val=X_val[:, :7], y_val=y_val)
     with pytest.raises(DataError, match="sees images"):
         ConvNetClassifier(epochs=1).fit(X.reshape(len(X), -1), y)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, ConvNetClassifier])
+def test_every_knob_is_kept_under_its_name(kind):
+    model = kind()
+    for name, parameter in inspect.signature(kind).parameters.items():
+        assert getattr(model, name) == parameter.default
 
 
 def test_prediction_before_fit():

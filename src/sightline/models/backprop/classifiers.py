@@ -66,7 +66,7 @@ class NetworkClassifier:
         """How it is trained on images of a shape."""
         raise NotImplementedError
 
-    def loss(self) -> Loss:
+    def make_loss(self) -> Loss:
         """Give a new instance of the loss that it is trained by."""
         return SoftmaxCrossEntropy()
 
@@ -125,7 +125,7 @@ class NetworkClassifier:
             val = self._validation(X_val, y_val)
         self._restored = network = self.build(X.shape[1:], len(self.classes_))
         recipe = self.recipe(X.shape[1:])
-        self._trained = train(network, self.loss(), recipe, Examples(X, ids), val, progress)
+        self._trained = train(network, self.make_loss(), recipe, Examples(X, ids), val, progress)
         for name, array in network.arrays().items():
             setattr(self, f"{name}_", array)
         return self
@@ -141,7 +141,7 @@ class NetworkClassifier:
         """
         network = self.network()
         X = self._images(X, "the")
-        return self.loss().probabilities(outputs(network, X))
+        return self.make_loss().probabilities(outputs(network, X))
 
     def decide(self, X: Array) -> tuple[NDArray[np.int64], Array]:
         """Decided class ids, shape (m,), and probabilities, shape (m, C)."""
@@ -306,7 +306,7 @@ class MLPClassifier(NetworkClassifier):
             activation,
             batch_norm,
         )
-        self.dropout, self.initializer, self.loss_name = dropout, initializer, loss
+        self.dropout, self.initializer, self.loss = dropout, initializer, loss
         self.optimizer, self.learning_rate, self.schedule = optimizer, learning_rate, schedule
         self.epochs, self.batch_size, self.l1, self.l2 = epochs, batch_size, l1, l2
         self.patience, self.flip, self.gradient = patience, flip, gradient
@@ -331,11 +331,11 @@ class MLPClassifier(NetworkClassifier):
             layers.append(ACTIVATIONS[self.activation]())
             layers += [Dropout(self.dropout)] if self.dropout else []
         layers.append(Affine(classes, initializer=first))
-        return [*layers, Softmax()] if self.loss_name == "squared" else layers
+        return [*layers, Softmax()] if self.loss == "squared" else layers
 
-    def loss(self) -> Loss:
+    def make_loss(self) -> Loss:
         """Softmax cross-entropy, or the squared error."""
-        return MeanSquaredError() if self.loss_name == "squared" else SoftmaxCrossEntropy()
+        return MeanSquaredError() if self.loss == "squared" else SoftmaxCrossEntropy()
 
     def recipe(self, shape: Shape) -> Recipe:
         """How it is trained on images of a shape."""
