@@ -297,7 +297,7 @@ class MLPClassifier(NetworkClassifier):
         initializer: Literal["auto", "he", "xavier"] = "auto",
         loss: Literal["cross-entropy", "squared"] = "cross-entropy",
         optimizer: Rule = "adam", learning_rate: float = 0.0, schedule: Schedule = "cosine",
-        epochs: int = 15, batch_size: int = 0, l1: float = 0.0, l2: float = 0.0,
+        epochs: int = 12, batch_size: int = 0, l1: float = 0.0, l2: float = 0.0,
         patience: int = 0, flip: Flip = "auto", gradient: Gradient = "backprop",
         precision: Precision = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
