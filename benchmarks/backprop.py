@@ -23,8 +23,9 @@ import threadpoolctl
 import torch
 from torch import nn
 
-from sightline.models.backprop.classifiers import ConvNetClassifier, MLPClassifier
+from sightline.models.backprop.convnet import ConvNetClassifier
 from sightline.models.backprop.layers import Layer
+from sightline.models.backprop.mlp import MLPClassifier
 from sightline.models.backprop.network import Network
 from sightline.models.backprop.training import differentiate
 from sightline.training import run

@@ -12,7 +12,7 @@ import time
 from matplotlib.figure import Figure
 
 import sightline
-from sightline.models.backprop.classifiers import MLPClassifier
+from sightline.models.backprop.mlp import MLPClassifier
 
 data = sightline.load_data("digits")
 X, y, _ = data.train.arrays((8, 8), "crop")

@@ -11,8 +11,9 @@ import sys
 import numpy as np
 
 import sightline
-from sightline.models.backprop.classifiers import ConvNetClassifier, MLPClassifier
+from sightline.models.backprop.convnet import ConvNetClassifier
 from sightline.models.backprop.gradient_check import check_layers
+from sightline.models.backprop.mlp import MLPClassifier
 from sightline.report.curves import training_curves
 
 data = sightline.load_data("digits")

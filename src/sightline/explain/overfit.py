@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sightline.data import check_task
 from sightline.errors import DataError
-from sightline.models.backprop.classifiers import MLPClassifier
+from sightline.models.backprop.mlp import MLPClassifier
 from sightline.types import Task
 
 if TYPE_CHECKING:

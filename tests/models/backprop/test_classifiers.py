@@ -8,7 +8,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from sightline.errors import DataError, NotFittedError, ParameterError, TrainingError
-from sightline.models.backprop.classifiers import ConvNetClassifier, MLPClassifier
+from sightline.models.backprop.convnet import ConvNetClassifier
+from sightline.models.backprop.mlp import MLPClassifier
 
 BOTH = [
     (MLPClassifier, {"hidden": (64,), "epochs": 8, "learning_rate": 0.003}),

@@ -32,7 +32,7 @@ LONGEST_NUMERIC = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train; see `classifiers.MLPClassifier` for the meaning of each knob."""
+    """How to train; see `mlp.MLPClassifier` for the meaning of each knob."""
 
     epochs: int = 20
     batch_size: int = 0
