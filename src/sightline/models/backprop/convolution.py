@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,7 +64,8 @@ class Conv2d(Layer):
             )
         self.filters, self.size, self.stride, self.padding = filters, size, stride, padding
         self.bias, self.initializer = bias, initializer
-        self._buffers: dict[str, Array] = {}
+        self._column_memory: Array = np.empty(0, np.float32)
+        self._pad_memory: Array = np.empty((0, 0, 0, 0), np.float32)
 
     def build(self, shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> Shape:
         """Shape (H, W, C) to (H', W', filters), H' = (H + 2 padding - size) // stride + 1."""
@@ -111,7 +113,7 @@ class Conv2d(Layer):
         weight = self._matrix().T
         for part in self._parts(height * width):
             g = _rows(gradient[part])
-            columns = self._buffer("columns", (len(g), weight.shape[1]), g.dtype)
+            columns = self._scratch((len(g), weight.shape[1]), g.dtype)
             np.matmul(g, weight, out=columns)
             windows = columns.reshape(-1, height, width, k, k, out.shape[3])
             for i in range(k):
@@ -130,8 +132,11 @@ class Conv2d(Layer):
         if not self.padding:
             return x
         p, (n, height, width, channels) = self.padding, x.shape
-        padded = self._buffer("padded", (n, height + 2 * p, width + 2 * p, channels), x.dtype)
-        padded[:, p:-p, p:-p] = x  # the border of the buffer is never written: it stays 0
+        shape, old = (height + 2 * p, width + 2 * p, channels), self._pad_memory
+        if len(old) < n or old.shape[1:] != shape or old.dtype != x.dtype:
+            self._pad_memory = np.zeros((n, *shape), x.dtype)
+        padded = self._pad_memory[:n]
+        padded[:, p:-p, p:-p] = x  # the border is never written: it stays 0
         return padded
 
     def _parts(self, places: int) -> Iterator[slice]:
@@ -145,26 +150,16 @@ class Conv2d(Layer):
         k, s, x = self.size, self.stride, self._padded[part]
         windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(1, 2))[:, ::s, ::s]
         windows = windows.transpose(0, 1, 2, 4, 5, 3)
-        columns = self._buffer("columns", windows.shape, x.dtype)
+        columns = self._scratch(windows.shape, x.dtype)
         np.copyto(columns, windows)
         return columns.reshape(-1, self._matrix().shape[0])
 
-    def _buffer(self, name: str, shape: Shape, dtype: Any) -> Array:
-        """Memory that is used again; zeros when it is new."""
-        old = self._buffers.get(name)
-        size = int(np.prod(shape))
-        if name == "padded":  # its zeros lie where the shape puts them
-            if (
-                old is None
-                or old.shape[1:] != shape[1:]
-                or len(old) < shape[0]
-                or old.dtype != dtype
-            ):
-                old = self._buffers[name] = np.zeros(shape, dtype)
-            return old[: shape[0]]
-        if old is None or old.size < size or old.dtype != dtype:
-            old = self._buffers[name] = np.zeros(size, dtype)
-        return old[:size].reshape(shape)
+    def _scratch(self, shape: Shape, dtype: Any) -> Array:
+        """Memory for X', the same each time."""
+        size = math.prod(shape)
+        if self._column_memory.size < size or self._column_memory.dtype != dtype:
+            self._column_memory = np.empty(size, dtype)
+        return self._column_memory[:size].reshape(shape)
 
 
 def _rows(images: Array) -> Array:
