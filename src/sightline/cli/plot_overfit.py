@@ -16,6 +16,7 @@ from sightline.explain import overfit as figure
 
 def overfit(
     data: str = "digits",
+    /,
     *,
     images: int = figure.IMAGES,
     noise: float = figure.NOISE,
