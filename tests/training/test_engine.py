@@ -14,7 +14,7 @@ from torch import nn
 
 import sightline
 from sightline.errors import DataError, ParameterError, RunError, TrainingError, UnknownNameError
-from sightline.estimators.network import NetworkClassifier, cross_entropy, figures
+from sightline.estimators.network import ModuleClassifier, cross_entropy, figures
 from sightline.models.registry import ModelCard
 from sightline.training import augment, checkpoint, recipe, schedule
 from sightline.training.engine import Training, head_of, launch, optimizer
@@ -59,7 +59,7 @@ def digits():
 def fitted(digits, seed=0, folder=None, resume=False, **knobs):
     X, y, X_val, y_val = digits
     knobs = {"epochs": 3, "lr": 0.05, "accelerator": "cpu"} | knobs
-    model = NetworkClassifier(CARD, knobs, seed)
+    model = ModuleClassifier(CARD, knobs, seed)
     return model.fit(X, y, X_val=X_val, y_val=y_val, folder=folder, resume=resume)
 
 
@@ -162,7 +162,7 @@ def interrupted(digits, folder, epochs):
             raise KeyboardInterrupt
 
     knobs = {"epochs": 4, "lr": 0.05, "accelerator": "cpu", "ema": 0.9}
-    model = NetworkClassifier(CARD, knobs, 0)
+    model = ModuleClassifier(CARD, knobs, 0)
     model.fit(X, y, X_val=X_val, y_val=y_val, folder=folder, progress=stop)
 
 
@@ -219,13 +219,13 @@ def test_early_stopping_keeps_the_best(digits):
 
 def test_a_budget_sets_the_epochs(digits):
     X, y, *_ = digits
-    model = NetworkClassifier(CARD, {"epochs": 1000, "accelerator": "cpu"})
+    model = ModuleClassifier(CARD, {"epochs": 1000, "accelerator": "cpu"})
     start = time.perf_counter()
     model.fit(X, y, budget=2.0)
     assert model.decided["epochs"] != 1000
     assert time.perf_counter() - start < 20
     # What the pilot did has left no trace: the same epochs without a budget, the same bits.
-    again = NetworkClassifier(CARD, {"accelerator": "cpu"} | model.decided).fit(X, y)
+    again = ModuleClassifier(CARD, {"accelerator": "cpu"} | model.decided).fit(X, y)
     assert same(state(model), state(again))
 
 
@@ -374,7 +374,7 @@ def test_schedules_by_hand():
 )  # fmt: skip
 def test_knobs_that_cannot_be(knobs, error):
     with pytest.raises(error):
-        NetworkClassifier(CARD, knobs)
+        ModuleClassifier(CARD, knobs)
 
 
 def test_a_recipe_file(tmp_path):
@@ -393,7 +393,7 @@ def test_a_recipe_file(tmp_path):
 
 def test_images_that_are_no_bytes(digits):
     with pytest.raises(DataError, match="--scale none"):
-        NetworkClassifier(CARD, {}).fit(digits[0].astype(np.float32), digits[1])
+        ModuleClassifier(CARD, {}).fit(digits[0].astype(np.float32), digits[1])
 
 
 def test_a_device_that_is_not_there():

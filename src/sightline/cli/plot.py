@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from sightline.cli import console
+from sightline.cli.plot_overfit import overfit
 from sightline.data.table import Table, read_table
 from sightline.errors import DataError, ParameterError, RunError, UnknownNameError
 from sightline.report import fonts
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 app = App(name="plot", help="Draw the pictures of the textbook.")
+app.command(overfit)
 
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 Language = Literal["en", "zh"]

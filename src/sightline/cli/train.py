@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from rich.markup import escape
 
 from sightline.bench import budget as budgets
 from sightline.bench.budget import human
 from sightline.cli import console
 from sightline.cli.options import dispatch
 from sightline.estimators import create_model
+from sightline.report import curves
 from sightline.training import recipe as recipes
 from sightline.training import run
+
+CURVES = "curves.png"
 
 
 def train(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
@@ -50,7 +54,7 @@ def train_model(
     recipe
         TOML file of knobs; options given here win.
     budget
-        Time to train for, such as 10m: sets the epochs.
+        Longest time to train, such as 10m: lowers the epochs to fit.
     resume
         Go on from the run's last checkpoint.
     """
@@ -68,6 +72,10 @@ def train_model(
     seconds = time.perf_counter() - start
     metrics = None if val is None else estimator.score(val)
     estimator.save(folder, fit_seconds=seconds)
+    if len(estimator.history) > 1:
+        curves.training_curves(estimator.history, f"{model} on {loaded.name}").savefig(
+            folder / CURVES
+        )
     if metrics is not None:
         run.write_json(
             folder / run.METRICS, {"split": "val", "headline": metrics.headline_name, **metrics}
@@ -79,12 +87,15 @@ def train_model(
                 "model": model,
                 "options": estimator.options,
                 "fit_seconds": seconds,
+                "remarks": estimator.remarks,
                 "validation": None if metrics is None else dict(metrics),
             }
         )
         return 0
     screen = console.out()
     screen.print(f"trained {model} on {len(loaded.train):,} images in {human(seconds)}")
+    for remark in estimator.remarks:
+        screen.print(f"note: {escape(remark)}", soft_wrap=True)
     if metrics is not None:
         screen.print(f"validation: {metrics}")
     screen.print(f"run: {folder}", soft_wrap=True)

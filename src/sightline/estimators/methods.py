@@ -63,9 +63,9 @@ def build(name: str, options: Mapping[str, Any], seed: int = 0) -> Any:
             raise UnknownNameError(f"option of {name}", option, known or {"(none)"})
     make: Callable[..., Any] = card(name).load()
     if card(name).kind == "module":
-        from sightline.estimators.network import NetworkClassifier
+        from sightline.estimators.network import ModuleClassifier
 
-        return NetworkClassifier(card(name), options, seed)
+        return ModuleClassifier(card(name), options, seed)
     chance = {SEED: seed} if SEED in inspect.signature(make).parameters else {}
     try:
         return make(**options, **chance)

@@ -26,7 +26,7 @@ _SAMPLE = 4096
 """Images that mean, deviation and data-dependent first weights are taken from."""
 
 
-class NetworkClassifier:
+class ModuleClassifier:
     """A network of the registry on arrays of images.
 
     Parameters
@@ -91,7 +91,7 @@ class NetworkClassifier:
         budget: float | None = None,
         folder: Path | None = None,
         resume: bool = False,
-    ) -> NetworkClassifier:
+    ) -> ModuleClassifier:
         """Train on images.
 
         Parameters
@@ -117,6 +117,7 @@ class NetworkClassifier:
         TrainingError, RunError
             See `sightline.training.engine.Training.run`.
         """
+        self.classes_ = np.unique(y)
         judge = None
         if X_val is not None and y_val is not None and len(y_val):
             judge = self._judge(X_val, y_val)

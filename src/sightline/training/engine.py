@@ -139,7 +139,7 @@ class Training:
         return max(1, round(self.recipe.epochs * self.feed.steps))
 
     def fit_to(self, budget: float) -> None:
-        """Lower or raise the epochs so that the training takes so many seconds.
+        """Lower the epochs, if need be, so that the training ends within so many seconds.
 
         A few steps and a validation are timed on a copy, before anything is learned.
         """
@@ -165,8 +165,9 @@ class Training:
         epoch = step * self.feed.steps + validation
         # A twentieth is left for what a pilot cannot foresee.
         epochs = max(0.95 * (budget - sum(times) - validation) / epoch, 1 / self.feed.steps)
-        epochs = round(epochs, 2) if epochs < 10 else float(int(epochs))
-        self.recipe = dataclasses.replace(self.recipe, epochs=max(epochs, 0.01))
+        epochs = max(math.floor(100 * epochs) / 100, 0.01)
+        epochs = min(self.recipe.epochs, epochs)
+        self.recipe = dataclasses.replace(self.recipe, epochs=epochs)
         self.outcome.recipe = self.recipe
 
     def run(self, progress: Progress | None = None) -> Outcome:

@@ -245,3 +245,16 @@ def test_validation_of_an_unseen_class_is_left_out(digits):
     model.fit(X[known], y[known], X_val=X_val, y_val=y_val)
     expected = model.score(X_val[y_val != 5], y_val[y_val != 5])
     assert model.history_[0]["val_accuracy"] == pytest.approx(expected)
+
+
+def test_a_budget_lowers_the_epochs_and_leaves_no_other_trace():
+    random = np.random.default_rng(0)
+    X = random.random((400, 8, 8, 1), np.float32)
+    y = random.integers(0, 3, 400)
+    model = MLPClassifier(epochs=5000, hidden=(16,)).fit(X, y, budget=0.5)
+    epochs = model.decided["epochs"]
+    assert 1 <= epochs < 5000
+    again = MLPClassifier(epochs=epochs, hidden=(16,)).fit(X, y)
+    assert (model.predict_proba(X) == again.predict_proba(X)).all()
+    short = MLPClassifier(epochs=2, hidden=(16,)).fit(X, y, budget=600)
+    assert short.decided == {"epochs": 2}

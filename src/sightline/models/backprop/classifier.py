@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from sightline.models.backprop.training import (
     Progress,
     Recipe,
     Trained,
+    affordable,
     outputs,
     train,
 )
@@ -41,11 +43,14 @@ class NetworkClassifier:
         See `training.Trained`.
     remarks : list of str
         What was noticed in training, in words.
+    decided : dict
+        Knobs that the training has set itself: the epochs of a budget.
     """
 
     classes_: NDArray[np.int64]
     image_shape_: NDArray[np.int64]
     precision: Precision
+    epochs: int
     gradient: Gradient
     flip: Flip
     seed: int
@@ -83,7 +88,7 @@ class NetworkClassifier:
 
     def fit(
         self, X: Array, y: Array, *, X_val: Array | None = None, y_val: Array | None = None,
-        progress: Progress | None = None,
+        progress: Progress | None = None, budget: float | None = None,
     ) -> Self:  # fmt: skip
         """Train.
 
@@ -97,6 +102,8 @@ class NetworkClassifier:
             Watched for overfitting, and by early stopping.
         progress : callable, optional
             Called with (images seen, images to be seen).
+        budget : float, optional
+            Seconds at most: lowers the epochs to fit.
 
         Raises
         ------
@@ -115,8 +122,13 @@ class NetworkClassifier:
         if X_val is not None and y_val is not None and len(X_val):
             val = self._validation(X_val, y_val)
         self._restored = network = self.build(X.shape[1:], len(self.classes_))
-        recipe = self.recipe(X.shape[1:])
-        self._trained = train(network, self.make_loss(), recipe, Examples(X, ids), val, progress)
+        recipe, data = self.recipe(X.shape[1:]), Examples(X, ids)
+        self.decided: dict[str, Any] = {}
+        if budget is not None:
+            epochs = affordable(network, self.make_loss(), recipe, data, val, budget)
+            self.epochs, recipe = epochs, replace(recipe, epochs=epochs)
+            self.decided = {"epochs": epochs}
+        self._trained = train(network, self.make_loss(), recipe, data, val, progress)
         for name, array in network.arrays().items():
             setattr(self, f"{name}_", array)
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ Rule = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "ada
 
 MEASURED = 5000
 """Training images on which loss and accuracy are measured after each epoch, at most."""
+PILOT = 5
+"""Steps that are timed to foretell how long an epoch takes."""
 LONGEST_NUMERIC = 3600.0
 """Seconds of numeric training beyond which it is refused."""
 
@@ -215,6 +218,34 @@ def train(
     if found := find_overfitting(result.history):
         result.remarks.append(str(found))
     return result
+
+
+def affordable(
+    network: Network, loss: Loss, recipe: Recipe, data: Examples, val: Examples | None,
+    seconds: float,
+) -> int:  # fmt: skip
+    """Epochs, from 1 to the recipe's, that end within so many seconds.
+
+    A few steps and a measurement are timed on a copy, so that the training itself is as it
+    would be without a limit.
+    """
+    copied = copy.deepcopy(network)
+    optimizer, n = recipe.make_optimizer(copied), len(data.y)
+    size = min(recipe.batch(n), n)
+    times = []
+    with np.errstate(all="ignore"):
+        for k in range(PILOT):
+            rows = np.arange(k * size, (k + 1) * size) % n
+            began = time.perf_counter()
+            differentiate(copied, loss, data.X[rows], data.y[rows], recipe.gradient)
+            optimizer.step(copied.theta, copied.gradient)
+            times.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        copied.forward(data.X[:size])
+        forward = (time.perf_counter() - began) / size
+    looked_at = min(n, MEASURED) + (len(val.y) if val is not None else 0)
+    epoch = float(np.median(times[1:])) * n / size + forward * looked_at
+    return max(1, min(recipe.epochs, int(0.95 * (seconds - sum(times)) / epoch)))
 
 
 def differentiate(
