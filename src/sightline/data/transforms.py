@@ -81,7 +81,7 @@ class Fitted:
         out = np.empty(X.shape, np.float32)
         for start in range(0, len(X), _BATCH):
             part = slice(start, start + _BATCH)
-            out[part] = self._scaled(np.ascontiguousarray(X[part]))
+            out[part] = self._scaled(np.require(X[part], requirements=("C", "W")))
         return out
 
     def prepare(self, image: Any) -> NDArray[np.uint8]:

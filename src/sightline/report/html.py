@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,7 @@ def comparison(folder: Path, data: Dataset) -> Path:
         tuned=_tuned(folder, results.ok),
         scatter=_drawing(plots.accuracy_against_latency(results.ok, picked)) if results.ok else "",
         recall=_drawing(plots.per_class_recall(recalls, classes)) if recalls else "",
+        reliability=_drawing(plots.reliability(_sureness(evaluations))) if evaluations else "",
         sections=[
             Section(
                 name,
@@ -102,6 +103,19 @@ def comparison(folder: Path, data: Dataset) -> Path:
     )
     run.write_text(folder / REPORT, page)
     return folder / REPORT
+
+
+def _sureness(
+    evaluations: Mapping[str, dict[str, NDArray[Any]]],
+) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.floating]]]:
+    """By method, which test answers are right, and with what confidence each was given."""
+    return {
+        name: (
+            a["test.labels"] == a["test.predicted"],
+            a["test.probabilities"][np.arange(len(a["test.predicted"])), a["test.predicted"]],
+        )
+        for name, a in evaluations.items()
+    }
 
 
 def mistakes(data: Dataset, arrays: dict[str, NDArray[Any]]) -> list[Picture]:

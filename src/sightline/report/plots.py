@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 
 from sightline.bench.results import MethodEntry
 from sightline.estimators.tuning import Trial, Tuned
+from sightline.metrics.classify import calibration_error
+
+_LABEL = 14.0  # pixels from one name to the next
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#8C6D31")
@@ -83,16 +87,69 @@ def accuracy_against_latency(methods: Sequence[MethodEntry], picked: str | None)
             m.latency_ms or 0, y, yerr=[[max(y - 100 * low, 0)], [max(100 * high - y, 0)]],
             fmt="o", color=colour, capsize=3, markersize=7, zorder=2,
         )  # fmt: skip
-        axes.annotate(
-            f" {m.name}", (m.latency_ms or 0.0, y), textcoords="offset points", xytext=(6, 5),
-            weight="bold" if chosen else "normal", color=colour,
-        )  # fmt: skip
     axes.set_xlabel("latency of one image, ms (log scale)")
     axes.set_ylabel("test accuracy, % (95% interval)")
     axes.grid(visible=True, which="major", color="0.92")
     axes.margins(x=0.25, y=0.12)
     if len(front) > 1:
         axes.legend(loc="lower right", frameon=False)
+    _name_points(axes, methods, picked)
+    return drawing
+
+
+def _name_points(axes: Axes, methods: Sequence[MethodEntry], picked: str | None) -> None:
+    """Write each method's name beside its point, moved up where two would overlap."""
+    points = [(m.latency_ms or 0.0, 100 * (m.headline or 0.0)) for m in methods]
+    pixels = axes.transData.transform(points)
+    taken: list[tuple[float, float, float]] = []
+    for i in np.argsort(pixels[:, 1], kind="stable"):
+        x, y = pixels[i]
+        wide = 6.5 * len(methods[i].name) + 10
+        for left, width, height in sorted(taken, key=lambda t: t[2]):
+            if abs(height - y) < _LABEL and left - wide < x < left + width:
+                y = height + _LABEL
+        taken.append((x, wide, y))
+        chosen = methods[i].name == picked
+        axes.annotate(
+            methods[i].name, points[i], textcoords="offset pixels",
+            xytext=(8, 5 + y - pixels[i, 1]), weight="bold" if chosen else "normal",
+            color=PALETTE[2] if chosen else PALETTE[0], fontsize=9,
+        )  # fmt: skip
+
+
+def reliability(
+    answers: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.floating]]], bins: int = 10
+) -> Figure:
+    """Draw accuracy against confidence: on the diagonal, a 70% is right seven times of ten.
+
+    Parameters
+    ----------
+    answers : dict of str to (right, confidence)
+        By method: bool and float arrays, shape (N,).
+    bins : int
+        Of equal width; one with fewer than 10 answers is left out.
+    """
+    drawing = figure(7.2, 4.6)
+    axes = drawing.add_subplot()
+    axes.plot([0, 100], [0, 100], color="0.7", linewidth=1, linestyle="--")
+    for i, (name, (right, confidence)) in enumerate(answers.items()):
+        which = np.minimum((confidence * bins).astype(int), bins - 1)
+        counts = np.bincount(which, minlength=bins)
+        shown = counts >= 10
+        total = np.maximum(counts, 1)
+        said = np.bincount(which, confidence, bins) / total
+        true = np.bincount(which, right, bins) / total
+        error = calibration_error(right, confidence)
+        axes.plot(
+            100 * said[shown], 100 * true[shown], "o-", color=PALETTE[i % len(PALETTE)],
+            markersize=5, linewidth=1.3, label=f"{name} (error {100 * error:.1f})",
+        )  # fmt: skip
+    axes.set_xlim(0, 102)
+    axes.set_ylim(0, 102)
+    axes.set_xlabel("confidence, %")
+    axes.set_ylabel("right, %")
+    axes.grid(visible=True, color="0.92")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return drawing
 
 
