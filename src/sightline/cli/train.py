@@ -35,6 +35,9 @@ def train_model(
     recipe: Path | None = None,
     budget: str | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
+    find_lr: Annotated[bool, Parameter(negative="")] = False,
+    overfit_batch: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
     group: console.Group = None,
     layout: console.Layout = None,
     seed: console.Seed = 0,
@@ -57,11 +60,26 @@ def train_model(
         Longest time to train, such as 10m: lowers the epochs to fit.
     resume
         Go on from the run's last checkpoint.
+    find_lr
+        Do not train: raise the learning rate until the loss explodes, and draw it.
+    overfit_batch
+        Do not train: check that one batch can be learned by heart.
+    dry_run
+        Do not train: say shapes, memory and time.
     """
     seconds = None if budget is None else budgets.seconds(budget)
     knobs = ({} if recipe is None else recipes.read(recipe)) | given
     estimator = create_model(model, seed=seed, **knobs)
     loaded = console.load(data, seed=seed, group=group, layout=layout)
+    if find_lr or overfit_batch or dry_run:
+        from sightline.cli import look
+
+        if dry_run:
+            return look.dry_run(estimator, loaded.train, json=json)
+        if overfit_batch:
+            plain = create_model(model, seed=seed, **(knobs | look.NO_REGULARISERS))
+            return look.overfit_batch(plain, loaded.train, json=json)
+        return look.find_lr(estimator, loaded.train, output, json=json)
     folder = run.create(output or Path("runs") / f"{model}-{loaded.name}")
     start = time.perf_counter()
     with console.bar(f"training {model}") as report:
@@ -70,6 +88,8 @@ def train_model(
             loaded.train, val, progress=report, budget=seconds, folder=folder, resume=resume
         )
     seconds = time.perf_counter() - start
+    if not run.is_first():
+        return 0
     metrics = None if val is None else estimator.score(val)
     estimator.save(folder, fit_seconds=seconds)
     if len(estimator.history) > 1:

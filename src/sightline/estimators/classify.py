@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from sightline.metrics import classify as measure
 from sightline.models import registry
 from sightline.training import run
 from sightline.types import Classification, Neighbours, Task
+
+if TYPE_CHECKING:
+    from sightline.training.engine import Training
 
 PREPROCESS = tuple(f.name for f in dataclasses.fields(Preprocess))
 _BATCH = 4096
@@ -171,6 +174,24 @@ class Classifier:
             "trained_on": len(y),
         }
         return self
+
+    def training(self, train: Split) -> Training:
+        """Give a network's training as it would begin, to look at; see `training.probe`.
+
+        Raises
+        ------
+        ParameterError
+            When the method is no network that the engine trains.
+        """
+        check_task(train.data, self.task)
+        check_classes(train)
+        method = methods.build(self.name, self.options, self.seed)
+        if not hasattr(method, "training"):
+            raise ParameterError(f"{self.name} is not trained by the engine; networks are")
+        fitted = transforms.fit(self.preprocess, train, registry.card(self.name).largest_side)
+        X, y, _ = train.arrays(fitted.size, fitted.resize)
+        made: Training = method.training(fitted(X), y)
+        return made
 
     def predict(self, images: Sequence[Any] | Any) -> list[Classification]:
         """Classify images.

@@ -181,14 +181,17 @@ CARDS: dict[str, ModelCard] = {
             recipe=MappingProxyType(
                 {
                     "epochs": 10.0,
-                    "batch_size": 256,
-                    "lr": 0.5,
+                    "batch_size": 512,
+                    "lr": 0.75,
                     "momentum": 0.85,
-                    "weight_decay": 5e-4,
-                    "bias_lr": 16.0,
+                    "weight_decay": 1.3e-3,
+                    "bias_lr": 64.0,
+                    "warmup": 0.23,
+                    "final_lr": 0.07,
                     "smoothing": 0.2,
                     "shift": 2,
                     "tta": "flip",
+                    "channels_last": True,
                 }
             ),
             costly=True,

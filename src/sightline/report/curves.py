@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from sightline.training.probe import LrCurve
+
 TRAIN, VAL = PALETTE[0], PALETTE[1]
 
 
@@ -64,3 +66,21 @@ def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], what: str, scale: 
             [float(row["epoch"]) for row in rows], values, marker, label=word, color=colour,
             markersize=3.5, linewidth=1.6,
         )  # fmt: skip
+
+
+def learning_rates(found: LrCurve, title: str) -> Figure:
+    """Draw the loss against a rising learning rate, the suggestion marked."""
+    drawing = figure(6.4, 4.0)
+    axes = drawing.add_subplot()
+    axes.plot(found.rates, found.losses, color=PALETTE[0], linewidth=1.8)
+    axes.axvline(found.suggestion, color=PALETTE[1], linestyle="--")
+    axes.annotate(
+        f" {found.suggestion:.2g}: falls fastest", (found.suggestion, max(found.losses)),
+        color=PALETTE[1], va="top",
+    )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss (running mean)")
+    axes.set_title(title)
+    axes.grid(visible=True, color="0.92")
+    return drawing

@@ -14,7 +14,7 @@ from sightline.bench.results import MethodEntry
 from sightline.estimators.tuning import Trial, Tuned
 from sightline.metrics.classify import calibration_error
 
-_LABEL = 14.0  # pixels from one name to the next
+_LABEL = 11.0  # points from one name to the next
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,26 +93,29 @@ def accuracy_against_latency(methods: Sequence[MethodEntry], picked: str | None)
     axes.margins(x=0.25, y=0.12)
     if len(front) > 1:
         axes.legend(loc="lower right", frameon=False)
-    _name_points(axes, methods, picked)
+    _name_points(drawing, axes, methods, picked)
     return drawing
 
 
-def _name_points(axes: Axes, methods: Sequence[MethodEntry], picked: str | None) -> None:
+def _name_points(
+    drawing: Figure, axes: Axes, methods: Sequence[MethodEntry], picked: str | None
+) -> None:
     """Write each method's name beside its point, moved up where two would overlap."""
+    drawing.draw_without_rendering()  # settles the limits, and so where points are
     points = [(m.latency_ms or 0.0, 100 * (m.headline or 0.0)) for m in methods]
-    pixels = axes.transData.transform(points)
+    pixels = axes.transData.transform(points) * 72 / drawing.dpi
     taken: list[tuple[float, float, float]] = []
     for i in np.argsort(pixels[:, 1], kind="stable"):
         x, y = pixels[i]
-        wide = 6.5 * len(methods[i].name) + 10
+        wide = 5.5 * len(methods[i].name) + 10
         for left, width, height in sorted(taken, key=lambda t: t[2]):
             if abs(height - y) < _LABEL and left - wide < x < left + width:
                 y = height + _LABEL
         taken.append((x, wide, y))
         chosen = methods[i].name == picked
         axes.annotate(
-            methods[i].name, points[i], textcoords="offset pixels",
-            xytext=(8, 5 + y - pixels[i, 1]), weight="bold" if chosen else "normal",
+            methods[i].name, points[i], textcoords="offset points",
+            xytext=(6, 4 + y - pixels[i, 1]), weight="bold" if chosen else "normal",
             color=PALETTE[2] if chosen else PALETTE[0], fontsize=9,
         )  # fmt: skip
 

@@ -72,8 +72,10 @@ def launch(recipe: Recipe) -> Fabric:
 
     try:
         fabric = Fabric(
-            accelerator=recipe.accelerator, devices=recipe.devices, precision=recipe.precision
-        )
+            accelerator=recipe.accelerator, devices=recipe.devices, num_nodes=recipe.nodes,
+            precision=recipe.precision,
+            strategy="ddp" if recipe.devices * recipe.nodes > 1 else "auto",
+        )  # fmt: skip
         fabric.launch()
     except (RuntimeError, ValueError, TypeError) as error:
         why = str(error).splitlines()[0]

@@ -78,7 +78,9 @@ class Recipe:
     backbone_lr : float
         Factor of the learning rate for all but the last layer.
     devices : int
-        Processes or cards; more than one under torchrun.
+        Cards (or processes) of a machine; more than one under torchrun.
+    nodes : int
+        Machines, under torchrun.
     accelerator : {"auto", "cpu", "cuda", "mps"}
         Where to compute.
     """
@@ -112,10 +114,11 @@ class Recipe:
     freeze: Literal["none", "backbone"] = "none"
     backbone_lr: float = 1.0
     devices: int = 1
+    nodes: int = 1
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lr", "accumulate", "devices"):
+        for name in ("epochs", "batch_size", "lr", "accumulate", "devices", "nodes"):
             if not getattr(self, name) > 0:
                 raise ParameterError(f"{name} must be above 0, not {getattr(self, name)}")
         for name in ("warmup", "final_lr", "smoothing", "erase", "ema", "momentum"):

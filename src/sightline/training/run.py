@@ -57,6 +57,11 @@ def create(path: str | Path) -> Path:
     return folder
 
 
+def is_first() -> bool:
+    """Whether this process is the one that writes, of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new one, never a part.
 

@@ -1,0 +1,73 @@
+"""``sightline train MODEL DATA --dry-run | --find-lr | --overfit-batch``: looks before training."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+from sightline.bench.budget import human
+from sightline.cli import console
+from sightline.data.dataset import Split
+from sightline.errors import RunError
+from sightline.estimators.classify import Classifier
+from sightline.report import curves
+from sightline.training import probe
+
+NO_REGULARISERS = {
+    "weight_decay": 0.0, "smoothing": 0.0, "shift": 0, "flip": "none", "cutout": 0, "erase": 0.0,
+    "mixup": 0.0, "cutmix": 0.0, "schedule": "constant", "warmup": 0.0,
+}  # fmt: skip
+
+
+def dry_run(model: Classifier, train: Split, *, json: bool) -> int:
+    """Say what a training will take."""
+    found = probe.estimate(model.training(train))
+    if json:
+        console.print_json(dataclasses.asdict(found))
+        return 0
+    shapes = (" x ".join(map(str, shape)) for shape in (found.input, found.output))
+    screen = console.out()
+    screen.print("a batch of {} gives {}".format(*shapes))
+    screen.print(f"{found.parameters:,} parameters; {found.memory_mb:,.0f} MiB at the most so far")
+    screen.print(
+        f"{found.steps:,} steps of {human(found.step_seconds)}: {human(found.epoch_seconds)} an "
+        f"epoch, {human(found.total_seconds)} in all, without validation"
+    )
+    return 0
+
+
+def overfit_batch(model: Classifier, train: Split, *, json: bool) -> int:
+    """Learn one batch by heart; exit status 1 when that fails."""
+    with console.bar("learning one batch") as report:
+        losses = probe.overfit_batch(model.training(train), progress=report)
+    learned = math.isfinite(losses[-1]) and losses[-1] < probe.LEARNED
+    if json:
+        console.print_json({"learned": learned, "losses": losses})
+    elif learned:
+        console.out().print(f"learned: loss {losses[-1]:.4f} after {len(losses)} steps")
+    else:
+        console.out().print(
+            f"not learned: loss {losses[-1]:.4f} after {len(losses)} steps; the network, its "
+            "labels or the learning rate (--lr) are wrong"
+        )
+    return 0 if learned else 1
+
+
+def find_lr(model: Classifier, train: Split, output: Path | None, *, json: bool) -> int:
+    """Draw loss against learning rate, and say where it falls fastest."""
+    with console.bar("raising the learning rate") as report:
+        found = probe.find_lr(model.training(train), progress=report)
+    target = output or Path(f"lr-{model.name}.png")
+    try:
+        curves.learning_rates(found, f"{model.name} on {train.data.name}").savefig(target)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"cannot write {target}: {reason}") from None
+    if json:
+        console.print_json(dataclasses.asdict(found) | {"picture": str(target)})
+        return 0
+    screen = console.out()
+    screen.print(f"the loss falls fastest at a learning rate of {found.suggestion:.2g}")
+    screen.print(f"picture: {target}", soft_wrap=True)
+    return 0

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import sightline
+from sightline.estimators.network import cross_entropy, figures
+from sightline.training import probe
+from sightline.training.engine import Training, launch
+from sightline.training.feed import Feed
+from sightline.training.recipe import Recipe
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return sightline.load_data("digits").train.arrays()[:2]
+
+
+def training(digits, **knobs):
+    X, y = digits
+    recipe = Recipe(
+        **({"epochs": 3, "batch_size": 64, "flip": "none", "accelerator": "cpu"} | knobs)
+    )
+    fabric = launch(recipe)
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Dropout(0.5),
+        torch.nn.Linear(32, 10),
+    )  # fmt: skip
+    feed = Feed(X, y, *figures(X), 10, recipe, fabric.device, 0)
+    return Training(fabric, model, feed, recipe, lambda m, x, t: cross_entropy(m(x), t))
+
+
+def test_the_suggested_rate_learns_and_the_last_tried_explodes(digits):
+    looked = training(digits)
+    before = {k: v.clone() for k, v in looked.plain.state_dict().items()}
+    found = probe.find_lr(looked)
+    assert all(torch.equal(v, before[k]) for k, v in looked.plain.state_dict().items())
+    assert 1e-3 < found.suggestion < 3
+    assert found.losses[-1] > min(found.losses)
+    first = math.log(10)
+    good = training(digits, lr=found.suggestion, schedule="constant").run().history[-1]
+    assert good["train_loss"] < 0.7 * first
+
+
+def test_one_batch_is_learned_by_heart_without_dropout(digits):
+    looked = training(digits, lr=0.3, schedule="constant", warmup=0.0, weight_decay=0.0)
+    losses = probe.overfit_batch(looked)
+    assert losses[-1] < probe.LEARNED < losses[0]
+    assert looked.plain[3].p == 0.5  # as it was
+    hopeless = training(digits, lr=1e-9, schedule="constant", warmup=0.0)
+    assert probe.overfit_batch(hopeless, steps=20)[-1] > 1
+
+
+def test_an_estimate_counts_what_will_be_done(digits):
+    looked = training(digits)
+    found = probe.estimate(looked)
+    assert found.input == (64, 1, 8, 8)
+    assert found.output == (64, 10)
+    assert found.parameters == 64 * 32 + 32 + 32 * 10 + 10
+    assert found.steps == 3 * math.ceil(len(digits[0]) / 64)
+    assert found.total_seconds == pytest.approx(found.steps * found.step_seconds)
+    assert found.memory_mb > 0
