@@ -28,7 +28,7 @@ def done(digits, tmp_path_factory):
     """One whole comparison, shared: it starts three processes."""
     folder = tmp_path_factory.mktemp("compare")
     said = []
-    request = compare.Request("digits", compare.ladder(digits))
+    request = compare.Request("digits", ("majority", "nearest-mean", "knn"))
     found = compare.compare(digits, request, folder, lambda *a: said.append(a))
     html.comparison(folder, digits)
     return folder, found, said
@@ -247,3 +247,21 @@ def test_validation_rights_are_those_of_the_model(done, digits):
     found = model.evaluate(digits.val)
     assert (right == (found.labels == found.predicted)).all()
     assert right.mean() == pytest.approx(np.mean(found.labels == found.predicted))
+
+
+def test_the_ladder_suits_the_size_and_the_machine(digits, monkeypatch):
+    monkeypatch.setattr(compare, "_has_card", lambda: False)
+    names, notes = compare.ladder(digits)
+    classic = ("majority", "nearest-mean", "linear", "logistic", "knn", "mlp-numpy")
+    assert names[:6] == classic
+    assert "resnet9" not in names
+    assert "images of 8 pixels are small: resnet9" in notes[-1]
+    monkeypatch.setattr(type(digits), "size", property(lambda self: (32, 32)))
+    names, notes = compare.ladder(digits)
+    assert "resnet9" not in names
+    assert "give --budget" in notes[0]
+    names, notes = compare.ladder(digits, budget=60)
+    assert "resnet9" in names
+    assert notes == []
+    monkeypatch.setattr(compare, "_has_card", lambda: True)
+    assert "resnet9" in compare.ladder(digits)[0]

@@ -73,8 +73,21 @@ class Request:
         }  # fmt: skip
 
 
-def ladder(data: Dataset) -> tuple[str, ...]:
-    """Methods that suit a data set's task, the simplest first.
+def ladder(data: Dataset, budget: float | None = None) -> tuple[tuple[str, ...], list[str]]:
+    """Methods that suit a data set's task and its images' size, the simplest first.
+
+    Parameters
+    ----------
+    data : Dataset
+    budget : float, optional
+        Seconds for each method. Without one, and without a graphics card, networks that would
+        take hours are left out.
+
+    Returns
+    -------
+    methods : tuple of str
+    notes : list of str
+        Which were left out, and why.
 
     Raises
     ------
@@ -82,14 +95,34 @@ def ladder(data: Dataset) -> tuple[str, ...]:
         When no method here serves the data's tasks yet.
     """
     for task in data.tasks:
-        names = registry.list_models(task)
-        if names:
-            return tuple(names)
+        cards = [c for c in registry.CARDS.values() if c.task == task and c.rung]
+        if cards:
+            side = min(data.size) if data.size else None
+            small = [c.name for c in cards if side is not None and side < c.smallest_side]
+            costly = [c.name for c in cards if c.costly and c.name not in small]
+            if costly and (budget is not None or _has_card()):
+                costly = []
+            notes = []
+            if costly:
+                notes.append(
+                    f"left out, as they take long on a processor: {', '.join(costly)}; name them, "
+                    "or give --budget"
+                )
+            if small:
+                notes.append(f"left out, as images of {side} pixels are small: {', '.join(small)}")
+            names = [c.name for c in cards if c.name not in {*small, *costly}]
+            return tuple(names), notes
     served = sorted({str(c.task) for c in registry.CARDS.values()})
     raise DataError(
         f"{data.name} is annotated for {', '.join(data.tasks)}; methods here are for "
         f"{', '.join(served)}"
     )
+
+
+def _has_card() -> bool:
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 def compare(data: Dataset, request: Request, folder: Path, report: Report | None = None) -> Results:

@@ -52,9 +52,11 @@ def compare(
     """
     seconds = None if budget is None else budgets.seconds(budget)
     loaded = console.load(data, seed=seed, group=group, layout=layout)
-    request = bench.Request(
-        data, models or bench.ladder(loaded), group=group, layout=layout, seed=seed, budget=seconds
-    )
+    if not models:
+        models, notes = bench.ladder(loaded, seconds)
+        for line in notes:
+            console.note(f"  {line}")
+    request = bench.Request(data, models, group=group, layout=layout, seed=seed, budget=seconds)
     folder = output
     if folder is None and resume:
         folder = bench.interrupted(RUNS, request, loaded.fingerprint())

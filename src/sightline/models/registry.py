@@ -58,6 +58,8 @@ class ModelCard:
     costly : bool
         Takes hours on a processor: `compare` leaves it out there, unless it is named or there
         is a budget.
+    rung : bool
+        Whether `compare` tries it without being told.
     weights : tuple of str
         Names of published weights.
     """
@@ -78,6 +80,7 @@ class ModelCard:
     recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     recipe_large: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     costly: bool = False
+    rung: bool = True
     weights: tuple[str, ...] = ()
 
     def load(self) -> type[Any]:
