@@ -4,7 +4,7 @@ One process, the same number of threads for BLAS and PyTorch, the same layers, b
 optimiser. Ours and theirs take turns, so that whatever else the machine does falls on both;
 the ratio is the median of the ratios of the turns.
 
-    python benchmarks/backprop.py [--data NAME_OR_PATH] [--threads 2] [--repeats 7]
+    python benchmarks/backprop.py [--data NAME_OR_PATH] [--threads 1] [--repeats 7]
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def main() -> int:
     parser.add_argument(
         "--data", help="name or path; default: random numbers of MNIST's, CIFAR's shape"
     )
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--output", type=Path, default=RESULT)
     options = parser.parse_args()

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
-
-from cyclopts import App, CycloptsError
+from typing import TYPE_CHECKING
 
 from sightline import __version__
 from sightline.errors import SightlineError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+ABOUT = (
+    "One bench for image recognition: point it at images, and it says which method is good "
+    "enough, what each costs and why it errs."
+)
 
 VERBS: dict[str, tuple[str, str]] = {
     "compare": ("compare:compare", "Train and measure methods on DATA; say which to take."),
@@ -28,10 +36,11 @@ VERBS: dict[str, tuple[str, str]] = {
 
 def build() -> App:
     """Make the application; no verb's code is imported."""
+    from cyclopts import App
+
     app = App(
         name="sightline",
-        help="One bench for image recognition: point it at images, and it says which method "
-        "is good enough, what each costs and why it errs.",
+        help=ABOUT,
         version=__version__,
         help_format="plaintext",
         suppress_keyboard_interrupt=False,
@@ -48,6 +57,16 @@ def build() -> App:
     return app
 
 
+def overview() -> str:
+    """Text of ``sightline --help``: without the parser, whose import takes longer than all else."""
+    wide = max(map(len, VERBS))
+    lines = [f"  {verb:<{wide}}  {text}" for verb, (_, text) in VERBS.items()]
+    return "\n".join(
+        ["Usage: sightline VERB ...", "", *textwrap.wrap(ABOUT, 80), "", *lines, "",
+         "sightline VERB --help tells more; --version says which this is."]
+    )  # fmt: skip
+
+
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run a command line and exit with its status: 0, 1 (findings), 2 (misuse), 130."""
     sys.exit(status(sys.argv[1:] if tokens is None else list(tokens)))
@@ -55,8 +74,13 @@ def main(tokens: Sequence[str] | None = None) -> None:
 
 def status(tokens: Sequence[str]) -> int:
     """Run a command line and give its exit status."""
+    if not tokens or list(tokens) in (["--help"], ["-h"]):
+        print(overview())  # noqa: T201
+        return 0
+    from cyclopts import CycloptsError
+
     try:
-        result = build()(list(tokens) or ["--help"])
+        result = build()(list(tokens))
         sys.stdout.flush()
     except (CycloptsError, SightlineError) as error:
         return _fail(str(error), 2)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,10 +126,12 @@ class NetworkClassifier:
         recipe, data = self.recipe(X.shape[1:]), Examples(X, ids)
         self.decided: dict[str, Any] = {}
         if budget is not None:
-            epochs = affordable(network, self.make_loss(), recipe, data, val, budget)
+            with one_thread():
+                epochs = affordable(network, self.make_loss(), recipe, data, val, budget)
             self.epochs, recipe = epochs, replace(recipe, epochs=epochs)
             self.decided = {"epochs": epochs}
-        self._trained = train(network, self.make_loss(), recipe, data, val, progress)
+        with one_thread():
+            self._trained = train(network, self.make_loss(), recipe, data, val, progress)
         for name, array in network.arrays().items():
             setattr(self, f"{name}_", array)
         return self
@@ -144,7 +147,8 @@ class NetworkClassifier:
         """
         network = self.network()
         X = self._images(X, "the")
-        return self.make_loss().probabilities(outputs(network, X))
+        with one_thread():
+            return self.make_loss().probabilities(outputs(network, X))
 
     def decide(self, X: Array) -> tuple[NDArray[np.int64], Array]:
         """Decided class ids, shape (m,), and probabilities, shape (m, C)."""
@@ -236,6 +240,17 @@ class NetworkClassifier:
                     f"({int((~finite).sum())} such images); mend or drop them"
                 )
         return X.astype(self._dtype, copy=False)
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Multiply matrices on one core, so that results do not depend on how many there are.
+
+    Products of this size gain little from a second core, and lose a factor of ten where
+    another program uses it: the threads of a product wait for each other.
+    """
+    from threadpoolctl import threadpool_limits
+
+    return cast(AbstractContextManager[Any], threadpool_limits(1, user_api="blas"))
 
 
 def sizes_of(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
