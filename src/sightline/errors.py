@@ -45,6 +45,10 @@ class RunError(SightlineError):
     """A run folder is missing, incomplete, from another version or not writable."""
 
 
+class WeightsError(SightlineError):
+    """Published weights cannot be had, or belong to another network."""
+
+
 class MissingExtraError(SightlineError):
     """An optional dependency is not installed."""
 

@@ -259,7 +259,7 @@ class ModuleClassifier:
             more["small"] = side <= SMALL
         if "side" in takes:
             more["side"] = tuple(int(s) for s in self.side_)
-        network: nn.Module = build(num_classes=len(self.classes_), **more)
+        network: nn.Module = build(num_classes=len(self.classes_), **self.card.arguments, **more)
         return network
 
     def _standardised(self, X: NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -6,86 +6,15 @@ A new model is one file and one card; ``train``, ``compare`` and the tables foll
 
 from __future__ import annotations
 
-import importlib
-import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import functools
 from types import MappingProxyType
-from typing import Any, Literal
 
 from sightline.errors import UnknownNameError
+from sightline.models.card import SMALL, ModelCard, resolve
+from sightline.models.classify.cards import PUBLISHED, SIMPLE
 from sightline.types import Task
 
-SMALL = 64
-"""Pixels a side up to which networks take their small-image form."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """What there is to know of a method without importing it.
-
-    Parameters
-    ----------
-    name : str
-    task : Task
-    entry : str
-        ``"module:attribute"``. Classic: of its class; the parameters of its ``__init__`` are
-        the method's knobs, and so its command-line options. Module: of the function that
-        builds the network; its knobs are those of a training recipe.
-    summary : str
-        One line for tables.
-    paper : str
-    chapter : int
-        Of the textbook; see ``docs/chapters.md``.
-    input : str
-        What it sees of an image.
-    grid : mapping of str to tuple
-        Values that tuning tries, by knob.
-    sweep : str, optional
-        ``"module:function"`` that evaluates the whole grid at once, where that shares
-        work; see `sightline.models.classic.knn.sweep`.
-    largest_side : int
-        Images larger than this are scaled down to it unless a size is asked for.
-    kind : {"classic", "module"}
-        A class on arrays with scikit-learn's contract, or a ``torch.nn.Module``.
-    scale : str
-        Default of the preprocessing knob `scale`.
-    smallest_side : int
-        Images smaller than this are too small for it.
-    recipe, recipe_large : mapping
-        What its training recipe has other than the default, for images of at most
-        `SMALL` pixels a side and for larger ones.
-    costly : bool
-        Takes hours on a processor: `compare` leaves it out there, unless it is named or there
-        is a budget.
-    rung : bool
-        Whether `compare` tries it without being told.
-    weights : tuple of str
-        Names of published weights.
-    """
-
-    name: str
-    task: Task
-    entry: str
-    summary: str
-    paper: str
-    chapter: int
-    input: str = "pixels as given"
-    grid: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    sweep: str | None = None
-    largest_side: int = 32
-    kind: Literal["classic", "module"] = "classic"
-    scale: str = "none"
-    smallest_side: int = 1
-    recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    recipe_large: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    costly: bool = False
-    rung: bool = True
-    weights: tuple[str, ...] = ()
-
-    def load(self) -> type[Any]:
-        """Import the method's class."""
-        return typing.cast("type[Any]", resolve(self.entry))
+__all__ = ["CARDS", "SMALL", "ModelCard", "card", "list_models", "resolve"]
 
 
 _CLASSIC = "sightline.models.classic"
@@ -171,6 +100,7 @@ CARDS: dict[str, ModelCard] = {
             input="standardised pixels",
             scale="standardise",
         ),
+        *SIMPLE,
         ModelCard(
             name="resnet9",
             task=Task.CLASSIFY,
@@ -198,23 +128,45 @@ CARDS: dict[str, ModelCard] = {
                 }
             ),
             costly=True,
+            parameters=1_972_792,
+            shape=(3, 32, 32),
         ),
+        *PUBLISHED,
     )
 }
 
 
+FOREIGN = {
+    "torchvision": f"{_CLASSIFY}.foreign:torchvision_card",
+    "timm": f"{_CLASSIFY}.foreign:timm_card",
+}
+"""Makers of cards for other libraries' models, by the prefix of the name."""
+
+
 def card(name: str) -> ModelCard:
-    """Look a method up.
+    """Look a method up; ``torchvision:NAME`` and ``timm:NAME`` are those libraries' models.
 
     Raises
     ------
     UnknownNameError
         With the nearest name, when there is none of that name.
+    MissingExtraError
+        When the library is not installed.
     """
+    source, _, rest = name.partition(":")
+    if rest and source in FOREIGN:
+        return _foreign(source, rest)
     try:
         return CARDS[name]
     except KeyError:
         raise UnknownNameError("model", name, CARDS) from None
+
+
+@functools.cache
+def _foreign(source: str, name: str) -> ModelCard:
+    """A card made on the fly; imports the library, to know its names."""
+    made: ModelCard = resolve(FOREIGN[source])(name)
+    return made
 
 
 def list_models(task: Task | str | None = None) -> list[str]:
@@ -227,9 +179,3 @@ def list_models(task: Task | str | None = None) -> list[str]:
     ['majority', 'nearest-mean', 'linear']
     """
     return [c.name for c in CARDS.values() if task is None or c.task == task]
-
-
-def resolve(entry: str) -> Any:
-    """Import what ``"module:attribute"`` names."""
-    module, _, attribute = entry.partition(":")
-    return getattr(importlib.import_module(module), attribute)

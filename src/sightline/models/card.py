@@ -1,0 +1,95 @@
+"""What there is to know of a method without importing it."""
+
+from __future__ import annotations
+
+import importlib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from sightline.types import Task
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What there is to know of a method without importing it.
+
+    Parameters
+    ----------
+    name : str
+    task : Task
+    entry : str
+        ``"module:attribute"``. Classic: of its class; the parameters of its ``__init__`` are
+        the method's knobs, and so its command-line options. Module: of the function that
+        builds the network; its knobs are those of a training recipe.
+    summary : str
+        One line for tables.
+    paper : str
+    chapter : int
+        Of the textbook; see ``docs/chapters.md``.
+    input : str
+        What it sees of an image.
+    grid : mapping of str to tuple
+        Values that tuning tries, by knob.
+    sweep : str, optional
+        ``"module:function"`` that evaluates the whole grid at once, where that shares
+        work; see `sightline.models.classic.knn.sweep`.
+    largest_side : int
+        Images larger than this are scaled down to it unless a size is asked for.
+    kind : {"classic", "module"}
+        A class on arrays with scikit-learn's contract, or a ``torch.nn.Module``.
+    scale : str
+        Default of the preprocessing knob `scale`.
+    smallest_side : int
+        Images smaller than this are too small for it.
+    recipe, recipe_large : mapping
+        What its training recipe has other than the default, for images of at most
+        `SMALL` pixels a side and for larger ones.
+    costly : bool
+        Takes hours on a processor: `compare` leaves it out there, unless it is named or there
+        is a budget.
+    weights : tuple of str
+        Names of published weights.
+    parameters : int, optional
+        Weights of the published form: that of the builder's defaults.
+    shape : (channels, height, width), optional
+        Images that the published form takes.
+    rung : bool
+        Stands in the ladder that `compare` runs when no method is named.
+    arguments : mapping
+        What the builder is called with besides the classes, the channels and the size.
+    """
+
+    name: str
+    task: Task
+    entry: str
+    summary: str
+    paper: str
+    chapter: int
+    input: str = "pixels as given"
+    grid: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    sweep: str | None = None
+    largest_side: int = 32
+    kind: Literal["classic", "module"] = "classic"
+    scale: str = "none"
+    smallest_side: int = 1
+    recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    recipe_large: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    costly: bool = False
+    weights: tuple[str, ...] = ()
+    parameters: int | None = None
+    shape: tuple[int, int, int] | None = None
+    rung: bool = True
+    arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def load(self) -> type[Any]:
+        """Import the method's class."""
+        return typing.cast("type[Any]", resolve(self.entry))
+
+
+def resolve(entry: str) -> Any:
+    """Import what ``"module:attribute"`` names."""
+    module, _, attribute = entry.partition(":")
+    return getattr(importlib.import_module(module), attribute)

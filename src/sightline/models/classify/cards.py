@@ -1,0 +1,120 @@
+"""Cards of the image classifiers of chapters 7 and 8."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from sightline.models.card import ModelCard
+from sightline.types import Task
+
+_HERE = "sightline.models.classify"
+
+SMALL_RECIPE: Mapping[str, Any] = MappingProxyType(
+    {
+        "epochs": 30.0, "batch_size": 128, "lr": 0.1, "weight_decay": 5e-4, "shift": 4,
+        "smoothing": 0.1,
+    }
+)  # fmt: skip
+"""For 32 x 32 images: SGD, the learning rate up and down once."""
+
+TUNE_RECIPE: Mapping[str, Any] = MappingProxyType(
+    {
+        "epochs": 15.0, "batch_size": 32, "lr": 0.01, "weight_decay": 1e-4, "schedule": "cosine",
+        "shift": 8, "smoothing": 0.1,
+    }
+)  # fmt: skip
+"""For photographs: gentle enough to go on from published weights."""
+
+# Without batch normalisation a learning rate of 0.1 lets the loss become infinite.
+_CAREFUL: Mapping[str, Any] = MappingProxyType({"lr": 0.01, "clip": 1.0})
+
+
+def _published(
+    name: str, module: str, parameters: int, summary: str, paper: str, smallest_side: int,
+    *, rung: bool = False, careful: bool = False,
+) -> ModelCard:  # fmt: skip
+    """Card of a network that has published weights and a form for small images."""
+    return ModelCard(
+        name=name,
+        task=Task.CLASSIFY,
+        entry=f"{_HERE}.{module}:{name}",
+        summary=summary,
+        paper=paper,
+        chapter=8,
+        input="standardised by channel; its small-image form up to 64 pixels a side",
+        largest_side=224,
+        kind="module",
+        smallest_side=smallest_side,
+        recipe=MappingProxyType(dict(SMALL_RECIPE) | dict(_CAREFUL if careful else {})),
+        recipe_large=TUNE_RECIPE,
+        costly=True,
+        weights=("imagenet",),
+        parameters=parameters,
+        shape=(3, 224, 224),
+        rung=rung,
+    )
+
+
+_ALEXNET = "Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014"
+_VGG = "Simonyan & Zisserman, Very deep convolutional networks, 2015"
+_INCEPTION = "Szegedy et al., Going deeper with convolutions, 2015"
+_RESNET = "He et al., Deep residual learning for image recognition, 2016"
+
+SIMPLE = (
+    ModelCard(
+        name="mlp",
+        task=Task.CLASSIFY,
+        entry=f"{_HERE}.mlp:mlp",
+        summary="two hidden layers of 512 units: every pixel to every unit",
+        paper="Rumelhart, Hinton & Williams, Learning representations by back-propagating, 1986",
+        chapter=7,
+        input="standardised by channel",
+        kind="module",
+        recipe=MappingProxyType(
+            {"epochs": 12.0, "batch_size": 128, "lr": 0.05, "weight_decay": 1e-4, "shift": 1}
+        ),
+        parameters=669_706,
+        shape=(1, 28, 28),
+    ),
+    ModelCard(
+        name="convnet",
+        task=Task.CLASSIFY,
+        entry=f"{_HERE}.convnet:convnet",
+        summary="two convolutions and three linear layers: the plan of LeNet-5",
+        paper="LeCun et al., Gradient-based learning applied to document recognition, 1998",
+        chapter=7,
+        input="standardised by channel",
+        kind="module",
+        smallest_side=4,
+        recipe=MappingProxyType(
+            {"epochs": 10.0, "batch_size": 128, "lr": 0.1, "weight_decay": 5e-4, "shift": 2}
+        ),
+        parameters=212_710,
+        shape=(1, 28, 28),
+    ),
+)
+"""Quick on a processor."""
+
+PUBLISHED = (
+    _published("alexnet", "alexnet", 61_100_840, "five convolutions and three linear layers",
+               _ALEXNET, 21, careful=True),
+    _published("vgg11", "vgg", 132_863_336, "eight 3 x 3 convolutions", _VGG, 32, careful=True),
+    _published("vgg11_bn", "vgg", 132_868_840, "vgg11 with batch normalisation", _VGG, 32),
+    _published("vgg13", "vgg", 133_047_848, "ten 3 x 3 convolutions", _VGG, 32, careful=True),
+    _published("vgg13_bn", "vgg", 133_053_736, "vgg13 with batch normalisation", _VGG, 32),
+    _published("vgg16", "vgg", 138_357_544, "thirteen 3 x 3 convolutions", _VGG, 32, careful=True),
+    _published("vgg16_bn", "vgg", 138_365_992, "vgg16 with batch normalisation", _VGG, 32,
+               rung=True),
+    _published("vgg19", "vgg", 143_667_240, "sixteen 3 x 3 convolutions", _VGG, 32, careful=True),
+    _published("vgg19_bn", "vgg", 143_678_248, "vgg19 with batch normalisation", _VGG, 32),
+    _published("googlenet", "googlenet", 13_004_888, "nine modules with filters side by side",
+               _INCEPTION, 16),
+    _published("resnet18", "resnet", 11_689_512, "eight residual blocks", _RESNET, 8, rung=True),
+    _published("resnet34", "resnet", 21_797_672, "sixteen residual blocks", _RESNET, 8),
+    _published("resnet50", "resnet", 25_557_032, "sixteen bottleneck blocks", _RESNET, 8),
+    _published("resnet101", "resnet", 44_549_160, "33 bottleneck blocks", _RESNET, 8),
+    _published("resnet152", "resnet", 60_192_808, "50 bottleneck blocks", _RESNET, 8),
+)  # fmt: skip
+"""Those with published weights, by year and size."""

@@ -1,0 +1,64 @@
+"""The last layer of a network, and what it sees: features that others can use too.
+
+What a network has learned for one task serves another: a linear classifier on these features
+does well where there are few images (Donahue et al., DeCAF, 2014; Razavian et al., 2014).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sightline.errors import ParameterError
+
+
+def head_of(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
+    """Name and module of the last layer with weights: the one that gives the logits.
+
+    It is ``fc`` in ResNets and GoogLeNet, ``classifier.6`` in AlexNet and VGG, ``classifier`` in
+    their small-image forms, ``heads.head`` in torchvision's transformers, ``classifier.1``, a
+    convolution, in SqueezeNet.
+
+    Raises
+    ------
+    ParameterError
+        When there is no such layer.
+    """
+    for name, module in reversed(list(model.named_modules())):
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            return name, module
+    raise ParameterError(f"{type(model).__name__} has no layer that gives logits")
+
+
+def features(model: nn.Module, x: Tensor) -> Tensor:
+    """What goes into the last layer: the features of images, without gradients.
+
+    Parameters
+    ----------
+    model : Module
+        Stays in the mode it is in; call ``eval()`` first for features without chance.
+    x : Tensor, shape (N, C, H, W)
+
+    Returns
+    -------
+    Tensor, shape (N, D)
+        The layer gives the logits from it; of a convolution's input, the mean over the places.
+
+    Raises
+    ------
+    ParameterError
+        When the network has no last layer, or does not use it.
+    """
+    name, head = head_of(model)
+    seen: list[Tensor] = []
+    handle = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        with torch.no_grad():
+            model(x)
+    finally:
+        handle.remove()
+    if len(seen) != 1:
+        raise ParameterError(
+            f"{name} of {type(model).__name__} is used {len(seen)} times, not once"
+        )
+    return seen[0].mean((2, 3)) if seen[0].ndim == 4 else seen[0]

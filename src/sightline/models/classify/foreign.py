@@ -1,0 +1,142 @@
+"""Other libraries' classifiers by name: ``torchvision:NAME`` and ``timm:NAME``."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from sightline.errors import MissingExtraError, UnknownNameError
+from sightline.models.card import ModelCard
+from sightline.models.classify.cards import SMALL_RECIPE, TUNE_RECIPE
+from sightline.types import Task
+
+
+def torchvision_model(num_classes: int = 1000, in_channels: int = 3, *, name: str) -> nn.Module:
+    """Build a classification model of torchvision, without weights.
+
+    Parameters
+    ----------
+    num_classes, in_channels : int
+    name : str
+        As ``torchvision.models.list_models`` gives it.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    from torchvision import models
+
+    _check("torchvision", name, _torchvision_names())
+    more: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        more["init_weights"] = True  # torchvision warns without
+    model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **more)
+    if in_channels != 3:
+        _replace_stem(model, in_channels)
+    return model
+
+
+def timm_model(num_classes: int = 1000, in_channels: int = 3, *, name: str) -> nn.Module:
+    """Build a model of timm, without weights.
+
+    Parameters
+    ----------
+    num_classes, in_channels : int
+    name : str
+        As ``timm.list_models`` gives it.
+
+    Raises
+    ------
+    UnknownNameError
+    MissingExtraError
+        When timm is not installed.
+    """
+    timm = _timm()
+    _check("timm", name, timm.list_models())
+    model: nn.Module = timm.create_model(
+        name, pretrained=False, num_classes=num_classes, in_chans=in_channels
+    )
+    return model
+
+
+def torchvision_card(name: str) -> ModelCard:
+    """Card of a model of torchvision.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    _check("torchvision", name, _torchvision_names())
+    return _card("torchvision", name, weights=("imagenet",))
+
+
+def timm_card(name: str) -> ModelCard:
+    """Card of a model of timm.
+
+    Raises
+    ------
+    UnknownNameError
+    MissingExtraError
+        When timm is not installed.
+    """
+    _check("timm", name, _timm().list_models())
+    return _card("timm", name, weights=())
+
+
+def _card(library: str, name: str, weights: tuple[str, ...]) -> ModelCard:
+    return ModelCard(
+        name=f"{library}:{name}",
+        task=Task.CLASSIFY,
+        entry=f"{__name__}:{library}_model",
+        summary=f"{name} as {library} has it",
+        paper=f"see {library}'s documentation",
+        chapter=8,
+        input="standardised by channel",
+        largest_side=224,
+        kind="module",
+        smallest_side=32,
+        recipe=SMALL_RECIPE,
+        recipe_large=TUNE_RECIPE,
+        costly=True,
+        weights=weights,
+        shape=(3, 224, 224),
+        rung=False,
+        arguments=MappingProxyType({"name": name}),
+    )
+
+
+def _torchvision_names() -> list[str]:
+    from torchvision import models
+
+    names: list[str] = models.list_models(module=models)
+    return names
+
+
+def _timm() -> Any:
+    try:
+        import timm
+    except ImportError:
+        raise MissingExtraError("timm models", "timm") from None
+    return timm
+
+
+def _check(library: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        error = UnknownNameError(f"{library} model", name, known)
+        if error.nearest is None:  # a thousand names are no answer
+            some = [f"{len(known)} names, see {library}'s list_models()"]
+            raise UnknownNameError(f"{library} model", name, some)
+        raise error
+
+
+def _replace_stem(model: nn.Module, in_channels: int) -> None:
+    """Put a first convolution for other channels in the place of the one for three."""
+    path, old = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    parent, _, attribute = path.rpartition(".")
+    new = nn.Conv2d(
+        in_channels, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation,  # type: ignore[arg-type]
+        old.groups, old.bias is not None, old.padding_mode,
+    )  # fmt: skip
+    setattr(model.get_submodule(parent), attribute, new)

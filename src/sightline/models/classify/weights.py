@@ -1,0 +1,178 @@
+"""Published weights: loaded into a network, with all that must travel with them.
+
+A network that was trained on ImageNet's 1000 classes is a better start than chance (Yosinski et
+al., How transferable are features in deep neural networks?, 2014), if it sees images as it did
+then: scaled, cropped and standardised in the same way.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sightline.errors import UnknownNameError, WeightsError
+from sightline.models.classify.features import head_of
+
+LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet, whose images are for research"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedWeights:
+    """What published weights need, and where they come from.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``VGG16_Weights.IMAGENET1K_V1``.
+    url : str
+        Of the file.
+    mean, std : tuple of float
+        Of the standardisation by channel, in units of [0, 1].
+    resize : int
+        Pixels that the shorter side is scaled to,
+    crop : int
+        before a square of this side is cut out of the middle.
+    interpolation : str
+    categories : tuple of str
+        Names of the classes that it was trained on.
+    metrics : mapping of str to float
+        As published, on ImageNet's validation images: ``acc@1``, ``acc@5``, percent.
+    recipe : str
+        Address of how it was trained.
+    licence : str
+    fresh : tuple of str
+        Weights of the network that were not loaded and stay as initialised.
+    """
+
+    name: str
+    url: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize: int
+    crop: int
+    interpolation: str
+    categories: tuple[str, ...]
+    metrics: Mapping[str, float]
+    recipe: str
+    licence: str
+    fresh: tuple[str, ...]
+
+
+def load_published(name: str, model: nn.Module, num_classes: int) -> PublishedWeights:
+    """Load torchvision's published ImageNet weights into a network that was just built.
+
+    The last layer stays as initialised unless there are ImageNet's 1000 classes. For grey
+    images the first filters are summed over the colours, which answers as three equal colours
+    would. A small-image form takes what has the same shape.
+
+    Parameters
+    ----------
+    name : str
+        Of the architecture in torchvision; the prefix ``torchvision:`` may stand before it.
+    model : Module
+        Is changed.
+    num_classes : int
+        That it was built for.
+
+    Raises
+    ------
+    UnknownNameError
+        When torchvision has no architecture of that name.
+    WeightsError
+        When the file cannot be downloaded or read, or is another network's.
+    """
+    from torchvision import models
+
+    name = name.removeprefix("torchvision:")
+    known = models.list_models(module=models)
+    if name not in known:
+        raise UnknownNameError("architecture with published weights", name, known)
+    entry = models.get_model_weights(name).DEFAULT
+    loaded = fit_in(_read(name, entry), model, num_classes, len(entry.meta["categories"]), name)
+    preset = entry.transforms()
+    mean, std = tuple(preset.mean), tuple(preset.std)
+    if name == "googlenet" and not getattr(model, "transform_input", False):
+        mean = std = (0.5, 0.5, 0.5)  # as its ported weights want it, else given ImageNet's figures
+    if _stem(model).in_channels == 1:
+        mean, std = (sum(mean) / 3,), (sum(std) / 3,)
+    return PublishedWeights(
+        name=str(entry),
+        url=entry.url,
+        mean=mean,
+        std=std,
+        resize=preset.resize_size[0],
+        crop=preset.crop_size[0],
+        interpolation=preset.interpolation.value,
+        categories=tuple(entry.meta["categories"]),
+        metrics=dict(entry.meta["_metrics"]["ImageNet-1K"]),
+        recipe=entry.meta["recipe"],
+        licence=LICENCE,
+        fresh=loaded,
+    )
+
+
+def fit_in(
+    state: Mapping[str, Tensor], model: nn.Module, num_classes: int, published: int, name: str
+) -> tuple[str, ...]:
+    """Copy the tensors that fit into a network; give the names of those that stay as they were.
+
+    Raises
+    ------
+    WeightsError
+        When more than the last layers and the first filters do not fit.
+    """
+    own = model.state_dict()
+    head, _ = head_of(model)
+    stem = next(n for n, m in model.named_modules() if m is _stem(model))
+    taken, fresh = {}, []
+    for key, tensor in own.items():
+        given = state.get(key)
+        if given is not None and key == f"{stem}.weight" and tensor.shape[1] == 1:
+            given = given.sum(1, keepdim=True)
+        of_head = key.rpartition(".")[0] == head
+        if given is None or given.shape != tensor.shape or (of_head and num_classes != published):
+            fresh.append(key)
+        else:
+            taken[key] = given
+    replaceable = (head.partition(".")[0] + ".", "aux", "AuxLogits.", f"{stem}.")
+    foreign = [key for key in fresh if not key.startswith(replaceable)]
+    if foreign:
+        raise WeightsError(
+            f"the published weights of {name} do not fit {type(model).__name__}: {foreign[0]} "
+            f"and {len(foreign) - 1} others differ; build the network of that name"
+        )
+    model.load_state_dict(own | taken)
+    return tuple(fresh)
+
+
+def _stem(model: nn.Module) -> nn.Conv2d:
+    """The first convolution."""
+    return next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+
+
+def _read(name: str, entry: Any) -> Mapping[str, Tensor]:
+    """The state dict of a file that is downloaded once."""
+    file = entry.url.rpartition("/")[2]
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    try:
+        state: Mapping[str, Tensor] = entry.get_state_dict(
+            progress=True, check_hash=True, map_location="cpu", weights_only=True
+        )
+    except OSError as error:  # URLError is one
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise WeightsError(
+            f"cannot download the published weights of {name} ({reason}): put the file {file} "
+            f"from {entry.url} into the folder {folder}"
+        ) from None
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+        raise WeightsError(
+            f"{folder / file} is damaged: delete it, to download it again, or put the file from "
+            f"{entry.url} there"
+        ) from None
+    return state
