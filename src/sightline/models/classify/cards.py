@@ -89,7 +89,14 @@ SIMPLE = (
         kind="module",
         smallest_side=4,
         recipe=MappingProxyType(
-            {"epochs": 10.0, "batch_size": 128, "lr": 0.1, "weight_decay": 5e-4, "shift": 2}
+            {
+                "epochs": 8.0,
+                "batch_size": 128,
+                "lr": 0.1,
+                "weight_decay": 5e-4,
+                "shift": 2,
+                "channels_last": True,
+            }
         ),
         parameters=212_710,
         shape=(1, 28, 28),

@@ -7,8 +7,8 @@ document recognition, Proceedings of the IEEE 1998, figure 2 and section II.B): 
 ======  =====================================  ============
 layer   operation                              output
 ======  =====================================  ============
-C1, S2  5 x 5 convolution, BN, ReLU; max pool  16 x 14 x 14
-C3, S4  5 x 5 convolution, BN, ReLU; max pool  32 x 7 x 7
+C1, S2  5 x 5 convolution; max pool, BN, ReLU  16 x 14 x 14
+C3, S4  5 x 5 convolution; max pool, BN, ReLU  32 x 7 x 7
 C5      linear, BN, ReLU                       120
 F6      linear, ReLU                           84
 output  linear                                 classes
@@ -50,13 +50,13 @@ class ConvNet(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, widths[0], 5, padding=2, bias=False),
+            nn.MaxPool2d(2),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
             nn.Conv2d(widths[0], widths[1], 5, padding=2, bias=False),
+            nn.MaxPool2d(2),
             nn.BatchNorm2d(widths[1]),
             nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
         )
         self.classifier = nn.Sequential(
             nn.Linear(widths[1] * (side[0] // 4) * (side[1] // 4), 120, bias=False),

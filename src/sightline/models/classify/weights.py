@@ -170,7 +170,7 @@ def _read(name: str, entry: Any) -> Mapping[str, Tensor]:
             f"cannot download the published weights of {name} ({reason}): put the file {file} "
             f"from {entry.url} into the folder {folder}"
         ) from None
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+    except (RuntimeError, EOFError, LookupError, ValueError, TypeError, pickle.UnpicklingError):
         raise WeightsError(
             f"{folder / file} is damaged: delete it, to download it again, or put the file from "
             f"{entry.url} there"

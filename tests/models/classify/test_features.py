@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from sightline.errors import ParameterError
+from sightline.models import registry
+from sightline.models.classify.features import features, head_of
+
+SMALL = {"num_classes": 5, "small": True}
+
+
+def built(name, **options):
+    card = registry.card(name)
+    return card.load()(**card.arguments, **options).eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "side", "head", "width"),
+    [
+        ("mlp", {"num_classes": 5, "in_channels": 3, "side": (32, 32)}, 32, "fc", 512),
+        ("convnet", {"in_channels": 3, "side": (32, 32)}, 32, "classifier.5", 84),
+        ("resnet9", {}, 32, "fc", 256),
+        ("alexnet", SMALL, 32, "classifier", 256),
+        ("alexnet", {"num_classes": 5}, 64, "classifier.6", 4096),
+        ("vgg16_bn", SMALL, 32, "classifier", 512),
+        ("googlenet", SMALL, 32, "fc", 1024),
+        ("resnet18", SMALL, 32, "fc", 512),
+        ("resnet50", {"num_classes": 5}, 64, "fc", 2048),
+        ("torchvision:densenet121", {}, 64, "classifier", 1024),
+        ("torchvision:vit_b_32", {}, 224, "heads.head", 768),
+        ("torchvision:convnext_tiny", {}, 64, "classifier.2", 768),
+    ],
+)
+def test_the_last_layer_gives_the_logits_from_the_features(name, options, side, head, width):
+    model = built(name, **options)
+    x = torch.randn(2, 3, side, side)
+    found = features(model, x)
+    last, layer = head_of(model)
+    assert (last, found.shape) == (head, (2, width))
+    assert not found.requires_grad
+    scale = 1 / 9 if name == "resnet9" else 1
+    torch.testing.assert_close(layer(found) * scale, model(x))
+    assert not layer._forward_pre_hooks
+
+
+def test_convolution_as_last_layer_gives_means():
+    model = built("torchvision:squeezenet1_1", num_classes=5)
+    assert features(model, torch.randn(2, 3, 64, 64)).shape == (2, 512)
+
+
+def test_networks_without_a_last_layer_are_refused():
+    with pytest.raises(ParameterError, match="no layer"):
+        features(nn.ReLU(), torch.zeros(1, 3, 8, 8))
