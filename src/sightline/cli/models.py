@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 from rich.markup import escape
 from rich.table import Table
 
-from sightline.cli import console
+from sightline.cli import console, options
+from sightline.errors import ParameterError, RunError
 from sightline.estimators import methods
 from sightline.models import registry
 from sightline.types import Task
+
+if TYPE_CHECKING:
+    from sightline.models.classify.describe import Description, Layer
 
 app = App(name="models", help="List the methods, or show one.")
 
@@ -29,46 +37,167 @@ def models(*, task: Task | None = None, json: console.Json = False) -> int:
     if json:
         console.print_json([_plain(card) for card in cards])
         return 0
-    table = Table("model", "task", "what it does", "source")
+    table = Table("model", "task", "parameters", "input", "what it does", "source", "weights")
     for card in cards:
-        table.add_row(card.name, str(card.task), escape(card.summary), escape(card.paper))
+        table.add_row(
+            card.name, str(card.task), f"{card.parameters:,}" if card.parameters else "",
+            _times(card.shape) if card.shape else "", escape(card.summary), escape(card.paper),
+            ", ".join(card.weights),
+        )  # fmt: skip
     console.out().print(table)
     return 0
 
 
 @app.command
-def show(name: str, /, *, json: console.Json = False) -> int:
-    """Show a method: its source, its knobs, and what tuning tries.
+def show(
+    name: str,
+    /,
+    *,
+    input: str | None = None,
+    classes: int | None = None,
+    draw: Path | None = None,
+    json: console.Json = False,
+) -> int:
+    """Show a method: its source, its knobs, and what tuning tries; of a network, its layers.
 
     Parameters
     ----------
     name
-        Of the method.
+        Of the method; torchvision:NAME and timm:NAME are those libraries' networks.
+    input
+        Images to describe the network's layers for, such as 3x32x32: channels, height, width.
+    classes
+        Outputs of the network; default: as published.
+    draw
+        PNG to draw the network in.
     """
     card = registry.card(name)
+    if input is not None or draw is not None or classes is not None:
+        return _layers(card, input, classes, draw, json)
     knobs = dataclasses.fields(methods.knobs(name))
+    said = {knob.name: knob.text for knob in options.knobs_of(name)}
     if json:
         document = _plain(card)
-        document["knobs"] = {f.name: f.default for f in knobs}
+        document["knobs"] = {f.name: card.recipe.get(f.name, f.default) for f in knobs}
         document["grid"] = {k: list(v) for k, v in card.grid.items()}
         console.print_json(document)
         return 0
     screen = console.out()
     screen.print(f"[bold]{card.name}[/bold] ({card.task}): {escape(card.summary)}")
     screen.print(f"source: {escape(card.paper)}; chapter {card.chapter}; sees {card.input}")
+    if card.parameters and card.shape:
+        screen.print(
+            f"{card.parameters:,} parameters as published, for {_times(card.shape)}; layer by "
+            f"layer: sightline models show {card.name} --input {_times(card.shape)}"
+        )
     if knobs:
         table = Table("knob", "default", "tuning tries", "what it is")
         for f in knobs:
             tries = ", ".join(str(v) for v in card.grid.get(f.name, ()))
-            text = str(f.metadata["help"])
-            table.add_row(f"--{f.name.replace('_', '-')}", str(f.default), tries, escape(text))
+            default = str(card.recipe.get(f.name, f.default))
+            option = f"--{f.name.replace('_', '-')}"
+            table.add_row(option, default, tries, escape(said[f.name]))
         screen.print(table)
     return 0
+
+
+def _layers(
+    card: registry.ModelCard, input: str | None, classes: int | None, draw: Path | None, json: bool
+) -> int:
+    """Print a network layer by layer, and draw it if asked."""
+    from sightline.models.classify.describe import describe, on_paper
+
+    if card.kind != "module":
+        raise ParameterError(f"{card.name} is no network: it has no layers to show")
+    shape = _shape(input, card)
+    arguments = card.built_with(shape) | ({} if classes is None else {"num_classes": classes})
+    try:
+        found = describe(on_paper(lambda: card.load()(**arguments)), shape)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        why = str(error).partition("\n")[0]
+        raise ParameterError(f"{card.name} cannot take {_times(shape)}: {why}") from None
+    if draw is not None:
+        from sightline.report import architecture
+
+        try:
+            architecture.draw(card.name, found).savefig(draw, dpi=110)
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot write {draw}: {error}") from None
+        console.note(f"picture: {draw}")
+    if json:
+        document = _plain(card)
+        document |= {
+            "shape": list(shape), "parameters": found.parameters,
+            "multiply_adds": found.multiply_adds, "layers": [_row(x) for x in found.layers],
+            "picture": None if draw is None else str(draw),
+        }  # fmt: skip
+        console.print_json(document)
+    else:
+        _print_layers(card, found)
+    return 0
+
+
+def _print_layers(card: registry.ModelCard, found: Description) -> None:
+    """One line a layer; the receptive field in input pixels."""
+    title = f"{card.name}, input {_times(found.input)}"
+    table = Table(title=title, title_justify="left", show_footer=True)
+    table.add_column("layer", "in all")
+    for name, foot in (
+        ("kind", ""), ("output", ""), ("kernel", ""), ("stride", ""),
+        ("parameters", f"{found.parameters:,}"), ("multiply-adds", f"{found.multiply_adds:,}"),
+        ("sees", ""),
+    ):  # fmt: skip
+        table.add_column(name, foot, justify="left" if name == "kind" else "right")
+    for layer in found.layers:
+        table.add_row(
+            escape(layer.name or "itself"), layer.kind, _times(layer.shape), _side(layer.kernel),
+            _side(layer.stride), f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.multiply_adds:,}" if layer.multiply_adds else "", _side(layer.field),
+        )  # fmt: skip
+    console.out().print(table)
+
+
+def _row(layer: Layer) -> dict[str, object]:
+    """A layer as JSON; the receptive field is null where it is the whole image."""
+    row = dataclasses.asdict(layer)
+    del row["block_kind"]
+    seen = row.pop("field")
+    whole = seen is None or math.isinf(seen[0])
+    return row | {"receptive_field": None if whole else [int(n) for n in seen]}
+
+
+def _shape(text: str | None, card: registry.ModelCard) -> tuple[int, int, int]:
+    """Channels, height and width."""
+    if text is None:
+        return card.shape or (3, 224, 224)
+    match = re.fullmatch(r"(\d+)[x×,](\d+)[x×,](\d+)", text.strip())
+    if not match or "0" in match.groups():
+        raise ParameterError(f"--input is channels, height and width, such as 3x32x32, not {text}")
+    channels, height, width = (int(n) for n in match.groups())
+    if min(height, width) < card.smallest_side:
+        raise ParameterError(
+            f"{card.name} needs images of at least {card.smallest_side} pixels a side, not "
+            f"{min(height, width)}"
+        )
+    return channels, height, width
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "x".join(str(n) for n in shape)
+
+
+def _side(pair: tuple[float, float] | None) -> str:
+    if pair is None:
+        return ""
+    if math.isinf(pair[0]):
+        return "all"
+    return f"{pair[0]:.0f}" if pair[0] == pair[1] else f"{pair[0]:.0f}x{pair[1]:.0f}"
 
 
 def _plain(card: registry.ModelCard) -> dict[str, object]:
     return {
         "name": card.name, "task": str(card.task), "summary": card.summary,
         "paper": card.paper, "chapter": card.chapter, "input": card.input,
-        "weights": list(card.weights),
+        "weights": list(card.weights), "parameters": card.parameters,
+        "shape": list(card.shape) if card.shape else None,
     }  # fmt: skip

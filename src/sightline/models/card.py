@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from sightline.types import Task
+
+SMALL = 64
+"""Pixels a side up to which networks take their small-image form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,18 @@ class ModelCard:
     def load(self) -> type[Any]:
         """Import the method's class."""
         return typing.cast("type[Any]", resolve(self.entry))
+
+    def built_with(self, shape: tuple[int, int, int]) -> dict[str, Any]:
+        """What the builder takes for images of a shape (channels, height, width).
+
+        Channels, the side and whether the form is the small one are given if it knows them.
+        """
+        channels, height, width = shape
+        knows = inspect.signature(resolve(self.entry)).parameters
+        offered = {
+            "in_channels": channels, "small": max(height, width) <= SMALL, "side": (height, width)
+        }  # fmt: skip
+        return dict(self.arguments) | {k: v for k, v in offered.items() if k in knows}
 
 
 def resolve(entry: str) -> Any:

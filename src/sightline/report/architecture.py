@@ -60,7 +60,7 @@ def chain(description: Description) -> list[Box]:
     """
     boxes = []
     for block, layers in itertools.groupby(description.layers, key=lambda layer: layer.block):
-        box = _box(block, list(layers))
+        box = _box(block, list(layers), description.blocks.get(block))
         if box is not None:
             boxes.append(box)
     if len(boxes) <= 2 * ROW:
@@ -68,20 +68,26 @@ def chain(description: Description) -> list[Box]:
     merged: list[Box] = []
     for box in boxes:
         last = merged[-1] if merged else None
-        if last and (last.what, last.label, last.shape) == (box.what, box.label, box.shape):
+        if last and _alike(last, box):
             last.count += 1
         else:
             merged.append(box)
     return merged
 
 
-def _box(block: str, layers: Sequence[Layer]) -> Box | None:
+def _alike(a: Box, b: Box) -> bool:
+    return (a.what, a.label.partition("\n")[0], a.shape) == (
+        b.what, b.label.partition("\n")[0], b.shape,
+    )  # fmt: skip
+
+
+def _box(block: str, layers: Sequence[Layer], shape: tuple[int, ...] | None) -> Box | None:
     """One block, or nothing where it neither computes nor changes the shape."""
     heavy = [layer for layer in layers if layer.multiply_adds]
     kind = layers[0].block_kind or layers[0].kind
-    shape = layers[-1].shape
+    shape = shape or layers[-1].shape
     if len(heavy) > 1:
-        return Box(block, _BLOCK[0], kind, shape)
+        return Box(block, _BLOCK[0], f"{kind}\n{block}", shape)
     main = heavy[0] if heavy else layers[0]
     if any(word in main.kind.lower() for word in _SILENT):
         return None
@@ -92,7 +98,7 @@ def _box(block: str, layers: Sequence[Layer]) -> Box | None:
     if main.kernel:
         label = "{} × {}".format(*main.kernel)
         if main.stride and main.stride != (1, 1):
-            label += f", /{main.stride[0]}"
+            label += f"\nstride {main.stride[0]}"
     elif what == "pooling":
         label = "average" if "Avg" in main.kind else "adaptive"
     elif what == "linear":
@@ -121,12 +127,12 @@ def draw(name: str, description: Description) -> Figure:
     lines = -(-len(whole) // ROW)
     long = -(-len(whole) // lines)  # lines of equal length
     rows = [whole[i : i + long] for i in range(0, len(whole), long)]
-    tallest = max(_height(first), *(_height(box) for box in boxes))
-    drawing = figure(13.5, 0.9 + len(rows) * 3.1)
-    axes: Any = drawing.subplots(len(rows), 1, squeeze=False)[:, 0]
+    room = [max(_height(box) for box in row) + 1.5 for row in rows]
+    drawing = figure(13.5, 0.9 + 0.72 * sum(room))
+    axes: Any = drawing.subplots(len(rows), 1, squeeze=False, height_ratios=room)[:, 0]
     longest = max(sum(_room(box) for box in row) for row in rows)
     for line, row in zip(axes, rows, strict=True):
-        _row(line, row, tallest, longest)
+        _row(line, row, longest)
     used = {box.what for row in rows for box in row}
     keys = [(n, c) for n, c, *_ in (*_KINDS, _BLOCK, _OTHER) if n in used]
     drawing.legend(
@@ -142,8 +148,9 @@ def draw(name: str, description: Description) -> Figure:
     return drawing
 
 
-def _row(axes: Axes, boxes: Sequence[Box], tallest: float, longest: float) -> None:
+def _row(axes: Axes, boxes: Sequence[Box], longest: float) -> None:
     """One line of blocks on a common middle, with arrows between."""
+    tallest = max(_height(box) for box in boxes)
     x, before = 0.0, 0.0
     for i, box in enumerate(boxes):
         wide, high = _width(box), _height(box)
@@ -151,9 +158,10 @@ def _row(axes: Axes, boxes: Sequence[Box], tallest: float, longest: float) -> No
         _solid(axes, left, wide, high, _colour(box))
         middle = left + wide / 2
         times = f"{box.count} × " if box.count > 1 else ""
+        more = " …" if box.count > 1 else ""
         axes.text(
-            middle, high / 2 + 0.28, times + box.label, ha="center", va="bottom", fontsize=8,
-            rotation=0 if len(times + box.label) <= 7 else 38, rotation_mode="anchor",
+            middle + _DEPTH / 2, high / 2 + 0.24, times + box.label + more, ha="center",
+            va="bottom", fontsize=8, linespacing=1.1,
         )  # fmt: skip
         axes.text(
             middle, -tallest / 2 - 0.15, _shape(box.shape), ha="center", va="top", fontsize=8,
@@ -167,7 +175,7 @@ def _row(axes: Axes, boxes: Sequence[Box], tallest: float, longest: float) -> No
         before = (_room(box) - wide) / 2 - _DEPTH * min(1.0, high)
         x += _room(box)
     axes.set_xlim(0, longest)
-    axes.set_ylim(-tallest / 2 - 0.75, tallest / 2 + 1.15)
+    axes.set_ylim(-tallest / 2 - 0.7, tallest / 2 + 0.8)
     axes.axis("off")
 
 

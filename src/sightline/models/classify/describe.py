@@ -74,10 +74,13 @@ class Description:
     ----------
     input : (channels, height, width)
     layers : list of Layer
+    blocks : dict of str to tuple of int
+        Shape of what each block gives, by its name.
     """
 
     input: tuple[int, int, int]
     layers: list[Layer] = field(default_factory=list)
+    blocks: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def parameters(self) -> int:
@@ -121,6 +124,8 @@ def describe(model: nn.Module, input: tuple[int, int, int]) -> Description:
     counted: set[int] = set()
     handles = []
     for name, module in model.named_modules():
+        if name in blocks:
+            handles.append(module.register_forward_hook(_Shape(name, found)))
         own = list(module.parameters(recurse=False))
         if own or not list(module.children()):
             handles.append(
@@ -152,6 +157,16 @@ def _add_inner(model: nn.Module, found: Description, counted: set[int]) -> None:
             owner.parameters += parameter.numel()
 
 
+class _Shape:
+    """Writes down what a block gives."""
+
+    def __init__(self, name: str, found: Description) -> None:
+        self.name, self.found = name, found
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        self.found.blocks[self.name] = tuple(_first(output).shape[1:])
+
+
 class _Note:
     """Writes a layer down when it has been used."""
 
@@ -163,8 +178,7 @@ class _Note:
         self.watch, self.counted, self.own = watch, counted, own
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        while isinstance(output, tuple | list):
-            output = output[0]
+        output = _first(output)
         new = [p for p in self.own if id(p) not in self.counted]
         self.counted.update(id(p) for p in new)
         seen = self.watch.field_of(output)
@@ -178,6 +192,14 @@ class _Note:
                 None if seen is None else seen.size,
             )
         )  # fmt: skip
+
+
+def _first(output: Any) -> Tensor:
+    """The tensor itself, or the first of several."""
+    while isinstance(output, tuple | list):
+        output = output[0]
+    tensor: Tensor = output
+    return tensor
 
 
 @dataclass(frozen=True, slots=True)
