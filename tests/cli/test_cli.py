@@ -222,3 +222,48 @@ def test_a_bad_image_does_not_stop_the_others(run, trained, picture, tmp_path):
     assert [bool(a.get("error")) for a in answers] == [True, False, True]
     assert "no such file" in answers[2]["error"]
     assert answers[1]["label"] == picture[1]
+
+
+def test_models_lists_networks(run):
+    status, out, _ = run("models", "--json")
+    found = {m["name"]: m for m in json.loads(out)}
+    assert status == 0
+    assert found["vgg16"]["parameters"] == 138_357_544
+    assert found["vgg16"]["shape"] == [3, 224, 224]
+    assert found["resnet50"]["weights"] == ["imagenet"]
+    assert "138,357,544" in run("models")[1]
+    status, out, _ = run("models", "show", "resnet18")
+    assert status == 0
+    assert "--batch-size" in out
+
+
+def test_models_show_prints_layers(run):
+    status, out, err = run("models", "show", "vgg16", "--input", "3x32x32", "--draw", "v.png")
+    assert status == 0, err
+    assert "features.28" in out
+    assert "15,227,688" in out
+    assert Image.open("v.png").width > 800
+    status, out, _ = run(
+        "models", "show", "torchvision:resnet34", "--input", "1x64x64", "--classes", 4, "--json"
+    )
+    found = json.loads(out)
+    assert status == 0
+    assert found["layers"][-1]["shape"] == [4]
+    assert found["layers"][-1]["receptive_field"] is None
+    assert found["layers"][0]["receptive_field"] == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("vgg16", "--input", "32x32"), "such as 3x32x32"),
+        (("vgg16", "--input", "3x16x16"), "at least 32 pixels"),
+        (("knn", "--input", "3x32x32"), "no network"),
+        (("torchvision:resnet33",), "did you mean 'resnet34'"),
+        (("vgg16", "--draw", "nowhere/v.png"), "cannot write nowhere"),
+    ],
+)
+def test_models_show_refuses_in_one_line(run, words, said):
+    status, _, err = run("models", "show", *words)
+    assert status == 2
+    assert said in " ".join(err.split())

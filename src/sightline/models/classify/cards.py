@@ -90,7 +90,7 @@ SIMPLE = (
         smallest_side=4,
         recipe=MappingProxyType(
             {
-                "epochs": 8.0,
+                "epochs": 6.0,
                 "batch_size": 128,
                 "lr": 0.1,
                 "weight_decay": 5e-4,
