@@ -19,7 +19,8 @@ def described(name, shape=PHOTO):
 
 
 def field(description, name):
-    return next(layer.field for layer in description.layers if layer.name == name)
+    """At the last use of a layer."""
+    return next(layer.field for layer in reversed(description.layers) if layer.name == name)
 
 
 @pytest.mark.parametrize(
