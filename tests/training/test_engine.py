@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,9 +16,10 @@ from torch import nn
 import sightline
 from sightline.errors import DataError, ParameterError, RunError, TrainingError, UnknownNameError
 from sightline.estimators.network import ModuleClassifier, cross_entropy, figures
+from sightline.models.classify.weights import PublishedWeights
 from sightline.models.registry import ModelCard
 from sightline.training import augment, checkpoint, recipe, schedule
-from sightline.training.engine import Training, head_of, launch, optimizer
+from sightline.training.engine import Training, launch, optimizer
 from sightline.training.feed import Feed
 from sightline.training.recipe import Recipe
 from sightline.types import Task
@@ -45,9 +47,8 @@ CARD = ModelCard(
 @pytest.fixture(autouse=True)
 def importable(monkeypatch):
     monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
-    monkeypatch.setattr(
-        "sightline.estimators.network.resolve", lambda entry: Small if "Small" in entry else None
-    )
+    monkeypatch.setattr("sightline.models.card.resolve", lambda entry: Small)
+    monkeypatch.setattr("sightline.estimators.network.resolve", lambda entry: Small)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def digits():
 
 def fitted(digits, seed=0, folder=None, resume=False, **knobs):
     X, y, X_val, y_val = digits
-    knobs = {"epochs": 3, "lr": 0.05, "accelerator": "cpu"} | knobs
+    knobs = {"epochs": 3, "lr": 0.05, "batch_size": 128, "accelerator": "cpu"} | knobs
     model = ModuleClassifier(CARD, knobs, seed)
     return model.fit(X, y, X_val=X_val, y_val=y_val, folder=folder, resume=resume)
 
@@ -161,7 +162,7 @@ def interrupted(digits, folder, epochs):
         if done == epochs * steps + 2:
             raise KeyboardInterrupt
 
-    knobs = {"epochs": 4, "lr": 0.05, "accelerator": "cpu", "ema": 0.9}
+    knobs = {"epochs": 4, "lr": 0.05, "batch_size": 128, "accelerator": "cpu", "ema": 0.9}
     model = ModuleClassifier(CARD, knobs, 0)
     model.fit(X, y, X_val=X_val, y_val=y_val, folder=folder, progress=stop)
 
@@ -254,7 +255,6 @@ def test_learning_rates_by_group():
         "conv.weight": (0.05, 0.01), "conv.bias": (0.05, 0.0), "norm.weight": (0.2, 0.0),
         "norm.bias": (0.2, 0.0), "fc.weight": (0.1, 0.01), "fc.bias": (0.1, 0.0),
     }  # fmt: skip
-    assert head_of(model) is model.fc
 
 
 def test_soft_targets_equal_torchs_cross_entropy():
@@ -439,3 +439,27 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
     ]
     assert history[0] == history[1]
     assert len(history[0]) == 6
+
+
+def test_few_and_tiny_images_get_more_and_gentler_steps():
+    card = dataclasses.replace(CARD, recipe={"epochs": 5.0, "batch_size": 128, "shift": 2})
+    few = ModuleClassifier(card, {}).suited(8, 1257)
+    assert (few.batch_size, few.shift) == (31, 1)
+    assert few.epochs * -(-1257 // 31) >= 1000
+    many = ModuleClassifier(card, {}).suited(32, 50_000)
+    assert (many.batch_size, many.shift, many.epochs) == (128, 2, 5)
+    given = ModuleClassifier(card, {"epochs": 1, "batch_size": 64, "shift": 4}).suited(8, 100)
+    assert (given.batch_size, given.shift, given.epochs) == (64, 4, 1)
+
+
+def test_published_weights_bring_their_figures(digits, monkeypatch):
+    brought = PublishedWeights(
+        name="X", url="u", mean=(0.4,), std=(0.2,), resize=8, crop=8, interpolation="bilinear",
+        categories=("a",), metrics={}, recipe="r", licence="l", fresh=(),
+    )  # fmt: skip
+    monkeypatch.setattr(
+        "sightline.models.classify.weights.load_published", lambda name, model, n: brought
+    )
+    model = fitted(digits, epochs=1, weights="imagenet")
+    assert model.mean_.tolist() == pytest.approx([0.4])
+    assert model.published["licence"] == "l"

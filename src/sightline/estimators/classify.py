@@ -173,6 +173,8 @@ class Classifier:
             "environment": run.environment(self.seed),
             "trained_on": len(y),
         }
+        if published := getattr(method, "published", None):
+            self.config["published_weights"] = published
         return self
 
     def training(self, train: Split) -> Training:
@@ -342,7 +344,11 @@ class Classifier:
         else:
             for name, array in arrays.items():
                 setattr(model.method_, name, array)
-        model.config = {k: config[k] for k in ("data", "environment", "trained_on") if k in config}
+        model.config = {
+            k: config[k]
+            for k in ("data", "environment", "trained_on", "published_weights")
+            if k in config
+        }
         return model
 
     def _fitted(self) -> Fitted:

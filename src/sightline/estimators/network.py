@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sightline.training.engine import Judge, Training
+
+LEAST_STEPS = 1000
+"""Steps of a training where no epochs are given."""
 
 _BATCH = 256
 _SAMPLE = 4096
@@ -49,6 +51,8 @@ class ModuleClassifier:
         One an epoch.
     remarks : list of str
         What the reader should know of the training.
+    published : dict
+        What published weights brought along: name, licence, figures, classes; else empty.
     decided : dict
         Knobs that the training has set itself, such as the epochs of a budget.
 
@@ -70,6 +74,7 @@ class ModuleClassifier:
         self.history_: list[dict[str, Any]] = []
         self.remarks: list[str] = []
         self.decided: dict[str, Any] = {}
+        self.published: dict[str, Any] = {}
         self.recipe(SMALL)
 
     def recipe(self, side: int) -> Recipe:
@@ -79,6 +84,26 @@ class ModuleClassifier:
             return Recipe(**(dict(own) | self.options))
         except TypeError as error:
             raise ParameterError(f"{self.card.name}: {error}") from None
+
+    def suited(self, side: int, images: int) -> Recipe:
+        """Recipe for so many images of a size: what is not given fits few or tiny ones.
+
+        Few images get smaller batches and more epochs, so that there are at least
+        `LEAST_STEPS` steps; tiny ones are moved by no more than an eighth of their side.
+        """
+        recipe, given = self.recipe(side), self.options
+        changes: dict[str, Any] = {}
+        if "batch_size" not in given:
+            batch = min(recipe.batch_size, max(16, images // 40))
+            changes["batch_size"] = max(batch, recipe.accumulate)
+        if "shift" not in given:
+            changes["shift"] = min(recipe.shift, side // 8)
+        recipe = dataclasses.replace(recipe, **changes)
+        if "epochs" not in given:
+            steps = -(-images // recipe.batch_size)
+            epochs = max(recipe.epochs, float(-(-LEAST_STEPS // steps)))
+            recipe = dataclasses.replace(recipe, epochs=epochs)
+        return recipe
 
     def fit(
         self,
@@ -147,7 +172,7 @@ class ModuleClassifier:
 
         if X.ndim != 4 or X.dtype != np.uint8:
             raise DataError("a network takes bytes of shape (N, H, W, C): use --scale none")
-        recipe = self.recipe(max(X.shape[1:3]))
+        recipe = self.suited(max(X.shape[1:3]), len(X))
         if recipe.flip == "auto":
             flip: Flip = "alternate" if X.shape[3] == 3 else "none"
             recipe = dataclasses.replace(recipe, flip=flip)
@@ -157,6 +182,13 @@ class ModuleClassifier:
         fabric = launch(recipe)
         torch.manual_seed(self.seed)
         self.model = self._built(X.shape[3])
+        if recipe.weights == "imagenet":
+            from sightline.models.classify.weights import load_published
+
+            brought = load_published(self.card.name, self.model, len(self.classes_))
+            self.mean_ = np.array(brought.mean, np.float32)
+            self.std_ = np.array(brought.std, np.float32)
+            self.published = dataclasses.asdict(brought)
         feed = Feed(
             X, positions.astype(np.int64), self.mean_, self.std_, len(self.classes_), recipe,
             fabric.device, self.seed, fabric.global_rank, fabric.world_size,
@@ -243,29 +275,26 @@ class ModuleClassifier:
 
     def _built(self, channels: int) -> nn.Module:
         """The network for these classes, channels and sizes."""
-        build = resolve(self.card.entry)
-        takes = inspect.signature(build).parameters
-        side = int(self.side_.max())
+        height, width = (int(side) for side in self.side_)
         if int(self.side_.min()) < self.card.smallest_side:
             raise DataError(
                 f"{self.card.name} needs images of at least {self.card.smallest_side} pixels a "
                 f"side, not {int(self.side_.min())}; scale them up with "
                 f"--size {self.card.smallest_side}"
             )
-        more: dict[str, Any] = {}
-        if "in_channels" in takes:
-            more["in_channels"] = channels
-        if "small" in takes:
-            more["small"] = side <= SMALL
-        if "side" in takes:
-            more["side"] = tuple(int(s) for s in self.side_)
-        network: nn.Module = build(num_classes=len(self.classes_), **self.card.arguments, **more)
+        build, form = resolve(self.card.entry), self.card.built_with((channels, height, width))
+        network: nn.Module = build(num_classes=len(self.classes_), **form)
         return network
 
     def _standardised(self, X: NDArray[np.uint8], device: torch.device) -> Tensor:
         import torch
 
-        x = torch.from_numpy(np.ascontiguousarray(X)).to(device).permute(0, 3, 1, 2).float()
+        x = (
+            torch.from_numpy(np.require(X, requirements=("C", "W")))
+            .to(device)
+            .permute(0, 3, 1, 2)
+            .float()
+        )
         mean = torch.tensor(self.mean_ * 255, device=device).view(1, -1, 1, 1)
         std = torch.tensor(self.std_ * 255, device=device).view(1, -1, 1, 1)
         return (x - mean) / std

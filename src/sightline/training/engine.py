@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import RunError, TrainingError
+from sightline.models.classify.features import head_of
 from sightline.training import checkpoint, schedule
 from sightline.training.feed import Feed
 from sightline.training.recipe import Recipe
@@ -364,7 +365,7 @@ class Training:
 
 def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """SGD or AdamW, with groups: weights, biases of normalisations, backbone and head."""
-    head = head_of(model)
+    _, head = head_of(model)
     of_norm = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters()}
     in_head = {id(p) for p in head.parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -383,11 +384,3 @@ def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(
         listed, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0
     )
-
-
-def head_of(model: nn.Module) -> nn.Module:
-    """The last layer with weights: what is replaced when the classes differ."""
-    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    if not layers:
-        raise TrainingError(f"{type(model).__name__} has no layer to train")
-    return layers[-1]

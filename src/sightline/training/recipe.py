@@ -73,6 +73,9 @@ class Recipe:
         Answer with the mean over the image and its mirror image.
     patience : int
         Stop when validation has not improved for so many epochs; 0: never.
+    weights : {"none", "imagenet"}
+        First weights: by chance, or torchvision's published ones, whose last layer stays only
+        where the classes are ImageNet's.
     freeze : {"none", "backbone"}
         Leave all but the last layer as it is.
     backbone_lr : float
@@ -111,6 +114,7 @@ class Recipe:
     compile: bool = False
     tta: Literal["none", "flip"] = "none"
     patience: int = 0
+    weights: Literal["none", "imagenet"] = "none"
     freeze: Literal["none", "backbone"] = "none"
     backbone_lr: float = 1.0
     devices: int = 1
