@@ -14,6 +14,7 @@ from sightline.cli.options import dispatch
 from sightline.data.transforms import Preprocess, Scale
 from sightline.errors import ParameterError
 from sightline.estimators import create_model, tuning
+from sightline.estimators.classify import PREPROCESS
 from sightline.models import registry
 from sightline.report import plots
 from sightline.training import run
@@ -60,9 +61,9 @@ def tune_model(
         raise ParameterError(f"{model} has no knob left to tune")
     loaded = console.load(data, seed=seed, group=group, layout=layout)
     folder = run.create(output or Path("runs") / f"tune-{model}-{loaded.name}")
-    before = {k: v for k, v in given.items() if k in ("size", "resize", "scale")}
+    before = {k: v for k, v in given.items() if k in PREPROCESS}
     scales = (cast(Scale, before.pop("scale")),) if "scale" in before else _scales(model)
-    fixed = {k: v for k, v in given.items() if k not in ("size", "resize", "scale")}
+    fixed = {k: v for k, v in given.items() if k not in PREPROCESS}
     with console.bar(f"tuning {model}") as report:
         tuned = tuning.cross_validated(
             model, loaded.train, fixed, [Preprocess(**before, scale=s) for s in scales],

@@ -6,6 +6,7 @@ split alone and are saved with the model, so that nobody is asked to repeat them
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,11 +41,15 @@ class Preprocess:
         ``none``: uint8 as given; ``unit``: [0, 1]; ``standardise``: each channel with
         mean 0 and deviation 1 over the training split; ``mean-image``: [0, 1] less the
         mean training image.
+    features : str
+        A trained network whose features are seen instead of pixels: the folder of a run,
+        imagenet:NAME or timm:NAME.
     """
 
     size: int = 0
     resize: images.Resize = "crop"
     scale: Scale = "none"
+    features: str = ""
 
 
 @dataclass(slots=True)
@@ -61,6 +66,8 @@ class Fitted:
         In units of [0, 1]; used by ``standardise``.
     mean_image : float32 array, shape (H, W, C), optional
         In units of [0, 1]; used by ``mean-image``.
+    embed : callable, optional
+        Makes rows of features, shape (N, D), of scaled images.
     """
 
     size: tuple[int, int]
@@ -70,12 +77,15 @@ class Fitted:
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     mean_image: NDArray[np.float32] | None = None
+    embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
 
     def __call__(self, X: NDArray[np.uint8]) -> NDArray[Any]:
         """Scale images of the right size: uint8 (N, H, W, C) to the same shape.
 
-        uint8 for ``none``, else float32.
+        uint8 for ``none``, else float32; features, where there are such, are float32 (N, D).
         """
+        if self.embed is not None:
+            return self.embed(X)
         if self.scale == "none":
             return X
         out = np.empty(X.shape, np.float32)

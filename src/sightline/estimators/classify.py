@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import check_task, transforms
+from sightline.data import check_task
 from sightline.data.dataset import Progress, Split
 from sightline.data.transforms import Fitted, Preprocess
 from sightline.errors import DataError, NotFittedError, ParameterError, RunError, UnknownNameError
-from sightline.estimators import methods
+from sightline.estimators import features, methods
 from sightline.metrics import Metrics
 from sightline.metrics import classify as measure
 from sightline.models import registry
@@ -146,7 +146,7 @@ class Classifier:
         check_task(train.data, self.task)
         check_classes(train)
         card = registry.card(self.name)
-        self.fitted_ = transforms.fit(self.preprocess, train, card.largest_side)
+        self.fitted_ = features.fit(self.preprocess, train, card.largest_side)
         X, y, _ = train.arrays(self.fitted_.size, self.fitted_.resize, progress)
         method = methods.build(self.name, self.options, self.seed)
         takes = inspect.signature(method.fit).parameters
@@ -190,7 +190,7 @@ class Classifier:
         method = methods.build(self.name, self.options, self.seed)
         if not hasattr(method, "training"):
             raise ParameterError(f"{self.name} is not trained by the engine; networks are")
-        fitted = transforms.fit(self.preprocess, train, registry.card(self.name).largest_side)
+        fitted = features.fit(self.preprocess, train, registry.card(self.name).largest_side)
         X, y, _ = train.arrays(fitted.size, fitted.resize)
         made: Training = method.training(fitted(X), y)
         return made
@@ -290,6 +290,9 @@ class Classifier:
         }
         if fitted.mean_image is not None:
             arrays["preprocess.mean_image"] = fitted.mean_image
+        backbone = fitted.embed if isinstance(fitted.embed, features.Backbone) else None
+        if backbone is not None:
+            arrays |= backbone.arrays()
         run.write_arrays(folder / run.MODEL, arrays, {"model": self.name})
         if self.history:
             run.write_history(folder / run.HISTORY, self.history)
@@ -305,6 +308,8 @@ class Classifier:
                     "mode": fitted.mode,
                     "resize": fitted.resize,
                     "scale": fitted.scale,
+                    "features": self.preprocess.features,
+                    "backbone": None if backbone is None else backbone.network.card.name,
                 },
                 "classes": list(self.classes_),
                 "seed": self.seed,
@@ -326,7 +331,9 @@ class Classifier:
             model = cls(
                 config["model"],
                 config["options"],
-                Preprocess(int(height), before["resize"], before["scale"]),
+                Preprocess(
+                    int(height), before["resize"], before["scale"], before.get("features", "")
+                ),
                 int(config["seed"]),
             )
             model.classes_ = tuple(config["classes"])
@@ -335,6 +342,10 @@ class Classifier:
                 arrays.pop("preprocess.mean"), arrays.pop("preprocess.std"),
                 arrays.pop("preprocess.mean_image", None),
             )  # fmt: skip
+            if before.get("backbone"):
+                model.fitted_.embed = features.Backbone.restored(before["backbone"], arrays)
+                for name in [n for n in arrays if n.startswith(features.PREFIX)]:
+                    del arrays[name]
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{folder / run.CONFIG} is incomplete ({error}); train again") from None
         model.history = run.read_history(folder)

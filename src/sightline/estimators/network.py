@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, NotFittedError, ParameterError
+from sightline.metrics.overfitting import find_overfitting
 from sightline.models.registry import SMALL, ModelCard, resolve
 from sightline.training.recipe import Flip, Recipe, check
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 LEAST_STEPS = 1000
 """Steps of a training where no epochs are given."""
+
+SEEN = 1000
+"""Training images that are judged as validation is, to see overfitting."""
 
 _BATCH = 256
 _SAMPLE = 4096
@@ -143,10 +147,11 @@ class ModuleClassifier:
             See `sightline.training.engine.Training.run`.
         """
         self.classes_ = np.unique(y)
-        judge = None
+        judges: tuple[Judge, ...] = ()
         if X_val is not None and y_val is not None and len(y_val):
-            judge = self._judge(X_val, y_val)
-        training = self.training(X, y, judge, folder)
+            some = np.sort(np.random.default_rng(self.seed).permutation(len(X))[:SEEN])
+            judges = self._judge(X_val, y_val), self._judge(X[some], y[some])
+        training = self.training(X, y, judges, folder)
         if resume:
             training.resume()
         elif budget is not None:
@@ -154,6 +159,8 @@ class ModuleClassifier:
             self.decided = {"epochs": training.recipe.epochs}
         outcome = training.run(progress)
         self.history_, self.remarks = outcome.history, outcome.remarks
+        if found := find_overfitting(self.history_):
+            self.remarks.append(str(found))
         self.model.eval()
         return self
 
@@ -161,7 +168,7 @@ class ModuleClassifier:
         self,
         X: NDArray[np.uint8],
         y: NDArray[np.int64],
-        judge: Judge | None = None,
+        judges: tuple[Judge, ...] = (),
         folder: Path | None = None,
     ) -> Training:
         """Build the network for these images, ready to be trained; see `fit`."""
@@ -202,7 +209,53 @@ class ModuleClassifier:
         def loss(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
             return cross_entropy(model(x), target, weights)
 
-        return Training(fabric, self.model, feed, recipe, loss, judge, folder=folder)
+        return Training(fabric, self.model, feed, recipe, loss, *judges, folder=folder)
+
+    @classmethod
+    def with_published(cls, card: ModelCard) -> ModuleClassifier:
+        """Give a network with published weights, as it was trained on ImageNet.
+
+        Raises
+        ------
+        ParameterError
+            When it has none.
+        WeightsError
+            When they cannot be fetched.
+        """
+        network = cls(card, {})
+        shape = card.shape or (3, 224, 224)
+        network.side_ = np.array(shape[1:], np.int64)
+        if card.name.startswith("timm:"):
+            from sightline.models.classify.foreign import timm_published
+
+            network.model, brought = timm_published(card.name.partition(":")[2])
+            network.side_ = np.array([brought.crop, brought.crop], np.int64)
+            network.classes_ = np.arange(len(brought.categories))
+        elif "imagenet" in card.weights:
+            from sightline.models.classify.weights import load_published
+
+            network.classes_ = np.arange(1000)
+            network.model = network._built(shape[0])
+            brought = load_published(card.name, network.model, 1000)
+        else:
+            raise ParameterError(f"there are no published weights of {card.name}")
+        network.mean_ = np.array(brought.mean, np.float32)
+        network.std_ = np.array(brought.std, np.float32)
+        network.model.eval()
+        return network
+
+    def features(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the last layer sees of images, shape (M, H, W, C): shape (M, D)."""
+        from sightline.models.classify.features import features
+
+        device = next(self.model.parameters()).device
+        self.model.eval()
+        if X.shape[3] == 1 and len(self.mean_) == 3:
+            X = np.repeat(X, 3, axis=3)
+        found: NDArray[np.float32] = (
+            features(self.model, self._standardised(X, device)).cpu().numpy()
+        )
+        return found
 
     def decide(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Labels, shape (M,), and probabilities, shape (M, C), of images (M, H, W, C)."""

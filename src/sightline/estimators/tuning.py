@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import splits, transforms
+from sightline.data import splits
 from sightline.data.dataset import Progress, Split
 from sightline.data.transforms import Preprocess
-from sightline.estimators import methods
+from sightline.estimators import features, methods
 from sightline.models import registry
 
 PILOT = 64
@@ -103,7 +103,7 @@ def on_validation(
     start = time.perf_counter()
     grid = _open_grid(name, fixed)
     card = registry.card(name)
-    fitted = transforms.fit(preprocess, train, card.largest_side)
+    fitted = features.fit(preprocess, train, card.largest_side)
     X, y, _ = train.arrays(fitted.size, fitted.resize)
     X_val, y_val, _ = val.arrays(fitted.size, fitted.resize)
     X = fitted(X)
@@ -140,7 +140,7 @@ def cross_validated(
     for p, before in enumerate(preprocess):
         for f, (learn, held) in enumerate(parts):
             part = train.take(learn)
-            fitted = transforms.fit(before, part, card.largest_side)
+            fitted = features.fit(before, part, card.largest_side)
             X, y, _ = part.arrays(fitted.size, fitted.resize)
             X_val, y_val, _ = train.take(held).arrays(fitted.size, fitted.resize)
             found = _try_all(name, fitted(X), y, fitted(X_val), y_val, grid, fixed, None)

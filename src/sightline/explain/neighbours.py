@@ -74,6 +74,8 @@ def explain(model: Classifier, image: Any) -> Explanation:
     if answer.neighbours is None:
         raise NoNeighboursError(f"{model.name} does not compare with training images; knn does")
     fitted = model.fitted_
+    if fitted.embed is not None:
+        raise NoNeighboursError(f"{model.name} was fitted on features; no pictures are kept in it")
     channels = 1 if fitted.mode == "L" else 3
     stored = model.method_.X_[answer.neighbours.indices]
     pictures = _visible(stored.reshape(-1, *fitted.size, channels))

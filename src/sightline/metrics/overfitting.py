@@ -75,7 +75,8 @@ def find_overfitting(history: Sequence[Mapping[str, Any]]) -> Overfitting | None
     ... ).epoch
     3
     """
-    seen = [row for row in history if row.get("val_loss") is not None]
+    needed = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")
+    seen = [row for row in history if all(row.get(name) is not None for name in needed)]
     if len(seen) < 3:
         return None
     end = seen[-min(LAST, len(seen) - 1) :]

@@ -101,6 +101,8 @@ class Training:
         Of a batch.
     judge : callable, optional
         Validation after each epoch.
+    judge_train : callable, optional
+        The same on some training images, without augmentation, to see overfitting.
     higher_is_better : bool
         Of the first figure that `judge` gives.
     folder : path, optional
@@ -115,12 +117,14 @@ class Training:
         recipe: Recipe,
         loss: Loss,
         judge: Judge | None = None,
+        judge_train: Judge | None = None,
         *,
         higher_is_better: bool = True,
         folder: Path | None = None,
     ) -> None:
         self.fabric, self.feed, self.recipe, self.loss = fabric, feed, recipe, loss
         self.judge, self.sign = judge, 1 if higher_is_better else -1
+        self.judge_train = judge_train
         self.folder = folder
         self.plain = model
         if recipe.channels_last:
@@ -227,8 +231,11 @@ class Training:
         learning = time.perf_counter() - start
         row: dict[str, Any] = {"epoch": epoch + 1, "step": self.step, "train_loss": mean}
         if self.judge:
-            judged = dict(self.judge(self.average if self.average is not None else self.plain))
+            model = self.average if self.average is not None else self.plain
+            judged = dict(self.judge(model))
             row |= {f"val_{name}": value for name, value in judged.items()}
+            if self.judge_train:
+                row["train_accuracy"] = next(iter(self.judge_train(model).values()))
             self._remember(self.sign * next(iter(judged.values())))
         self.seconds += time.perf_counter() - start
         row |= {

@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from sightline.errors import MissingExtraError, UnknownNameError
+from sightline.errors import MissingExtraError, UnknownNameError, WeightsError
 from sightline.models.card import ModelCard
 from sightline.models.classify.cards import SMALL_RECIPE, TUNE_RECIPE
+from sightline.models.classify.weights import PublishedWeights
 from sightline.types import Task
 
 
@@ -83,6 +84,46 @@ def timm_card(name: str) -> ModelCard:
     """
     _check("timm", name, _timm().list_models())
     return _card("timm", name, weights=())
+
+
+def timm_published(name: str) -> tuple[nn.Module, PublishedWeights]:
+    """Give a timm model with its published weights, and what they need.
+
+    Raises
+    ------
+    UnknownNameError, MissingExtraError
+        See `timm_card`.
+    WeightsError
+        When they cannot be fetched.
+    """
+    timm = _timm()
+    _check("timm", name, timm.list_models())
+    try:
+        model: Any = timm.create_model(name, pretrained=True)
+    except Exception as error:  # noqa: BLE001 - timm raises whatever its hub client does
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"cannot fetch the weights of timm:{name} ({why}); where there is a network run "
+            f"python -c \"import timm; timm.create_model('{name}', pretrained=True)\" and copy its "
+            "~/.cache/huggingface here"
+        ) from None
+    given = timm.data.resolve_model_data_config(model)
+    crop = int(given["input_size"][-1])
+    pretrained = model.pretrained_cfg
+    return model, PublishedWeights(
+        name=f"timm:{name}",
+        url=str(pretrained.get("hf_hub_id") or pretrained.get("url") or ""),
+        mean=tuple(given["mean"]),
+        std=tuple(given["std"]),
+        resize=round(crop / float(given["crop_pct"])),
+        crop=crop,
+        interpolation=str(given["interpolation"]),
+        categories=tuple(str(i) for i in range(model.num_classes)),
+        metrics={},
+        recipe=str(pretrained.get("origin_url") or ""),
+        licence=str(pretrained.get("license") or "see timm"),
+        fresh=(),
+    )
 
 
 def _card(library: str, name: str, weights: tuple[str, ...]) -> ModelCard:

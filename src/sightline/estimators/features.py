@@ -1,0 +1,137 @@
+"""Frozen features: what a trained network sees, as numbers for k-NN and linear models.
+
+With few photographs this is the strongest cheap method: the network has learned what matters in
+images from many others (Donahue et al., DeCAF, 2014), and only the last step is learned anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data import store, transforms
+from sightline.data.dataset import Split
+from sightline.data.transforms import Fitted, Preprocess
+from sightline.errors import ParameterError
+from sightline.estimators.network import ModuleClassifier
+from sightline.models import registry
+
+_BATCH = 128
+PREFIX = "features."
+
+
+class Backbone:
+    """A trained network without its last layer: bytes of images in, rows of features out.
+
+    Parameters
+    ----------
+    network : ModuleClassifier
+        Fitted, or with published weights.
+    """
+
+    def __init__(self, network: ModuleClassifier) -> None:
+        self.network = network
+
+    @classmethod
+    def named(cls, spec: str) -> Backbone:
+        """Give the network of a run's folder, of ``imagenet:NAME`` or of ``timm:NAME``.
+
+        Raises
+        ------
+        ParameterError
+            When the run is no network's, or it is none of the three.
+        RunError, UnknownNameError, WeightsError, MissingExtraError
+            When it cannot be read or fetched.
+        """
+        source, _, name = spec.partition(":")
+        if source in ("imagenet", "timm", "torchvision") and name:
+            card = registry.card(name if source == "imagenet" else spec)
+            if card.kind != "module":
+                raise ParameterError(f"{name} is no network, so it has no features")
+            return cls(ModuleClassifier.with_published(card))
+        if not Path(spec).is_dir():
+            raise ParameterError(
+                f"--features {spec}: no such run; give a run's folder, imagenet:NAME or timm:NAME"
+            )
+        from sightline.estimators import load_model
+
+        method = load_model(spec).method_
+        if not isinstance(method, ModuleClassifier):
+            raise ParameterError(f"{spec} is no network's run, so it has no features")
+        return cls(method)
+
+    @property
+    def side(self) -> int:
+        """Pixels a side that the network was made for."""
+        return int(self.network.side_.max())
+
+    def __call__(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features of images, shape (N, H, W, C): shape (N, D), rows of length sqrt(D).
+
+        Of more than a batch they are kept under ``SIGHTLINE_HOME/features``, by what the images
+        and the weights are.
+        """
+        if len(X) <= _BATCH:
+            return self._computed(X)
+        place = store.home() / "features" / f"{self._key(X)}.npy"
+        try:
+            return np.asarray(np.load(place, allow_pickle=False), np.float32)
+        except (OSError, ValueError, EOFError):
+            found = self._computed(X)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part = place.with_suffix(f".{id(found)}.part")
+            with part.open("wb") as file:
+                np.save(file, found)
+            part.replace(place)
+        except OSError:  # a full or read-only cache costs time, not the answer
+            part.unlink(missing_ok=True)
+        return found
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a run keeps of it, so that it needs nothing else."""
+        return {f"{PREFIX}{name}": array for name, array in self.network.arrays().items()}
+
+    @classmethod
+    def restored(cls, model: str, arrays: Mapping[str, NDArray[Any]]) -> Backbone:
+        """Take back what `arrays` gave, of a model of the registry."""
+        network = ModuleClassifier(registry.card(model), {})
+        network.restore(
+            {n.removeprefix(PREFIX): a for n, a in arrays.items() if n.startswith(PREFIX)}
+        )
+        return cls(network)
+
+    def _computed(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
+        parts = [self.network.features(X[i : i + _BATCH]) for i in range(0, len(X), _BATCH)]
+        found = np.concatenate(parts)
+        length = np.linalg.norm(found, axis=1, keepdims=True) / np.sqrt(found.shape[1])
+        return np.asarray(found / np.where(length > 0, length, 1), np.float32)
+
+    def _key(self, X: NDArray[np.uint8]) -> str:
+        digest = hashlib.sha256(str((X.shape, self.network.card.name)).encode())
+        for start in range(0, len(X), 1024):
+            digest.update(np.ascontiguousarray(X[start : start + 1024]).data)
+        for name, array in sorted(self.network.arrays().items()):
+            digest.update(name.encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()[:24]
+
+
+def fit(options: Preprocess, train: Split, default_side: int) -> Fitted:
+    """Take from the training split what preprocessing needs, frozen features included.
+
+    See `sightline.data.transforms.fit`.
+    """
+    if not options.features:
+        return transforms.fit(options, train, default_side)
+    backbone = Backbone.named(options.features)
+    size = options.size or backbone.side
+    fitted = transforms.fit(dataclasses.replace(options, size=size, scale="none"), train)
+    fitted.embed = backbone
+    return fitted
