@@ -81,3 +81,11 @@ def test_folds_never_part_groups(digits):
     for learn, held in seen:
         assert not {i // 6 for i in learn} & {i // 6 for i in held}
         assert len(np.union1d(learn, held)) == 60
+
+
+def test_a_budget_limits_the_settings_where_each_is_fitted(digits):
+    few = tuning.on_validation("logistic", digits.train, digits.val, {}, Preprocess(), budget=1e-6)
+    assert len(few.trials) == 1
+    assert few.images == len(digits.val)
+    all_of_them = tuning.on_validation("logistic", digits.train, digits.val, {}, Preprocess())
+    assert len(all_of_them.trials) == len(tuning.grid_of("logistic")) > 1

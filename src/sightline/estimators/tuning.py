@@ -94,8 +94,10 @@ def on_validation(
         Knobs that are given and so not tuned.
     preprocess : Preprocess
     budget : float, optional
-        Seconds. When a pilot shows that tuning would take longer, a seeded sample of the
-        validation images is used, of the size that fits; `Tuned.images` says how many.
+        Seconds. Where the whole grid is swept at once and a pilot shows that this would take
+        longer, a seeded sample of the validation images is used, of the size that fits;
+        `Tuned.images` says how many. Elsewhere settings are tried until the next would take
+        too long; `Tuned.trials` says which.
     seed : int
     progress : callable, optional
         Called with (settings tried, settings in all).
@@ -107,10 +109,10 @@ def on_validation(
     X, y, _ = train.arrays(fitted.size, fitted.resize)
     X_val, y_val, _ = val.arrays(fitted.size, fitted.resize)
     X = fitted(X)
-    if budget is not None and len(X_val) > PILOT:
+    if budget is not None and card.sweep and len(X_val) > PILOT:
         keep = _affordable(name, X, y, fitted(X_val), y_val, grid, fixed, budget, seed)
         X_val, y_val = X_val[keep], y_val[keep]
-    found = _try_all(name, X, y, fitted(X_val), y_val, grid, fixed, progress)
+    found = _try_all(name, X, y, fitted(X_val), y_val, grid, fixed, progress, budget)
     trials = [Trial(options, preprocess, (float(right.mean()),)) for options, right in found]
     return Tuned(trials, time.perf_counter() - start, len(y_val))
 
@@ -180,8 +182,10 @@ def _try_all(
     grid: Mapping[str, Sequence[Any]],
     fixed: Mapping[str, Any],
     progress: Progress | None,
+    budget: float | None = None,
 ) -> list[tuple[dict[str, Any], NDArray[np.bool_]]]:
     """Which validation images each setting gets right."""
+    start = time.perf_counter()
     settings = [dict(fixed) | options for options in _product(grid)]
     usable = [s for s in settings if not _too_many_neighbours(s, len(X))]
     card = registry.card(name)
@@ -195,6 +199,8 @@ def _try_all(
             results.append((setting, np.asarray(answer == y_val)))
             if progress:
                 progress(done, len(usable))
+            if budget is not None and (time.perf_counter() - start) * (1 + 1 / done) > budget:
+                break
     return results
 
 

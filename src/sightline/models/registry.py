@@ -60,7 +60,7 @@ CARDS: dict[str, ModelCard] = {
             paper="Cox, The regression analysis of binary sequences, 1958",
             chapter=4,
             scale="unit",
-            grid=MappingProxyType({"l2": (1e-5, 1e-4, 1e-3, 1e-2)}),
+            grid=MappingProxyType({"l2": (1e-3, 1e-4, 1e-2, 1e-5)}),
         ),
         ModelCard(
             name="knn",
