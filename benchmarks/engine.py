@@ -2,7 +2,7 @@
 
 The plain loop is what torchvision's reference scripts do: a Dataset of decoded images,
 torchvision.transforms, a DataLoader with workers, SGD. Both train resnet18 on the same images in
-the same batches, in turns, one process; at 32 pixels in its small form, at 224 in its published one.
+the same batches, in turns, one process: at 32 pixels in its small form, at 224 as published.
 
     python benchmarks/engine.py [--steps 6] [--repeats 3] [--sides 32 224]
 """
