@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightline.errors import ParameterError, SightlineError
+from sightline.models.backprop.classifier import one_thread
 from sightline.models.backprop.gradient_check import LayerCheck, check_layers
 from sightline.models.backprop.losses import Loss
 from sightline.models.backprop.network import Network
@@ -112,8 +113,11 @@ def explain(
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(images, *network.shapes[0]))
     labels = rng.integers(0, network.shapes[-1][0], images)
-    layers = check_layers(network, loss, x, labels, samples=samples, seed=seed, progress=progress)
-    return _timed(network.astype(np.float64), loss, x, labels, layers)
+    with one_thread():
+        layers = check_layers(
+            network, loss, x, labels, samples=samples, seed=seed, progress=progress
+        )
+        return _timed(network.astype(np.float64), loss, x, labels, layers)
 
 
 def _timed(
