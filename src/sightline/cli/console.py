@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -25,9 +26,12 @@ from rich.progress import (
 )
 
 from sightline.data import load_data
+from sightline.errors import RunError
 from sightline.training import run
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sightline.data.dataset import Dataset
     from sightline.data.dataset import Progress as Report
 
@@ -60,6 +64,28 @@ def print_json(document: Any) -> None:
     """Print one JSON document on standard output."""
     text = json.dumps(document, indent=2, ensure_ascii=False, default=run.plain)
     sys.stdout.write(text + "\n")
+
+
+def save_picture(drawing: Figure, target: Path) -> None:
+    """Write a figure, in the format that the ending names; see `writing`."""
+    with writing(target):
+        drawing.savefig(target)
+
+
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Say in one line why a picture could not be written.
+
+    Raises
+    ------
+    RunError
+        When the place cannot be written, or there is no such format.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"cannot write {target}: {reason}") from None
 
 
 def note(text: str) -> None:

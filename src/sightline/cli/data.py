@@ -16,7 +16,7 @@ from sightline.cli import console
 from sightline.data import audit as auditing
 from sightline.data import convert as converting
 from sightline.data import mend
-from sightline.errors import ParameterError, RunError
+from sightline.errors import ParameterError
 
 app = App(name="data", help="Look at, check and convert DATA.")
 
@@ -57,12 +57,7 @@ def show(
 
     target = output or Path(f"{loaded.name}.png")
     sheet = draw.contact_sheet(loaded, split, count, seed)
-    try:
-        sheet.savefig(target)
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"cannot write {target}: {getattr(error, 'strerror', None) or error}"
-        ) from None
+    console.save_picture(sheet, target)
     if json:
         console.print_json(describe(loaded) | {"sheet": str(target)})
     else:

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from sightline.bench.budget import human
 from sightline.cli import console
-from sightline.errors import RunError
 from sightline.estimators import load_model
 from sightline.explain import gradients as slopes
 from sightline.explain import neighbours as near
@@ -42,11 +41,7 @@ def neighbours(
     model = load_model(run_folder)
     found = near.explain(model, image)
     target = output or Path(f"{image.stem}-neighbours.png")
-    try:
-        near.draw(found).savefig(target)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"cannot write {target}: {reason}") from None
+    console.save_picture(near.draw(found), target)
     answer = found.answer
     if json:
         console.print_json(
@@ -102,11 +97,7 @@ def gradients(
         found = slopes.explain(model, images=images, samples=samples, seed=seed, progress=report)
     name = run_folder.resolve().name
     target = output or Path(f"{name}-gradients.png")
-    try:
-        slopes.draw(found, name).savefig(target)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"cannot write {target}: {reason}") from None
+    console.save_picture(slopes.draw(found, name), target)
     if json:
         console.print_json(found.document() | {"picture": str(target)})
         return 0 if found.agrees else 1

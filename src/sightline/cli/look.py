@@ -9,7 +9,6 @@ from pathlib import Path
 from sightline.bench.budget import human
 from sightline.cli import console
 from sightline.data.dataset import Split
-from sightline.errors import RunError
 from sightline.estimators.classify import Classifier
 from sightline.report import curves
 from sightline.training import probe
@@ -59,11 +58,7 @@ def find_lr(model: Classifier, train: Split, output: Path | None, *, json: bool)
     with console.bar("raising the learning rate") as report:
         found = probe.find_lr(model.training(train), progress=report)
     target = output or Path(f"lr-{model.name}.png")
-    try:
-        curves.learning_rates(found, f"{model.name} on {train.data.name}").savefig(target)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"cannot write {target}: {reason}") from None
+    console.save_picture(curves.learning_rates(found, f"{model.name} on {train.data.name}"), target)
     if json:
         console.print_json(dataclasses.asdict(found) | {"picture": str(target)})
         return 0

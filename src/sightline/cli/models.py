@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sightline.cli import console, options
-from sightline.errors import ParameterError, RunError
+from sightline.errors import ParameterError
 from sightline.estimators import methods
 from sightline.models import registry
 from sightline.types import Task
@@ -119,10 +119,7 @@ def _layers(
     if draw is not None:
         from sightline.report import architecture
 
-        try:
-            architecture.draw(card.name, found).savefig(draw, dpi=110)
-        except (OSError, ValueError) as error:
-            raise RunError(f"cannot write {draw}: {error}") from None
+        console.save_picture(architecture.draw(card.name, found), draw)
         console.note(f"picture: {draw}")
     if json:
         document = _plain(card)

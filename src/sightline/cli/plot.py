@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
@@ -201,7 +199,7 @@ def descent(
     target = _save(drawings.paths(surface, ways), output, "descent.png")
     moving = target.with_suffix(".gif")
     if gif:
-        with _writing(moving):
+        with console.writing(moving):
             drawings.animate(surface, ways, moving)
     rows = [
         {
@@ -287,18 +285,8 @@ def _point(text: str) -> tuple[float, ...]:
 
 def _save(drawing: Figure, output: Path | None, default: str) -> Path:
     target = output or Path(default)
-    with _writing(target):
-        drawing.savefig(target, dpi=130)
+    console.save_picture(drawing, target)
     return target
-
-
-@contextlib.contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"cannot write {target}: {reason}") from None
 
 
 def _tell(target: Path, said: dict[str, Any], json: bool) -> int:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from sightline.cli import console
-from sightline.errors import ParameterError, RunError
+from sightline.errors import ParameterError
 from sightline.explain import overfit as figure
 
 
@@ -53,11 +53,7 @@ def overfit(
             loaded, images=images, noise=noise, epochs=epochs, seeds=seeds, progress=report
         )
     target = output or Path(f"overfit-{loaded.name}.png")
-    try:
-        figure.draw(found).savefig(target)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"cannot write {target}: {reason}") from None
+    console.save_picture(figure.draw(found), target)
     if json:
         console.print_json(asdict(found) | {"picture": str(target)})
         return 0

@@ -93,9 +93,8 @@ def train_model(
     metrics = None if val is None else estimator.score(val)
     estimator.save(folder, fit_seconds=seconds)
     if len(estimator.history) > 1:
-        curves.training_curves(estimator.history, f"{model} on {loaded.name}").savefig(
-            folder / CURVES
-        )
+        drawing = curves.training_curves(estimator.history, f"{model} on {loaded.name}")
+        console.save_picture(drawing, folder / CURVES)
     if metrics is not None:
         run.write_json(
             folder / run.METRICS, {"split": "val", "headline": metrics.headline_name, **metrics}

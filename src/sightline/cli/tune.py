@@ -85,7 +85,7 @@ def tune_model(
     knob = next(iter(card.grid))
     picture = folder / "tuning.png"
     title = f"{model} on {loaded.name}: {folds}-fold cross-validation on the training split"
-    plots.tuning_curve(tuned, knob, title).savefig(picture, dpi=120)
+    console.save_picture(plots.tuning_curve(tuned, knob, title), picture)
     if json:
         console.print_json(
             {
