@@ -65,7 +65,7 @@ def main() -> None:
     screen.print(table)
     screen.print(f"torch.mm, {SIDE}x{SIDE} float32: {peak_gflops:.0f} Gflop/s, {threads} threads")
     document = {
-        "data": given.data or "random uint8", "k": K, "threads": threads,
+        "data": Path(given.data).name if given.data else "random uint8", "k": K, "threads": threads,
         "queries": len(Q), "training": list(X.shape), "peak_gflops": peak_gflops, "rows": rows,
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }  # fmt: skip

