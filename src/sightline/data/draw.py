@@ -147,4 +147,6 @@ def _bars(axes: Axes, data: Dataset, largest: int) -> None:
     more = " (20 largest and 20 smallest)" if len(data.classes) > 40 else ""
     axes.set_title(f"{what} a class{more}", fontsize=9)
     if largest > 1:
-        axes.legend(fontsize=7, frameon=False)
+        axes.legend(
+            fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.04), ncols=3
+        )
