@@ -145,8 +145,8 @@ def _bars(axes: Axes, data: Dataset, largest: int) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     what = "images" if any(i.label >= 0 for i in data.source.items[:50]) else "objects"
     more = " (20 largest and 20 smallest)" if len(data.classes) > 40 else ""
-    axes.set_title(f"{what} a class{more}", fontsize=9)
+    axes.set_title(f"{what} a class{more}", fontsize=9, pad=16)
     if largest > 1:
         axes.legend(
-            fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.04), ncols=3
+            fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 0.99), ncols=3
         )
