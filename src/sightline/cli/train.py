@@ -14,7 +14,7 @@ from sightline.bench.budget import human
 from sightline.cli import console
 from sightline.cli.options import dispatch
 from sightline.estimators import create_model
-from sightline.report import curves
+from sightline.report import curves, html
 from sightline.training import recipe as recipes
 from sightline.training import run
 
@@ -90,8 +90,11 @@ def train_model(
     seconds = time.perf_counter() - start
     if not run.is_first():
         return 0
-    metrics = None if val is None else estimator.score(val)
+    evaluation = None if val is None else estimator.evaluate(val)
+    metrics = None if evaluation is None else evaluation.metrics
     estimator.save(folder, fit_seconds=seconds)
+    if evaluation is not None:
+        html.training(folder, estimator, loaded, evaluation, seconds)
     if len(estimator.history) > 1:
         drawing = curves.training_curves(estimator.history, f"{model} on {loaded.name}")
         console.save_picture(drawing, folder / CURVES)

@@ -1,4 +1,4 @@
-"""``report.html``: one file that opens offline, with everything a comparison found."""
+"""``report.html``: one file that opens offline, of a comparison or of a run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from sightline.bench.results import MethodEntry, Results, read
 from sightline.data import duplicates
 from sightline.data.dataset import Dataset
 from sightline.errors import SightlineError
+from sightline.estimators.classify import Classifier, Evaluation
 from sightline.metrics.classify import confusion, per_class
 from sightline.report import plots
+from sightline.report.curves import training_curves
 from sightline.training import run
 
 REPORT = "report.html"
@@ -90,7 +92,7 @@ def comparison(folder: Path, data: Dataset) -> Path:
             Section(
                 name,
                 _drawing(plots.confusion_matrix(tables[name], classes, name)),
-                mistakes(data, evaluations[name]),
+                mistakes(data, *_answers(evaluations[name])),
                 int(
                     (evaluations[name]["test.labels"] != evaluations[name]["test.predicted"]).sum()
                 ),
@@ -118,10 +120,72 @@ def _sureness(
     }
 
 
-def mistakes(data: Dataset, arrays: dict[str, NDArray[Any]]) -> list[Picture]:
+def training(
+    folder: Path, model: Classifier, data: Dataset, evaluation: Evaluation, seconds: float
+) -> Path:
+    """Render the folder of a run that was just trained.
+
+    Parameters
+    ----------
+    folder : path
+    model : Classifier
+        Fitted.
+    data : Dataset
+        What it was trained on.
+    evaluation : Evaluation
+        Of the validation split.
+    seconds : float
+        That fitting took.
+
+    Returns
+    -------
+    path
+        Of ``report.html``.
+
+    Raises
+    ------
+    RunError
+        When it cannot be written.
+    """
+    e, history = evaluation, model.history
+    table = confusion(e.labels, e.predicted, len(data.classes))
+    right = e.labels == e.predicted
+    confidence = e.probabilities[np.arange(len(e.predicted)), e.predicted]
+    page = _template("run.html.j2").render(
+        name=model.name,
+        data=data,
+        human=human,
+        seconds=seconds,
+        metrics=e.metrics,
+        remarks=model.remarks,
+        curves=_drawing(training_curves(history, "")) if len(history) > 1 else "",
+        last=history[-1] if history else None,
+        matrix=_drawing(plots.confusion_matrix(table, data.classes, model.name)),
+        mistakes=mistakes(data, e.labels, e.predicted, e.probabilities, e.rows),
+        wrong=int((~right).sum()),
+        reliability=_drawing(plots.reliability({model.name: (right, confidence)})),
+        command=run.command(),
+        options=model.options,
+        environment=model.config["environment"],
+    )
+    run.write_text(folder / REPORT, page)
+    return folder / REPORT
+
+
+def _answers(arrays: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Labels, decisions, probabilities and rows of the test split."""
+    return [arrays[f"test.{what}"] for what in ("labels", "predicted", "probabilities", "rows")]
+
+
+def mistakes(
+    data: Dataset,
+    labels: NDArray[np.int64],
+    decided: NDArray[np.int64],
+    probabilities: NDArray[np.floating],
+    rows: NDArray[np.int64],
+) -> list[Picture]:
     """The wrong answers that were given with the most confidence, as pictures."""
-    labels, decided = arrays["test.labels"], arrays["test.predicted"]
-    confidence = arrays["test.probabilities"][np.arange(len(decided)), decided]
+    confidence = probabilities[np.arange(len(decided)), decided]
     wrong = np.flatnonzero(labels != decided)
     # Among equally confident ones the classes take turns, so that one cannot fill the page.
     turn = np.zeros(len(wrong), np.int64)
@@ -132,7 +196,7 @@ def mistakes(data: Dataset, arrays: dict[str, NDArray[Any]]) -> list[Picture]:
     pictures = []
     for i in worst:
         try:
-            sample = data.sample(int(arrays["test.rows"][i]))
+            sample = data.sample(int(rows[i]))
         except SightlineError:
             continue
         said, true = data.classes[decided[i]], data.classes[labels[i]]
