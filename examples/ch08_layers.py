@@ -51,8 +51,8 @@ def main(picture: str = "ch08_layers.png") -> None:
         axes.axis("off")
     for name, values in hand.items():
         np.testing.assert_allclose(values.ravel(), library[name].numpy().ravel(), atol=1e-12)
-        print(f"{name}: {values.shape}, equal to torch's")
     drawing.savefig(picture, dpi=120)
+    print(f"{', '.join(hand)}: equal to torch's\npicture: {picture}")
 
 
 if __name__ == "__main__":
