@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -29,3 +31,10 @@ def test_peak_memory_sees_an_allocation():
     block = np.ones(2**26 * 3, np.uint8)  # 192 MiB, touched
     assert cost.peak_mb() >= min(before + 1, 192)
     assert block.nbytes / 2**20 == pytest.approx(192)
+
+
+def test_peak_memory_is_not_the_parents():
+    block = np.ones(2**28, np.uint8)  # 256 MiB that the child does not have
+    code = "from sightline.metrics import cost; print(cost.peak_mb())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(found.stdout) < 200 < block.nbytes / 2**20
