@@ -149,7 +149,7 @@ def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
         mean=np.zeros(channels, np.float32), std=np.ones(channels, np.float32),
     )  # fmt: skip
     if options.scale == "standardise":
-        fitted.mean, fitted.std = _channel_figures(train.arrays(size, options.resize).X)
+        fitted.mean, fitted.std = channel_figures(train.arrays(size, options.resize).X)
     elif options.scale == "mean-image":
         X = train.arrays(size, options.resize).X
         total = np.zeros(X.shape[1:], np.float64)
@@ -159,9 +159,16 @@ def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
     return fitted
 
 
-def _channel_figures(X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation of each channel in units of [0, 1], from exact integer sums."""
-    counts = np.stack([np.bincount(X[..., c].ravel(), minlength=256) for c in range(X.shape[3])])
+def channel_figures(X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and deviation of each channel in units of [0, 1], from exact integer sums.
+
+    X, shape (N, H, W, C), may be memory-mapped: it is read a batch at a time.
+    """
+    counts = np.zeros((X.shape[3], 256), np.int64)
+    for start in range(0, len(X), _BATCH):
+        part = X[start : start + _BATCH]
+        for c in range(X.shape[3]):
+            counts[c] += np.bincount(part[..., c].ravel(), minlength=256)
     values = np.arange(256) / 255
     total = counts.sum(1)
     mean = counts @ values / total

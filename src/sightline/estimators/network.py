@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.transforms import channel_figures
 from sightline.errors import DataError, NotFittedError, ParameterError
 from sightline.metrics.overfitting import find_overfitting
 from sightline.models.registry import SMALL, ModelCard, resolve
@@ -390,16 +391,7 @@ def cross_entropy(output: Any, target: Tensor, weights: Tensor | None = None) ->
 
 
 def figures(X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation of each channel, in units of [0, 1], of a seeded sample."""
-    rows = np.arange(len(X))
+    """Mean and deviation of each channel, in units of [0, 1]; of large data, of a sample."""
     if X.nbytes > 2**30:
-        rows = np.sort(np.random.default_rng(0).permutation(len(X))[:_SAMPLE])
-    counts = np.zeros((X.shape[3], 256))
-    for start in range(0, len(rows), _BATCH):
-        part = X[rows[start : start + _BATCH]]
-        for c in range(X.shape[3]):
-            counts[c] += np.bincount(part[..., c].ravel(), minlength=256)
-    values = np.arange(256) / 255
-    mean = counts @ values / counts.sum(1)
-    std = np.sqrt(np.maximum(counts @ values**2 / counts.sum(1) - mean**2, 0))
-    return mean.astype(np.float32), np.where(std > 1e-6, std, 1).astype(np.float32)
+        X = X[np.sort(np.random.default_rng(0).permutation(len(X))[:_SAMPLE])]
+    return channel_figures(X)

@@ -80,7 +80,7 @@ def test_a_broken_backward_is_caught_and_named(kind, method, monkeypatch):
     checks = check_layers(network, SoftmaxCrossEntropy(), images(network), LABELS)
     accused = [c for c in checks if c.error > 1e-6]
     named = {kind.__name__ in c.name for c in accused}
-    assert True in named
+    assert any(named)
     last = max(i for i, layer in enumerate(network.layers) if isinstance(layer, kind))
     assert checks[last] in accused  # nothing above it is at fault
     assert all(c.error < 1e-6 for c in checks[last + 1 :])
