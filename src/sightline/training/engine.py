@@ -10,7 +10,8 @@ import copy
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -150,24 +151,19 @@ class Training:
 
         A few steps and a validation are timed on a copy, before anything is learned.
         """
-        kept = copy.deepcopy(self.plain.state_dict())
-        state = copy.deepcopy(self.optimizer.state_dict())
-        random = torch.get_rng_state()
-        start = time.perf_counter()
-        if self.judge:
-            self.judge(self.plain)
-        validation = time.perf_counter() - start
         times = []
-        for x, target in self.feed.epoch(0):
+        with self.untouched():
             start = time.perf_counter()
-            self.advance(x, target, 0.0)
-            self._synchronise()
-            times.append(time.perf_counter() - start)
-            if len(times) > _PILOT:
-                break
-        self.plain.load_state_dict(kept)
-        self.optimizer.load_state_dict(state)
-        torch.set_rng_state(random)
+            if self.judge:
+                self.judge(self.plain)
+            validation = time.perf_counter() - start
+            for x, target in self.feed.epoch(0):
+                start = time.perf_counter()
+                self.advance(x, target, 0.0)
+                self._synchronise()
+                times.append(time.perf_counter() - start)
+                if len(times) > _PILOT:
+                    break
         step = sorted(times[1:] or times)[len(times[1:] or times) // 2]
         epoch = step * self.feed.steps + validation
         # A twentieth is left for what a pilot cannot foresee.
@@ -176,6 +172,19 @@ class Training:
         epochs = min(self.recipe.epochs, epochs)
         self.recipe = dataclasses.replace(self.recipe, epochs=epochs)
         self.outcome.recipe = self.recipe
+
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """Put weights, optimiser and chance back afterwards, as if nothing had been tried."""
+        weights = copy.deepcopy(self.plain.state_dict())
+        state = copy.deepcopy(self.optimizer.state_dict())
+        random = torch.get_rng_state()
+        try:
+            yield
+        finally:
+            self.plain.load_state_dict(weights)
+            self.optimizer.load_state_dict(state)
+            torch.set_rng_state(random)
 
     def run(self, progress: Progress | None = None) -> Outcome:
         """Train from where the state stands to the end.

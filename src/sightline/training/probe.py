@@ -5,7 +5,6 @@ Each leaves the network and its optimiser as they were.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Iterator
@@ -85,7 +84,7 @@ def find_lr(
     """
     rates, losses = [], []
     average = 0.0
-    with _untouched(training):
+    with training.untouched():
         training.model.train()
         batches = _endless(training)
         for step in range(steps):
@@ -121,11 +120,8 @@ def overfit_batch(
         Loss of each step; the last is below `LEARNED` when all is well.
     """
     losses: list[float] = []
-    with _untouched(training):
+    with training.untouched(), _without_dropout(training.plain):
         training.model.train()
-        for layer in training.plain.modules():
-            if isinstance(layer, nn.Dropout):
-                layer.p = 0.0
         x, target = next(iter(training.feed.epoch(0)))
         for step in range(steps):
             losses.append(float(training.advance(x, target, 1.0)))
@@ -138,7 +134,7 @@ def overfit_batch(
 
 def estimate(training: Training) -> Estimate:
     """Time a few steps and say what the whole will take."""
-    with _untouched(training):
+    with training.untouched():
         training.model.train()
         times = []
         for x, target in training.feed.epoch(0):
@@ -173,17 +169,13 @@ def _memory(device: torch.device) -> float:
 
 
 @contextmanager
-def _untouched(training: Training) -> Iterator[None]:
-    weights = copy.deepcopy(training.plain.state_dict())
-    state = copy.deepcopy(training.optimizer.state_dict())
-    dropouts = [(m, m.p) for m in training.plain.modules() if isinstance(m, nn.Dropout)]
-    random = torch.get_rng_state()
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    dropouts = [(m, m.p) for m in model.modules() if isinstance(m, nn.Dropout)]
     try:
+        for layer, _ in dropouts:
+            layer.p = 0.0
         yield
     finally:
-        training.plain.load_state_dict(weights)
-        training.optimizer.load_state_dict(state)
-        torch.set_rng_state(random)
         for layer, p in dropouts:
             layer.p = p
 
