@@ -213,6 +213,38 @@ def resize(image: Image.Image, size: tuple[int, int], how: Resize = "crop") -> I
     return ImageOps.pad(image, (width, height), bilinear, color=grey)
 
 
+def prepare(
+    image: Any, size: tuple[int, int], mode: Mode = "RGB", how: Resize = "crop"
+) -> NDArray[np.uint8]:
+    """Bring one image of any accepted form to size and mode, as training and serving do alike.
+
+    Parameters
+    ----------
+    image
+        See `as_array`.
+    size : (height, width)
+    mode, how
+        See `to_mode` and `resize`.
+
+    Returns
+    -------
+    uint8 array, shape (height, width, C)
+
+    Raises
+    ------
+    DataError
+        When it cannot be read as an image.
+    """
+    from PIL import Image
+
+    if isinstance(image, str | Path | bytes):
+        picture = to_mode(decode(image), mode)
+    else:
+        pixels = as_array(image, mode)
+        picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    return np.asarray(resize(picture, size, how)).reshape(*size, -1)
+
+
 def is_grey(image: Image.Image) -> bool:
     """Tell whether the file's own mode has no colour."""
     return image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")

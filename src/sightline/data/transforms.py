@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -96,15 +95,7 @@ class Fitted:
 
     def prepare(self, image: Any) -> NDArray[np.uint8]:
         """Bring one image of any accepted form to size and mode: uint8 (H, W, C)."""
-        from PIL import Image
-
-        if isinstance(image, str | Path | bytes):
-            picture = images.to_mode(images.decode(image), self.mode)
-        else:
-            pixels = images.as_array(image, self.mode)
-            picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-        resized = np.asarray(images.resize(picture, self.size, self.resize))
-        return resized.reshape(*self.size, -1)
+        return images.prepare(image, self.size, self.mode, self.resize)
 
     def _scaled(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
         import torch

@@ -6,6 +6,8 @@ does well where there are few images (Donahue et al., DeCAF, 2014; Razavian et a
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -62,3 +64,20 @@ def features(model: nn.Module, x: Tensor) -> Tensor:
             f"{name} of {type(model).__name__} is used {len(seen)} times, not once"
         )
     return seen[0].mean((2, 3)) if seen[0].ndim == 4 else seen[0]
+
+
+def without_head(model: nn.Module) -> nn.Module:
+    """Give a copy of a network that ends where the features do: its last layer passes them on.
+
+    What the network does to its logits afterwards, such as a constant factor, it does to them.
+
+    Raises
+    ------
+    ParameterError
+        When the network has no last layer.
+    """
+    twin = copy.deepcopy(model)
+    name, _ = head_of(twin)
+    parent, _, last = name.rpartition(".")
+    setattr(twin.get_submodule(parent), last, nn.Identity())
+    return twin

@@ -1,0 +1,275 @@
+"""An exported model and ONNX Runtime: typed answers without torch.
+
+This is what the server, the bulk worker and the edge run; it needs NumPy, Pillow and onnxruntime.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data import images
+from sightline.deploy import classify
+from sightline.errors import DataError, MissingExtraError, ParameterError, RunError
+from sightline.types import Classification, Task
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+FORMAT = 1
+KEY = "sightline"
+"""Name of the entry in the file's metadata that holds an `About` as JSON."""
+
+INPUT = "images"
+
+TASKS = {Task.CLASSIFY: classify}
+"""How the outputs of a task's graph are read; a new task is one line here."""
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class About:
+    """What an exported model says of itself.
+
+    Parameters
+    ----------
+    name : str
+        By which it is called: the run's.
+    method : str
+        Of the registry.
+    task : str
+    classes : tuple of str
+    size : (height, width)
+        Of the images that it takes.
+    mode : {"L", "RGB"}
+    resize : {"crop", "stretch", "pad"}
+        How pictures of another shape become that size.
+    version : str
+        Changes with the weights.
+    precision : {"fp32", "fp16", "int8"}
+    parameters : int
+    at_once : int
+        Images that it should be asked about at once; 0: as many as one likes.
+    accuracy : float, optional
+        Of the run on its test split.
+    data : str
+        Name of the data that it was trained on.
+    licence : str
+        Of published weights that it was made from.
+    made : str
+        Date and time of the export.
+    format : int
+    """
+
+    name: str
+    method: str
+    task: Task
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+    mode: images.Mode
+    resize: images.Resize
+    version: str
+    precision: str = "fp32"
+    parameters: int = 0
+    at_once: int = 0
+    accuracy: float | None = None
+    data: str = ""
+    licence: str = ""
+    made: str = ""
+    format: int = FORMAT
+
+    @property
+    def channels(self) -> int:
+        """1 of grey images, 3 of colour ones."""
+        return 1 if self.mode == "L" else 3
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str | Path) -> About:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        RunError
+            When it is incomplete, or from a newer version.
+        """
+        try:
+            given = json.loads(text)
+            if int(given["format"]) > FORMAT:
+                raise RunError(f"{where} was exported by a newer sightline; upgrade to read it")
+            known = {f.name for f in dataclasses.fields(cls)}
+            about = cls(**{k: v for k, v in given.items() if k in known})
+            height, width = about.size
+            return dataclasses.replace(
+                about, task=Task(about.task), classes=tuple(about.classes),
+                size=(int(height), int(width)),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{where} has incomplete metadata ({error}); export it again") from None
+
+
+class Runtime:
+    """An exported model, ready to answer.
+
+    Answers may be asked for from several threads at once.
+
+    Parameters
+    ----------
+    path : path
+        Of an ``.onnx`` file that `sightline export` wrote.
+    threads : int
+        That one answer is computed by; 0: as many as there are cores.
+    providers : sequence of str
+        ONNX Runtime's execution providers, the preferred first.
+
+    Attributes
+    ----------
+    about : About
+
+    Raises
+    ------
+    RunError
+        When there is no such file, or it is no export of Sightline's, or damaged.
+    MissingExtraError
+        When ONNX Runtime is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        threads: int = 0,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> None:
+        self.path = Path(path)
+        self.session = session(self.path, threads, providers)
+        entries = self.session.get_modelmeta().custom_metadata_map
+        if KEY not in entries:
+            raise RunError(f"{path} was not written by sightline export")
+        self.about = About.from_json(entries[KEY], path)
+        self._names = [output.name for output in self.session.get_outputs()]
+        self._pictures: NDArray[np.uint8] | None = None
+
+    def prepare(self, image: Any) -> NDArray[np.uint8]:
+        """Bring one image to the model's size: uint8, shape (H, W, C).
+
+        Parameters
+        ----------
+        image : path, bytes of a file, PIL image, uint8 array or tensor
+
+        Raises
+        ------
+        DataError
+            When it cannot be read.
+        """
+        about = self.about
+        return images.prepare(image, about.size, about.mode, about.resize)
+
+    def outputs(self, X: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """Run the graph on prepared images, shape (N, H, W, C): arrays by name, a row an image.
+
+        Raises
+        ------
+        DataError
+            When the images are not of the model's size and type.
+        """
+        about = self.about
+        shape = (*about.size, about.channels)
+        if X.dtype != np.uint8 or X.shape[1:] != shape or not len(X):
+            raise DataError(
+                f"{about.name} takes uint8 images of shape (N, {', '.join(map(str, shape))}), N "
+                f"at least 1, not {X.dtype} of shape {X.shape}"
+            )
+        step = about.at_once or BATCH
+        parts = [
+            self.session.run(None, {INPUT: np.ascontiguousarray(X[i : i + step])})
+            for i in range(0, len(X), step)
+        ]
+        joined = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return dict(zip(self._names, joined, strict=True))
+
+    def answer(self, X: NDArray[np.uint8]) -> list[Classification]:
+        """Answers for prepared images, shape (N, H, W, C); see `outputs`."""
+        about = self.about
+        found: list[Classification] = TASKS[about.task].decode(
+            self.outputs(X), about.classes, about.size
+        )
+        return found
+
+    def predict(self, pictures: Sequence[Any]) -> list[Classification]:
+        """Answers for images of any accepted form; see `prepare`."""
+        return [
+            answer
+            for part in _batches(pictures)
+            for answer in self.answer(np.stack([self.prepare(picture) for picture in part]))
+        ]
+
+    @property
+    def neighbours(self) -> Path:
+        """File of the training images, where the method answers by comparing."""
+        return self.path.with_suffix(".neighbours.npy")
+
+    def neighbour(self, index: int) -> NDArray[np.uint8] | None:
+        """A training image, uint8 (H, W, C); None where they were not kept, or it is none."""
+        if self._pictures is None:
+            try:
+                self._pictures = np.load(self.neighbours, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError):
+                return None
+        return np.array(self._pictures[index]) if 0 <= index < len(self._pictures) else None
+
+
+def session(
+    path: Path, threads: int = 0, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> onnxruntime.InferenceSession:
+    """Open a graph with ONNX Runtime.
+
+    Raises
+    ------
+    RunError
+        When there is no such file, or it is damaged.
+    ParameterError
+        When a provider is not there.
+    MissingExtraError
+        When ONNX Runtime is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtraError("an exported model", "serve") from None
+    if not path.is_file():
+        raise RunError(f"{path}: no such exported model")
+    there = onnxruntime.get_available_providers()
+    for provider in providers:
+        if provider not in there:
+            raise ParameterError(f"{provider} is not there; ONNX Runtime has {', '.join(there)}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Between requests a spinning pool would take the cores from decoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(
+            str(path), options, providers=list(providers),
+            # Folding would keep bytes of training images as floats, four times as large.
+            disabled_optimizers=["ConstantFolding"],
+        )  # fmt: skip
+    except Exception as error:  # noqa: BLE001 - the binding's kinds have no common name
+        why = str(error).splitlines()[0]
+        raise RunError(f"{path} is not a readable ONNX file ({why})") from None
+
+
+def _batches(pictures: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(pictures), BATCH):
+        yield pictures[start : start + BATCH]
