@@ -369,7 +369,8 @@ SIZES = [((60, 90), (32, 32)), ((90, 60), (32, 32)), ((64, 64), (24, 40)), ((20,
 def test_stretch_is_torchvisions_resize(given, size):
     image = Image.fromarray(noise(*given))
     expected = v2.Resize(size, v2.InterpolationMode.BILINEAR, antialias=True)(image)
-    assert np.array_equal(images.resize(image, size, "stretch"), expected)
+    ours = np.asarray(images.resize(image, size, "stretch")).astype(int)
+    assert np.abs(ours - np.asarray(expected)).max() <= 1  # Pillow may begin with the rows
 
 
 @pytest.mark.parametrize(("given", "size"), [((60, 90), 32), ((90, 60), 32), ((50, 50), 32)])

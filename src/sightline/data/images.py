@@ -199,18 +199,42 @@ def resize(image: Image.Image, size: tuple[int, int], how: Resize = "crop") -> I
         ``crop`` scales the shorter side and cuts the middle, ``stretch`` distorts,
         ``pad`` scales the longer side and fills with grey.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     height, width = size
     if image.size == (width, height):
         return image
-    bilinear = Image.Resampling.BILINEAR
+    w, h = image.size
     if how == "stretch":
-        return image.resize((width, height), bilinear)
+        return _resampled(image, size, (0, 0, w, h))
     if how == "crop":
-        return ImageOps.fit(image, (width, height), bilinear)
-    grey = 128 if image.mode == "L" else (128, 128, 128)
-    return ImageOps.pad(image, (width, height), bilinear, color=grey)
+        kept_w, kept_h = min(w, h * width / height), min(h, w * height / width)
+        left, top = (w - kept_w) / 2, (h - kept_h) / 2
+        return _resampled(image, size, (left, top, left + kept_w, top + kept_h))
+    if w / h > width / height:
+        part = max(1, round(h / w * width)), width
+    else:
+        part = height, max(1, round(w / h * height))
+    padded = Image.new(image.mode, (width, height), 128 if image.mode == "L" else (128, 128, 128))
+    place = round((width - part[1]) / 2), round((height - part[0]) / 2)
+    padded.paste(_resampled(image, part, (0, 0, w, h)), place)
+    return padded
+
+
+def _resampled(
+    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]
+) -> Image.Image:
+    """A box of an image at another size: columns first, then rows.
+
+    Pillow takes whichever first is cheaper, by rules that change between its versions; as bytes
+    are rounded in between, that would change the pixels.
+    """
+    from PIL import Image
+
+    (height, width), (left, top, right, bottom) = size, box
+    bilinear = Image.Resampling.BILINEAR
+    narrow = image.resize((width, image.height), bilinear, box=(left, 0, right, image.height))
+    return narrow.resize((width, height), bilinear, box=(0, top, width, bottom))
 
 
 def prepare(

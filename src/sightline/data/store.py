@@ -27,7 +27,7 @@ from sightline.errors import DataError, SightlineError
 if TYPE_CHECKING:
     from sightline.data.dataset import Item, Progress
 
-VERSION = 1
+VERSION = 2
 _CHUNK = 512
 _SMALL_JOB = 1_500
 SMALL_SIDE = 64
