@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "eval": ("evaluate:evaluate", "Measure a RUN on a split of DATA."),
     "predict": ("predict:predict", "Say what a RUN sees in images."),
     "explain": ("explain:app", "Show why a RUN answers as it does."),
+    "export": ("export:export", "Write a RUN as files that run without Sightline."),
     "data": ("data:app", "Look at, check and convert DATA."),
     "plot": ("plot:app", "Draw the pictures of the textbook."),
     "models": ("models:app", "List the methods, or show one."),

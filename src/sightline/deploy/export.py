@@ -1,0 +1,370 @@
+"""From a run to files that anything can run: the model, the resize, what they say of themselves.
+
+Beside ``NAME.onnx`` lie ``preprocess.onnx`` (``NAME.preprocess.onnx`` where NAME is not
+``model``), which brings one RGB picture of any size to the model's, and, of methods that answer
+by comparing, ``NAME.neighbours.npy`` with the training images. Nothing is written under its name
+before it has been checked against the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data import load_data
+from sightline.data.dataset import Progress, Split
+from sightline.data.images import Mode, Resize
+from sightline.deploy import classify
+from sightline.deploy.runtime import INPUT, KEY, About, Runtime
+from sightline.errors import MissingExtraError, ParameterError, RunError, SightlineError
+from sightline.estimators import load_model
+from sightline.estimators.classify import Classifier
+from sightline.training import run
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+FOLDER = "export"
+"""Of a run, where the server keeps what it exported."""
+
+MODEL = "model.onnx"
+OPSET = 20
+CHECKED = 64
+"""Images that a file is checked on against its run."""
+
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
+"""Largest difference of a probability; int8 is judged by its accuracy instead."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how well it agrees.
+
+    Parameters
+    ----------
+    path : path
+        The model.
+    about : About
+    files : dict
+        Bytes of each file by name.
+    checked_on : str
+        What the check's images were.
+    difference : float
+        Largest difference of a probability from the run's.
+    agreement : float
+        Share of the checked images with the run's label.
+    before, after : float, optional
+        Accuracy on the test split, of quantised models: of the run and of the file.
+    test_images : int
+        That it was measured on.
+    """
+
+    path: Path
+    about: About
+    files: dict[str, int]
+    checked_on: str
+    difference: float
+    agreement: float
+    before: float | None = None
+    after: float | None = None
+    test_images: int = 0
+
+
+def export(
+    source: str | Path,
+    target: str | Path,
+    *,
+    precision: Precision = "fp32",
+    data: str | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Export a run.
+
+    Parameters
+    ----------
+    source : path
+        Folder of a run.
+    target : path
+        Of the model's file; a folder gets ``model.onnx``.
+    precision : {"fp32", "fp16", "int8"}
+        int8 is calibrated on the training split, and measured on the test split.
+    data : str, optional
+        Name or path of the data, where it is no longer where the run found it.
+    progress : callable, optional
+        Called with (images calibrated, images in all).
+
+    Raises
+    ------
+    RunError
+        When the run cannot be read, the place not be written, or the file does not agree with
+        the run: nothing is left then.
+    ParameterError
+        When the method has no graph, or not in that precision.
+    MissingExtraError
+        When onnx or ONNX Runtime is not installed.
+    """
+    _need()
+    model = load_model(source)
+    path = Path(target)
+    path = path / MODEL if path.suffix != ".onnx" else path
+    folder = run.create(path.parent)
+    splits = _splits(model, data, required=precision == "int8")
+    shape = (*model.fitted_.size, 1 if model.fitted_.mode == "L" else 3)
+    images, checked_on = _images(model, splits, shape)
+    with _place(folder) as scratch:
+        plain = scratch / "plain.onnx"
+        write_graph(model, plain)
+        chosen = plain
+        if precision != "fp32":
+            from sightline.deploy import quantize
+
+            chosen = scratch / "smaller.onnx"
+            if precision == "fp16":
+                quantize.to_fp16(plain, chosen)
+            else:
+                quantize.to_int8(plain, chosen, _calibration(model, splits), progress)
+        about = describe(model, Path(source), precision, chosen)
+        _stamp(chosen, about)
+        difference, agreement = compare(model, Runtime(chosen), images)
+        limit = TOLERANCE.get(precision)
+        if limit is not None and not difference <= limit:
+            raise RunError(
+                f"the exported file differs from {source} by {difference:.2g} in a probability, "
+                f"over the {limit:g} that is allowed; nothing was written"
+            )
+        done = Exported(path, about, {}, checked_on, difference, agreement)
+        if precision == "int8" and "test" in splits:
+            before, after, n = _accuracies(model, Runtime(chosen), splits["test"])
+            done = dataclasses.replace(done, before=before, after=after, test_images=n)
+        resize = scratch / "resize.onnx"
+        resize.write_bytes(preprocess(about.size, about.mode, about.resize))
+        parts = {path: chosen, preprocess_of(path): resize}
+        if (pictures := _pictures(model, splits)) is not None:
+            np.save(scratch / "pictures.npy", pictures)
+            parts[path.with_suffix(".neighbours.npy")] = scratch / "pictures.npy"
+        for place, part in parts.items():
+            part.replace(place)
+    return dataclasses.replace(done, files={p.name: p.stat().st_size for p in parts})
+
+
+def exported(source: str | Path) -> Path:
+    """Give the model file of a run, exporting it into the run's folder when that is not done yet.
+
+    An ``.onnx`` file is given back as it is.
+
+    Raises
+    ------
+    RunError, ParameterError, MissingExtraError
+        See `export`.
+    """
+    source = Path(source)
+    if source.suffix == ".onnx" or not run.is_run(source):
+        return source
+    made, weights = source / FOLDER / MODEL, source / run.MODEL
+    with contextlib.suppress(OSError):
+        if made.stat().st_mtime >= weights.stat().st_mtime:
+            return made
+    return export(source, made).path
+
+
+def preprocess_of(model: Path) -> Path:
+    """Where the resize that belongs to a model's file lies."""
+    name = "preprocess.onnx" if model.name == MODEL else f"{model.stem}.preprocess.onnx"
+    return model.with_name(name)
+
+
+def write_graph(model: Classifier, path: Path) -> None:
+    """Write a run's graph from bytes to answer; see `graphs.graph`."""
+    import torch
+
+    from sightline.deploy.graphs import graph
+
+    whole = graph(model)
+    shape = (*model.fitted_.size, 1 if model.fitted_.mode == "L" else 3)
+    some = torch.zeros((2, *shape), dtype=torch.uint8)
+    with torch.no_grad():
+        outputs = len(whole(some))
+    names = [*classify.OUTPUTS, *classify.COMPARING][:outputs]
+    _write(whole, some, [INPUT], names, {0: _dynamic()}, path)
+
+
+@functools.lru_cache(maxsize=16)
+def preprocess(size: tuple[int, int], mode: Mode, how: Resize) -> bytes:
+    """Give the resize of one picture, uint8 (H, W, 3), to a model's size as an ONNX file."""
+    import torch
+
+    from sightline.deploy.preprocess import Resized
+
+    some = torch.zeros((37, 53, 3), dtype=torch.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "preprocess.onnx"
+        either = {0: _dynamic(), 1: _dynamic()}
+        _write(Resized(size, mode, how).eval(), some, ["image"], [INPUT], either, path)
+        return path.read_bytes()
+
+
+def describe(model: Classifier, source: Path, precision: str, graph: Path) -> About:
+    """What an exported file says of itself."""
+    metrics: Any = {}
+    with contextlib.suppress(RunError):
+        metrics = run.read_json(source / run.METRICS)
+    published = model.config.get("published_weights", {})
+    digest = hashlib.sha256(graph.read_bytes()).hexdigest()
+    accuracy = metrics.get("accuracy") if isinstance(metrics, dict) else None
+    return About(
+        name=source.resolve().name, method=model.name, task=model.task, classes=model.classes_,
+        size=model.fitted_.size, mode=model.fitted_.mode, resize=model.fitted_.resize,
+        version=digest[:12], precision=precision, parameters=model.parameters,
+        at_once=_at_once(model), accuracy=accuracy,
+        data=model.config.get("data", {}).get("name", ""), licence=published.get("licence", ""),
+        made=run.now(),
+    )  # fmt: skip
+
+
+def compare(model: Classifier, runtime: Runtime, X: NDArray[np.uint8]) -> tuple[float, float]:
+    """Largest difference of a probability from the run's, and the share of equal labels.
+
+    X are images of the model's size, shape (N, H, W, C).
+    """
+    said, found = model.predict(list(X)), runtime.answer(X)
+    wanted = np.stack([answer.probabilities for answer in said])
+    given = np.stack([answer.probabilities for answer in found])
+    same = [a.label == b.label for a, b in zip(said, found, strict=True)]
+    return float(np.abs(wanted - given).max()), float(np.mean(same))
+
+
+def _write(
+    module: torch.nn.Module, some: Any, inputs: list[str], outputs: list[str],
+    dynamic: dict[int, Any], path: Path,
+) -> None:  # fmt: skip
+    import torch
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            made = torch.onnx.export(
+                module, (some,), input_names=inputs, output_names=outputs, dynamo=True,
+                dynamic_shapes=(dynamic,), opset_version=OPSET, verbose=False,
+            )  # fmt: skip
+        except torch.onnx.OnnxExporterError as error:
+            why = str(error.__cause__ or error).strip().splitlines()[0]
+            raise ParameterError(f"it cannot be exported to ONNX: {why}") from error
+    cast(Any, made).save(path, external_data=False)
+
+
+def _dynamic() -> Any:
+    import torch
+
+    return torch.export.Dim.DYNAMIC
+
+
+def _stamp(path: Path, about: About) -> None:
+    """Write what the file says of itself into it."""
+    import onnx
+
+    proto = onnx.load(str(path))
+    onnx.helper.set_model_props(proto, {KEY: about.to_json()})
+    proto.producer_name, proto.doc_string = "sightline", f"{about.method} on {about.data}"
+    onnx.save(proto, str(path))
+
+
+def _need() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("export", "export") from None
+
+
+@contextlib.contextmanager
+def _place(folder: Path) -> Iterator[Path]:
+    """A folder for what is not finished, on the target's disk; a full one gets one clear line."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
+            yield Path(scratch)
+    except OSError as error:
+        raise RunError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def _splits(model: Classifier, data: str | None, *, required: bool) -> dict[str, Split]:
+    """The run's data, where it can still be found."""
+    known = model.config.get("data", {})
+    where = data or known.get("path") or known.get("name")
+    try:
+        if not where:
+            raise RunError("the run does not say what it was trained on")
+        found = load_data(where, seed=int(known.get("seed", 0)))
+        if not set(found.classes) <= set(model.classes_):
+            raise RunError(f"{where} has classes that the run does not know")
+        return found.splits
+    except SightlineError as error:
+        if data is not None or required:
+            raise RunError(f"{error}; name the data with --data") from None
+        return {}
+
+
+def _images(
+    model: Classifier, splits: dict[str, Split], shape: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], str]:
+    """Images of the model's size to check on: real ones, where they can be found."""
+    for name in ("test", "val", "train"):
+        if len(split := splits.get(name, ())):
+            split = cast(Split, split)
+            rows = np.unique(np.linspace(0, len(split) - 1, CHECKED).astype(np.int64))
+            X = split.take(rows).arrays(model.fitted_.size, model.fitted_.resize).X
+            return np.array(X), f"{len(X)} images of {split.data.name}/{name}"
+    noise = np.random.default_rng(0).integers(0, 256, (CHECKED, *shape), dtype=np.uint8)
+    return noise, f"{CHECKED} images of noise, as the run's data was not found"
+
+
+def _calibration(model: Classifier, splits: dict[str, Split], n: int = 256) -> NDArray[np.uint8]:
+    train = splits["train"]
+    rows = np.sort(np.random.default_rng(0).permutation(len(train))[:n])
+    taken = train.take(rows)
+    return np.array(taken.arrays(model.fitted_.size, model.fitted_.resize).X)
+
+
+def _accuracies(model: Classifier, runtime: Runtime, test: Split) -> tuple[float, float, int]:
+    before = model.evaluate(test)
+    X, _, _ = test.arrays(model.fitted_.size, model.fitted_.resize)
+    outputs = [runtime.outputs(np.array(X[i : i + 256]))["label"] for i in range(0, len(X), 256)]
+    after = float((np.concatenate(outputs) == before.labels).mean())
+    return float(before.metrics["accuracy"]), after, len(X)
+
+
+def _pictures(model: Classifier, splits: dict[str, Split]) -> NDArray[np.uint8] | None:
+    """Training images of a method that compares, in the order in which it kept them."""
+    rows = getattr(model.method_, "X_", None)
+    if rows is None or not hasattr(model.method_, "kneighbors"):
+        return None
+    shape = (len(rows), *model.fitted_.size, 1 if model.fitted_.mode == "L" else 3)
+    if rows.dtype == np.uint8 and rows.size == np.prod(shape):
+        return np.asarray(rows.reshape(shape))
+    if "train" in splits:
+        X = splits["train"].arrays(model.fitted_.size, model.fitted_.resize).X
+        if len(X) == len(rows):
+            return np.asarray(X)
+    return None
+
+
+def _at_once(model: Classifier) -> int:
+    from sightline.deploy.neighbours_graph import at_once
+
+    return at_once(model.method_)
