@@ -1,0 +1,112 @@
+"""Classify pictures with the model beside this file: python predict.py PICTURE...
+
+Needs numpy, Pillow and onnxruntime, nothing else. Prints one JSON line a picture; a picture that
+cannot be read gets an error in its line, and exit status 2 at the end.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+HERE = Path(__file__).resolve().parent
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+MOST_PIXELS = 100_000_000
+
+
+class Model:
+    """An exported classifier.
+
+    Parameters
+    ----------
+    path : path
+        Of the .onnx file.
+    threads : int
+        0: as many as there are cores.
+    """
+
+    def __init__(self, path: str | Path = HERE / "model.onnx", threads: int = 0) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(
+            str(path), options, ["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
+        )
+        self.about = json.loads(self.session.get_modelmeta().custom_metadata_map["sightline"])
+
+    def predict(self, picture: str | Path, top: int = 5) -> dict[str, object]:
+        """Label, score and the most probable classes of one picture."""
+        pixels = prepared(picture, self.about["size"], self.about["mode"], self.about["resize"])
+        names = [output.name for output in self.session.get_outputs()]
+        found = dict(zip(names, self.session.run(None, {"images": pixels[None]}), strict=True))
+        p, label, classes = found["probabilities"][0], int(found["label"][0]), self.about["classes"]
+        order = np.lexsort((np.arange(len(p)) != label, -p))[:top]
+        return {
+            "label": classes[label],
+            "score": float(p[label]),
+            "top": [{"label": classes[i], "score": float(p[i])} for i in order],
+        }
+
+
+def prepared(picture: str | Path, size: list[int], mode: str, how: str) -> NDArray[np.uint8]:
+    """Decode, turn upright, bring to size: uint8, shape (height, width, channels)."""
+    image: Image.Image = Image.open(picture, formats=FORMATS)
+    if image.width * image.height > MOST_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels are too many")
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    image = image.convert(mode)
+    (height, width), (w, h) = size, image.size
+    if (w, h) != (width, height):
+        if how == "crop":
+            kw, kh = min(w, h * width / height), min(h, w * height / width)
+            left, top = (w - kw) / 2, (h - kh) / 2
+            image = resized(image, width, height, (left, top, left + kw, top + kh))
+        elif how == "stretch":
+            image = resized(image, width, height, (0, 0, w, h))
+        else:
+            wide = w / h > width / height
+            pw = width if wide else max(1, round(w / h * height))
+            ph = max(1, round(h / w * width)) if wide else height
+            sheet = Image.new(mode, (width, height), 128 if mode == "L" else (128, 128, 128))
+            place = round((width - pw) / 2), round((height - ph) / 2)
+            sheet.paste(resized(image, pw, ph, (0, 0, w, h)), place)
+            image = sheet
+    return np.asarray(image).reshape(height, width, -1)
+
+
+def resized(image: Image.Image, width: int, height: int, box: tuple[float, ...]) -> Image.Image:
+    """A box of the image at another size, antialiased, columns first."""
+    left, top, right, bottom = box
+    bilinear = Image.Resampling.BILINEAR
+    narrow = image.resize((width, image.height), bilinear, (left, 0, right, image.height))
+    return narrow.resize((width, height), bilinear, (0, top, width, bottom))
+
+
+def main() -> int:
+    """Answer for the pictures on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE")
+    parser.add_argument("--top", type=int, default=5)
+    given = parser.parse_args()
+    model, bad = Model(), False
+    for picture in given.pictures:
+        try:
+            line = {"image": picture, **model.predict(picture, given.top)}
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            bad, line = True, {"image": picture, "error": str(error)}
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    return 2 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
