@@ -1,0 +1,340 @@
+"""Answers for more pictures than fit anywhere: in shards, restartable, on one machine or many.
+
+The pictures are listed once and cut into shards. Each shard becomes one Parquet file that appears
+whole or not at all, so a run that was killed goes on with the shards that are missing, and any
+number of workers may share them. A picture that cannot be read is a row with an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from sightline.data.dataset import Progress
+from sightline.deploy.export import exported
+from sightline.deploy.runtime import Runtime
+from sightline.deploy.sources import Place, Reader, listed, storage
+from sightline.errors import MissingExtraError, ParameterError, RunError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Engine = Literal["local", "ray"]
+
+JOB = "_job.json"
+"""In the output folder: what the shards are of; readers of Parquet skip such names."""
+
+SHARD = 2000
+"""Pictures of a shard."""
+
+_BATCH = 64
+_AHEAD = 4  # batches that are decoded while one is answered
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """What was done.
+
+    Parameters
+    ----------
+    output : str
+    pictures, errors : int
+        Of all shards.
+    shards, kept : int
+        All of them, and those that an earlier run had finished.
+    seconds : float
+    """
+
+    output: str
+    pictures: int
+    errors: int
+    shards: int
+    kept: int
+    seconds: float
+
+
+@dataclass
+class Order:
+    """What a worker needs in order to do a shard; plain data, so that it can travel.
+
+    Parameters
+    ----------
+    source, output : str
+        Paths or URLs, as fsspec takes them.
+    top : int
+        Classes named for each picture.
+    reject : float
+        Below this score the label is null.
+    batch : int
+        Pictures answered together.
+    threads : int
+        That decode.
+    """
+
+    source: str
+    output: str
+    top: int = 5
+    reject: float = 0.0
+    batch: int = _BATCH
+    threads: int = 0
+
+
+def predict(
+    run_or_model: str | Path,
+    source: str,
+    output: str,
+    *,
+    engine: Engine = "local",
+    top: int = 5,
+    reject: float = 0.0,
+    shard: int = SHARD,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Bulk:
+    """Answer for all pictures of a source.
+
+    Parameters
+    ----------
+    run_or_model : path
+        A run's folder, or an exported .onnx file.
+    source : str
+        A folder of images, a Parquet file or a folder of them with a column of encoded images
+        (``bytes``, ``image``) or of paths (``path``, ``url``); local, or a URL of any storage
+        that fsspec has a package for, such as ``s3://bucket/folder``.
+    output : str
+        Folder of the shards, by custom ``NAME.parquet``; local or a URL. Finished shards in it are
+        kept.
+    engine : {"local", "ray"}
+        This process, or the Ray cluster that `ray.init` finds, with Ray Data.
+    top, reject
+        See `Order`.
+    shard : int
+        Pictures of a shard.
+    workers : int
+        Of Ray, each with a model of its own; 0: one for each core of the cluster.
+    progress : callable, optional
+        Called with (pictures done, pictures in all).
+
+    Raises
+    ------
+    DataError
+        When there is no picture, or the source cannot be listed.
+    RunError
+        When the output cannot be written, or holds shards of other pictures or another model.
+    MissingExtraError
+        When a package is missing.
+    """
+    if shard < 1 or top < 1 or not 0 <= reject <= 1:
+        raise ParameterError("shard and top are at least 1, reject lies between 0 and 1")
+    start = time.perf_counter()
+    model = exported(run_or_model)
+    runtime = Runtime(model)
+    order = Order(source, output, top, reject)
+    places = listed(source)
+    job = {
+        "model": runtime.about.name, "version": runtime.about.version, "source": source,
+        "pictures": len(places), "shard": shard, "top": top, "reject": reject,
+        "list": hashlib.sha256("\n".join(p.name for p in places).encode()).hexdigest()[:16],
+    }  # fmt: skip
+    _begin(output, job)
+    shards = [places[i : i + shard] for i in range(0, len(places), shard)]
+    there = {i for i in range(len(shards)) if _exists(output, _name(i))}
+    todo = [(i, part) for i, part in enumerate(shards) if i not in there]
+    done = sum(len(shards[i]) for i in there)
+    work = _local if engine == "local" else _ray
+    for count in work(runtime, model, order, todo, workers):
+        done += count
+        if progress:
+            progress(done, len(places))
+    errors = _count_errors(output, len(shards))
+    seconds = time.perf_counter() - start
+    return Bulk(output, len(places), errors, len(shards), len(there), seconds)
+
+
+def shard_table(
+    runtime: Runtime, order: Order, places: Sequence[Place]
+) -> Iterator[int | pa.Table]:
+    """Answer for a shard: gives the number of pictures of each batch, at last the table."""
+    import pyarrow as pa
+
+    fs, _ = storage(order.source)
+    rows: list[dict[str, Any]] = []
+    parts = [places[i : i + order.batch] for i in range(0, len(places), order.batch)]
+    with ThreadPoolExecutor(order.threads or None) as pool:
+        read = Reader(fs, runtime)
+        ahead = [pool.map(read, part) for part in parts[:_AHEAD]]
+        for i, part in enumerate(parts):
+            pixels = list(ahead.pop(0))
+            if i + _AHEAD < len(parts):
+                ahead.append(pool.map(read, parts[i + _AHEAD]))
+            rows += _answered(runtime, order, part, pixels)
+            yield len(part)
+    yield pa.Table.from_pylist(rows, _schema())
+
+
+def _answered(
+    runtime: Runtime, order: Order, places: Sequence[Place], pixels: Sequence[Any]
+) -> list[dict[str, Any]]:
+    good = [p for p in pixels if not isinstance(p, str)]
+    answers = iter(runtime.answer(np.stack(good)) if good else [])
+    rows: list[dict[str, Any]] = []
+    for place, found in zip(places, pixels, strict=True):
+        if isinstance(found, str):
+            rows.append({"image": place.name, "error": found})
+            continue
+        answer = next(answers)
+        best = answer.top(order.top)
+        rows.append(
+            {
+                "image": place.name,
+                "label": answer.name if answer.score >= order.reject else None,
+                "score": answer.score,
+                "top_labels": [name for name, _ in best],
+                "top_scores": [score for _, score in best],
+            }
+        )
+    return rows
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("image", pa.string()), ("label", pa.string()), ("score", pa.float32()),
+            ("top_labels", pa.list_(pa.string())), ("top_scores", pa.list_(pa.float32())),
+            ("error", pa.string()),
+        ]
+    )  # fmt: skip
+
+
+def _local(
+    runtime: Runtime, model: Path, order: Order, todo: list[tuple[int, list[Place]]], workers: int
+) -> Iterator[int]:
+    for i, places in todo:
+        for step in shard_table(runtime, order, places):
+            if isinstance(step, int):
+                yield step
+            else:
+                _write(order.output, _name(i), step)
+
+
+class _Worker:
+    """One of Ray's actors: a model, and the shards that it is given one by one."""
+
+    def __init__(self, model: bytes, order: dict[str, Any]) -> None:
+        self.order = Order(**order)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            path.write_bytes(model)
+            self.runtime = Runtime(path, threads=1)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        counts = []
+        for i, text in zip(batch["shard"], batch["places"], strict=True):
+            places = [Place(*place) for place in json.loads(text)]
+            for step in shard_table(self.runtime, self.order, places):
+                if not isinstance(step, int):
+                    _write(self.order.output, _name(int(i)), step)
+            counts.append(len(places))
+        return {"done": np.array(counts)}
+
+
+def _ray(
+    runtime: Runtime, model: Path, order: Order, todo: list[tuple[int, list[Place]]], workers: int
+) -> Iterator[int]:
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise MissingExtraError("--engine ray", "bulk") from None
+    if not todo:
+        return
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    number = min(workers or _cores(ray), len(todo))
+    items = [{"shard": i, "places": json.dumps(places)} for i, places in todo]
+    answers = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+        _Worker, batch_size=1, concurrency=number,
+        fn_constructor_args=(model.read_bytes(), asdict(order)),
+    )  # fmt: skip
+    for row in answers.iter_rows():
+        yield int(row["done"])
+
+
+def _cores(ray: Any) -> int:
+    return int(ray.cluster_resources().get("CPU", 1))
+
+
+def _name(i: int) -> str:
+    return f"part-{i:06d}.parquet"
+
+
+def _exists(output: str, name: str) -> bool:
+    fs, root = storage(output)
+    return bool(fs.exists(f"{root}/{name}"))
+
+
+def _begin(output: str, job: dict[str, Any]) -> None:
+    """Note what the shards are of, or check that those there are of the same."""
+    fs, root = storage(output)
+    try:
+        if fs.isfile(root):
+            raise RunError(f"{output} is a file; name a new folder")
+        if fs.exists(f"{root}/{JOB}"):
+            before = json.loads(fs.cat_file(f"{root}/{JOB}"))
+            odd = [k for k in job if before.get(k) != job[k]]
+            if odd:
+                raise RunError(
+                    f"{output} holds answers with another {odd[0]} ({before.get(odd[0])}, not "
+                    f"{job[odd[0]]}); name another output"
+                )
+            return
+        fs.makedirs(root, exist_ok=True)
+        if fs.ls(root):
+            raise RunError(f"{output} holds other files; name a new folder")
+        with fs.open(f"{root}/{JOB}", "wb") as file:
+            file.write(json.dumps(job, indent=2).encode())
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot write to {output}: {error}") from error
+
+
+def _write(output: str, name: str, table: pa.Table) -> None:
+    """Write a shard so that it is there whole or not at all."""
+    import pyarrow.parquet as pq
+
+    fs, root = storage(output)
+    memory = io.BytesIO()
+    pq.write_table(table, memory)
+    part, final = f"{root}/_{name}.part", f"{root}/{name}"
+    try:
+        with fs.open(part, "wb") as file:
+            file.write(memory.getbuffer())
+        fs.mv(part, final)
+    except OSError as error:
+        raise RunError(f"cannot write {output}/{name}: {error.strerror or error}") from error
+
+
+def _count_errors(output: str, shards: int) -> int:
+    import pyarrow.parquet as pq
+
+    fs, root = storage(output)
+    errors = 0
+    for i in range(shards):
+        with fs.open(f"{root}/{_name(i)}", "rb") as file:
+            column = pq.read_table(file, columns=["error"]).column(0)
+            errors += len(column) - column.null_count
+    return errors

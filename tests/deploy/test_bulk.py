@@ -1,0 +1,214 @@
+"""Bulk prediction: every picture has one row, whatever befalls it, and finished shards are kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import sightline
+from sightline.deploy import bulk
+from sightline.deploy.bulk import predict
+from sightline.deploy.export import exported
+from sightline.deploy.sources import listed
+from sightline.errors import DataError, RunError
+from sightline.estimators import load_model
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run on digits, and a folder of 90 of them as files, three of which are broken."""
+    folder = tmp_path_factory.mktemp("bulk")
+    data = sightline.load_data("digits")
+    run = sightline.create_model("nearest-mean", data).fit(data.train[:300]).save(folder / "run")
+    exported(run)
+    pictures = folder / "pictures"
+    for i, sample in enumerate(data.test[:90]):
+        path = pictures / f"{i % 3}" / f"{i:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(sample.image[:, :, 0]).save(path)
+    for i in (4, 40, 77):
+        (pictures / f"{i % 3}" / f"{i:03d}.png").write_bytes(b"broken")
+    return run, pictures
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return pq.read_table(folder).to_pylist()
+
+
+def test_every_picture_has_its_row_and_bad_ones_an_error(made, tmp_path):
+    run, pictures = made
+    steps: list[tuple[int, int]] = []
+    done = predict(
+        run, str(pictures), str(tmp_path / "o.parquet"), shard=20,
+        progress=lambda a, b: steps.append((a, b)),
+    )  # fmt: skip
+    found = rows(tmp_path / "o.parquet")
+    assert (done.pictures, done.errors, done.shards, done.kept) == (90, 3, 5, 0)
+    assert steps[-1] == (90, 90)
+    assert [r["image"] for r in found] == sorted(str(p) for p in pictures.rglob("*.png"))
+    good = [r for r in found if r["error"] is None]
+    wanted = load_model(run).predict([r["image"] for r in good])
+    assert [r["label"] for r in good] == [a.name for a in wanted]
+    assert [r["score"] for r in good] == pytest.approx([a.score for a in wanted], abs=1e-5)
+    assert good[0]["top_labels"] == [name for name, _ in wanted[0].top(5)]
+    bad = [r for r in found if r["error"] is not None]
+    assert all("not an image" in r["error"] for r in bad)
+    assert all(r["label"] is None for r in bad)
+
+
+def test_shards_that_are_there_are_kept_and_missing_ones_made(made, tmp_path):
+    run, pictures = made
+    output = tmp_path / "o.parquet"
+    predict(run, str(pictures), str(output), shard=30)
+    first = rows(output)
+    kept = (output / "part-000000.parquet").stat().st_mtime_ns
+    (output / "part-000001.parquet").unlink()
+    again = predict(run, str(pictures), str(output), shard=30)
+    assert again.kept == 2
+    assert (output / "part-000000.parquet").stat().st_mtime_ns == kept
+    assert rows(output) == first
+
+
+def test_shards_of_other_pictures_or_another_model_are_not_mixed(made, tmp_path):
+    run, pictures = made
+    output = tmp_path / "o.parquet"
+    predict(run, str(pictures), str(output), shard=50)
+    with pytest.raises(RunError, match="another shard"):
+        predict(run, str(pictures), str(output), shard=40)
+    with pytest.raises(RunError, match="another source"):
+        predict(run, str(pictures / "1"), str(output), shard=50)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x").write_text("")
+    with pytest.raises(RunError, match="other files"):
+        predict(run, str(pictures), str(tmp_path / "other"))
+
+
+@pytest.mark.parametrize("form", ["bytes", "image", "path"])
+def test_parquet_of_encoded_images_or_paths_answers_as_the_files(made, form, tmp_path):
+    run, pictures = made
+    paths = [p.path for p in listed(str(pictures))]
+    cells: dict[str, list[Any]] = {
+        "bytes": [Path(p).read_bytes() for p in paths],
+        "image": [{"bytes": Path(p).read_bytes(), "path": None} for p in paths],
+        "path": paths,
+    }
+    source = tmp_path / "in.parquet"
+    table = pa.table({"id": list(range(len(paths))), form: cells[form]})
+    pq.write_table(table, source, row_group_size=7)
+    predict(run, str(pictures), str(tmp_path / "a.parquet"))
+    predict(run, str(source), str(tmp_path / "b.parquet"), shard=25)
+    by_file, by_row = rows(tmp_path / "a.parquet"), rows(tmp_path / "b.parquet")
+    assert [r["label"] for r in by_row] == [r["label"] for r in by_file]
+    assert [r["score"] for r in by_row] == [r["score"] for r in by_file]
+    assert by_row[8]["image"] == f"{source}#8"
+
+
+def test_below_the_threshold_there_is_no_label(made, tmp_path):
+    run, pictures = made
+    predict(run, str(pictures), str(tmp_path / "a.parquet"))
+    middle = float(np.median([r["score"] for r in rows(tmp_path / "a.parquet") if r["score"]]))
+    predict(run, str(pictures), str(tmp_path / "b.parquet"), reject=middle)
+    good = [r for r in rows(tmp_path / "b.parquet") if r["error"] is None]
+    assert {r["label"] is None for r in good} == {True, False}
+    assert all((r["label"] is None) == (r["score"] < middle) for r in good)
+
+
+def test_other_storage_goes_through_fsspec(made):
+    import fsspec
+
+    run, pictures = made
+    memory = fsspec.filesystem("memory")
+    for path in sorted(pictures.rglob("*.png"))[:10]:
+        memory.pipe(f"/bulk/in/{path.name}", path.read_bytes())
+    done = predict(run, "memory://bulk/in", "memory://bulk/out.parquet", shard=4)
+    assert done.shards == 3
+    assert sorted(p.rsplit("/", 1)[-1] for p in memory.ls("/bulk/out.parquet", detail=False)) == [
+        "_job.json", "part-000000.parquet", "part-000001.parquet", "part-000002.parquet",
+    ]  # fmt: skip
+
+
+def test_a_killed_run_goes_on_where_it_stood(made, tmp_path):
+    run, pictures = made
+    output = tmp_path / "o.parquet"
+    code = (
+        "import sys, time\nfrom sightline.deploy import bulk\nwrite = bulk._write\n"
+        "def slow(*a):\n    write(*a); time.sleep(0.5)\nbulk._write = slow\n"
+        "bulk.predict(*sys.argv[1:4], shard=10)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(run), str(pictures), str(output)])
+    deadline = time.monotonic() + 60
+    while len(list(output.glob("part-*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 2 <= len(list(output.glob("part-*"))) < 9
+    done = predict(run, str(pictures), str(output), shard=10)
+    assert done.kept >= 2
+    predict(run, str(pictures), str(tmp_path / "whole.parquet"), shard=10)
+    assert rows(output) == rows(tmp_path / "whole.parquet")
+
+
+def test_two_workers_of_a_ray_cluster_answer_as_one_process(made, tmp_path):
+    ray = pytest.importorskip("ray")
+    run, pictures = made
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        ours = {"shard": 15, "top": 3}
+        predict(run, str(pictures), str(tmp_path / "a.parquet"), **ours)
+        done = predict(
+            run, str(pictures), str(tmp_path / "b.parquet"), engine="ray", workers=2, **ours
+        )
+    finally:
+        ray.shutdown()
+    assert done.shards == 6
+    assert done.errors == 3
+    assert rows(tmp_path / "a.parquet") == rows(tmp_path / "b.parquet")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("nowhere", "no such"), ("empty", "no image"), ("bad.parquet", "Parquet"), ("x://y", "x")],
+)
+def test_what_cannot_be_read_is_said_in_one_line(made, source, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("bad.parquet").write_bytes(b"no parquet")
+    with pytest.raises(DataError, match=message) as caught:
+        predict(made[0], source, str(tmp_path / "o.parquet"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_without_images_says_what_it_has(made, tmp_path):
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "in.parquet")
+    with pytest.raises(DataError, match=r"no column of images.*it has id"):
+        predict(made[0], str(tmp_path / "in.parquet"), str(tmp_path / "o.parquet"))
+
+
+def test_a_full_disk_loses_no_shard(made, tmp_path, monkeypatch):
+    run, pictures = made
+    output = tmp_path / "o.parquet"
+    write = bulk._write
+    calls = []
+
+    def full(*args: Any) -> None:
+        calls.append(args)
+        if len(calls) == 3:
+            raise RunError("cannot write: No space left on device")
+        write(*args)
+
+    monkeypatch.setattr(bulk, "_write", full)
+    with pytest.raises(RunError, match="No space"):
+        predict(run, str(pictures), str(output), shard=20)
+    monkeypatch.setattr(bulk, "_write", write)
+    assert predict(run, str(pictures), str(output), shard=20).kept == 2
