@@ -15,20 +15,6 @@ from sightline.cli import main
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run a command line in an empty folder; gives (status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: object) -> tuple[int, str, str]:
-        status = main.status([str(w) for w in words])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return status, out, err
-
-    return call
-
-
-@pytest.fixture
 def trained(run):
     status, _, err = run("train", "knn", "digits", "--k", 3, "-o", "runs/knn")
     assert status == 0, err

@@ -17,6 +17,7 @@ from sightline.estimators import create_model
 from sightline.report import curves, html
 from sightline.training import recipe as recipes
 from sightline.training import run
+from sightline.training import tensorboard as board
 
 CURVES = "curves.png"
 
@@ -35,6 +36,7 @@ def train_model(
     recipe: Path | None = None,
     budget: str | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
+    tensorboard: Annotated[bool, Parameter(negative="")] = False,
     find_lr: Annotated[bool, Parameter(negative="")] = False,
     overfit_batch: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
@@ -60,6 +62,8 @@ def train_model(
         Longest time to train, such as 10m: lowers the epochs to fit.
     resume
         Go on from the run's last checkpoint.
+    tensorboard
+        Write each epoch's figures to the run's folder tensorboard, too.
     find_lr
         Do not train: raise the learning rate until the loss explodes, and draw it.
     overfit_batch
@@ -70,6 +74,8 @@ def train_model(
     seconds = None if budget is None else budgets.seconds(budget)
     knobs = ({} if recipe is None else recipes.read(recipe)) | given
     estimator = create_model(model, seed=seed, **knobs)
+    if tensorboard:
+        board.require()
     loaded = console.load(data, seed=seed, group=group, layout=layout)
     if find_lr or overfit_batch or dry_run:
         from sightline.cli import look
@@ -85,8 +91,9 @@ def train_model(
     with console.bar(f"training {model}") as report:
         val = loaded.val if "val" in loaded.rows else None
         estimator.fit(
-            loaded.train, val, progress=report, budget=seconds, folder=folder, resume=resume
-        )
+            loaded.train, val, progress=report, budget=seconds, folder=folder, resume=resume,
+            on_epoch=board.Scalars(folder) if tensorboard else None,
+        )  # fmt: skip
     seconds = time.perf_counter() - start
     if not run.is_first():
         return 0

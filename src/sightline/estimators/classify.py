@@ -24,7 +24,7 @@ from sightline.training import run
 from sightline.types import Classification, Neighbours, Task
 
 if TYPE_CHECKING:
-    from sightline.training.engine import Training
+    from sightline.training.engine import OnEpoch, Training
 
 PREPROCESS = tuple(f.name for f in dataclasses.fields(Preprocess))
 _BATCH = 4096
@@ -120,6 +120,7 @@ class Classifier:
         budget: float | None = None,
         folder: Path | None = None,
         resume: bool = False,
+        on_epoch: OnEpoch | None = None,
     ) -> Classifier:
         """Learn from a split.
 
@@ -137,9 +138,13 @@ class Classifier:
             Of the run, for methods that keep checkpoints.
         resume : bool
             Go on from the folder's last checkpoint.
+        on_epoch : callable, optional
+            Called with each epoch's row of `history`, for methods that the engine trains.
 
         Raises
         ------
+        ParameterError
+            When the method has no checkpoints to resume, or no epochs to watch.
         DataError
             When the split has no or only one class, or no readable image.
         """
@@ -152,8 +157,11 @@ class Classifier:
         takes = inspect.signature(method.fit).parameters
         if resume and "resume" not in takes:
             raise ParameterError(f"{self.name} keeps no checkpoints; train it again")
+        if on_epoch is not None and "on_epoch" not in takes:
+            raise ParameterError(f"{self.name} is not trained by the engine; networks are")
         more: dict[str, Any] = {
-            "progress": progress, "budget": budget, "folder": folder, "resume": resume
+            "progress": progress, "budget": budget, "folder": folder, "resume": resume,
+            "on_epoch": on_epoch,
         }  # fmt: skip
         if "X_val" in takes and val is not None and len(val):
             X_val, y_val, _ = val.arrays(self.fitted_.size, self.fitted_.resize)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from sightline.training.engine import Judge, Training
+    from sightline.training.engine import Judge, OnEpoch, Training
 
 LEAST_STEPS = 1000
 """Steps of a training where no epochs are given."""
@@ -121,6 +121,7 @@ class ModuleClassifier:
         budget: float | None = None,
         folder: Path | None = None,
         resume: bool = False,
+        on_epoch: OnEpoch | None = None,
     ) -> ModuleClassifier:
         """Train on images.
 
@@ -139,6 +140,8 @@ class ModuleClassifier:
             Of the run: checkpoints go there.
         resume : bool
             Go on from the folder's last checkpoint.
+        on_epoch : callable, optional
+            Called with each epoch's row of ``history_``, from the first, also when resumed.
 
         Raises
         ------
@@ -158,7 +161,7 @@ class ModuleClassifier:
         elif budget is not None:
             training.fit_to(budget)
             self.decided = {"epochs": training.recipe.epochs}
-        outcome = training.run(progress)
+        outcome = training.run(progress, on_epoch)
         self.history_, self.remarks = outcome.history, outcome.remarks
         if found := find_overfitting(self.history_):
             self.remarks.append(str(found))

@@ -36,6 +36,9 @@ Judge = Callable[[nn.Module], Mapping[str, float]]
 
 Progress = Callable[[int, int], None]
 
+OnEpoch = Callable[[Mapping[str, Any]], None]
+"""Called with the row of each epoch, also of those before a resumed training went on."""
+
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 _PILOT = 4  # steps that are timed to fit the epochs to a budget
@@ -186,7 +189,7 @@ class Training:
             self.optimizer.load_state_dict(state)
             torch.set_rng_state(random)
 
-    def run(self, progress: Progress | None = None) -> Outcome:
+    def run(self, progress: Progress | None = None, on_epoch: OnEpoch | None = None) -> Outcome:
         """Train from where the state stands to the end.
 
         Raises
@@ -197,10 +200,16 @@ class Training:
         RunError
             When a checkpoint cannot be written.
         """
+        tell = on_epoch if self.fabric.is_global_zero else None
+        if tell:
+            for row in self.outcome.history:
+                tell(row)
         while self.step < self.steps:
             epoch, first = divmod(self.step, self.feed.steps)
             if not self._epoch(epoch, first, progress):
                 break
+            if tell:
+                tell(self.outcome.history[-1])
             if self.recipe.patience and self.since_best >= self.recipe.patience:
                 self.outcome.remarks.append(
                     f"stopped after epoch {epoch + 1}: no better validation for "
