@@ -77,6 +77,15 @@ def test_train_eval_predict(run, trained, picture):
     assert Image.open("seen/digit.png").height > 160
     status, out, _ = run("predict", trained, path)
     assert truth in out
+    assert "next 4" in out
+
+
+def test_predict_names_the_five_most_probable_classes(run, trained, picture):
+    _, out, _ = run("predict", trained, picture[0], "--json")
+    scores = [entry["score"] for entry in json.loads(out)[0]["top"]]
+    assert len(scores) == 5
+    assert scores == sorted(scores, reverse=True)
+    assert "next 9" in run("predict", trained, picture[0], "--top", 50)[1]  # there are no more
 
 
 def test_train_json_and_runs(run, trained):

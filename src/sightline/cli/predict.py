@@ -27,7 +27,7 @@ def predict(
     pictures: Annotated[list[Path], Parameter(name="IMAGE")],
     /,
     *,
-    top: int = 3,
+    top: int = 5,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     json: console.Json = False,
 ) -> int:
@@ -40,7 +40,7 @@ def predict(
     pictures
         Image files, or folders of them.
     top
-        How many classes to name.
+        How many classes to name, the most probable first.
     output
         Folder for the pictures with the answer written on them.
     """
@@ -48,6 +48,7 @@ def predict(
         raise ParameterError(f"top is at least 1, not {top}")
     paths = expand(pictures)
     model = load_model(run_folder)
+    top = min(top, len(model.classes_))
     target = None if output is None else run.create(output)
     answers: list[tuple[Path, Classification | None, str]] = []
     with console.bar("predicting") as report:
