@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -36,6 +37,32 @@ def test_tensorboard_shows_the_history_once_also_when_resumed(run, tmp_path):
             assert [step for step, _ in found[tag]] == [1, 2, 3]
             assert [v for _, v in found[tag]] == pytest.approx([row[name] for row in rows])
         assert run(*words, "--resume")[0] == 0
+
+
+def test_the_end_says_speed_and_waiting(run, tmp_path):
+    words = ("train", "convnet", "digits", *QUICK, "--epochs", 1, "-o", "r")
+    status, out, _ = run(*words)
+    assert status == 0
+    assert re.search(r"^[\d,]+ images/s, \d+\.\d% of the time waiting for data$", out, re.M)
+    speed = json.loads(run(*words, "--json")[1])["speed"]
+    (row,) = history(tmp_path / "r")
+    assert speed == pytest.approx({k: row[k] for k in speed})
+
+
+def test_eval_chooses_the_views(run, tmp_path):
+    run("train", "convnet", "digits", *QUICK, "--epochs", 2, "-o", "r")
+    losses = {}
+    for tta in ("none", "flip", "multi-crop"):
+        status, out, err = run("eval", "r", "digits", "--tta", tta, "--json")
+        assert status == 0, err
+        losses[tta] = json.loads(out)["metrics"]["log_loss"]
+    assert len(set(losses.values())) == 3
+    assert not (tmp_path / "r" / "test.json").exists()  # that is for the run as it was trained
+    status, out, _ = run("eval", "r", "digits", "--json")
+    assert json.loads(out)["metrics"]["log_loss"] == losses["none"]
+    run("train", "knn", "digits", "-o", "k")
+    status, _, err = run("eval", "k", "digits", "--tta", "flip")
+    assert (status, err.count("networks have")) == (2, 1)
 
 
 def test_tensorboard_is_refused_before_anything_is_done(run, monkeypatch, tmp_path):

@@ -29,6 +29,16 @@ def test_arrays_survive(tmp_path):
     }
 
 
+def test_speed_weighs_epochs_by_their_time():
+    slow = {"images_per_second": 100.0, "waited": 0.5}  # 300 images in 3 s, 1.5 s waiting
+    fast = {"images_per_second": 300.0, "waited": 0.1}  # in 1 s, 0.1 s waiting
+    assert run.speed([slow, fast]) == {
+        "images_per_second": pytest.approx(150), "waited": pytest.approx(0.4)
+    }  # fmt: skip
+    assert run.speed([{"train_loss": 1.0}]) is None
+    assert run.speed([]) is None
+
+
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError):

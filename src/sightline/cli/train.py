@@ -109,6 +109,7 @@ def train_model(
         run.write_json(
             folder / run.METRICS, {"split": "val", "headline": metrics.headline_name, **metrics}
         )
+    speed = run.speed(estimator.history)
     if json:
         console.print_json(
             {
@@ -116,6 +117,7 @@ def train_model(
                 "model": model,
                 "options": estimator.options,
                 "fit_seconds": seconds,
+                "speed": speed,
                 "remarks": estimator.remarks,
                 "validation": None if metrics is None else dict(metrics),
             }
@@ -123,6 +125,11 @@ def train_model(
         return 0
     screen = console.out()
     screen.print(f"trained {model} on {len(loaded.train):,} images in {human(seconds)}")
+    if speed is not None:
+        screen.print(
+            f"{speed['images_per_second']:,.0f} images/s, {speed['waited']:.1%} of the time "
+            "waiting for data"
+        )
     for remark in estimator.remarks:
         screen.print(f"note: {escape(remark)}", soft_wrap=True)
     if metrics is not None:

@@ -229,13 +229,14 @@ class Training:
             for layer in self.plain.modules():
                 layer.train(not isinstance(layer, NORMS))
         total = torch.zeros((), device=self.fabric.device)
-        count, lr = 0, 0.0
+        count, images, lr = 0, 0, 0.0
         look = 1 if self.fabric.device.type == "cpu" else _LOOK
         for x, target in self.feed.epoch(epoch, first):
             lr = schedule.share(self.recipe, self.step, self.steps)
             loss = self.advance(x, target, lr)
             total += loss
             count += 1
+            images += len(x)
             self.step += 1
             if self.step % look == 0 and not torch.isfinite(total):
                 return self._diverged(epoch)
@@ -258,7 +259,7 @@ class Training:
         self.seconds += time.perf_counter() - start
         row |= {
             "lr": lr * self.recipe.lr, "seconds": self.seconds,
-            "images_per_second": count * self.recipe.batch_size / learning,
+            "images_per_second": images * self.fabric.world_size / learning,
             "waited": self.feed.waited / learning,
         }  # fmt: skip
         self.outcome.history.append(row)

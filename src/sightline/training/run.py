@@ -103,6 +103,18 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         raise RunError(f"{path} is damaged ({error}); train again") from error
 
 
+def speed(history: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
+    """Images a second and the share of time spent waiting for data, over all epochs.
+
+    None where the history of the method does not say it. Validation does not count.
+    """
+    if not history or "images_per_second" not in history[0]:
+        return None
+    seconds = [1 / row["images_per_second"] for row in history]  # for the same number of images
+    waited = sum(s * row["waited"] for s, row in zip(seconds, history, strict=True))
+    return {"images_per_second": len(history) / sum(seconds), "waited": waited / sum(seconds)}
+
+
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: Mapping[str, str]) -> None:
     """Write arrays as safetensors, atomically."""
     from safetensors.numpy import save_file
