@@ -81,6 +81,8 @@ def test_it_learns_and_says_what_happened(digits):
     assert last["train_loss"] < model.history_[0]["train_loss"]
     assert last["val_accuracy"] == pytest.approx(model.score(X_val, y_val))
     assert 0 <= last["waited"] < 1
+    validating = last["seconds"] - model.history_[-2]["seconds"]
+    assert last["images_per_second"] >= len(digits[0]) / validating
     probabilities = model.predict_proba(X_val)
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
 
@@ -450,6 +452,44 @@ def test_few_and_tiny_images_get_more_and_gentler_steps():
     assert (many.batch_size, many.shift, many.epochs) == (128, 2, 5)
     given = ModuleClassifier(card, {"epochs": 1, "batch_size": 64, "shift": 4}).suited(8, 100)
     assert (given.batch_size, given.shift, given.epochs) == (64, 4, 1)
+
+
+class Asymmetric(nn.Module):
+    """Logits that change under every shift and mirroring."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1)) ** 2
+
+
+@pytest.mark.parametrize("tta", ["none", "flip", "multi-crop"])
+def test_views_by_hand(digits, tta):
+    """Mean of the views, each written out as rows and columns of the image."""
+    X = digits[2][:5]
+    model = fitted(digits, epochs=1, tta=tta)
+    torch.manual_seed(0)
+    model.model = Asymmetric()
+    x = ((X[:, :, :, 0] / 255 - model.mean_[0]) / model.std_[0]).astype(np.float32)
+    up_left, down_right = [1, 0, 1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6, 7, 6]  # edge reflected
+    crops = {
+        "none": [(1, x)],
+        "flip": [(1 / 2, x), (1 / 2, x[:, :, ::-1])],
+        "multi-crop": [
+            (weight, side)
+            for share, view in [
+                (1 / 2, x), (1 / 4, x[:, up_left][:, :, up_left]),
+                (1 / 4, x[:, down_right][:, :, down_right]),
+            ]
+            for weight, side in [(share / 2, view), (share / 2, view[:, :, ::-1])]
+        ],
+    }[tta]  # fmt: skip
+    with torch.no_grad():
+        answers = (w * model.model(torch.tensor(v.copy())).softmax(1) for w, v in crops)
+        expected = sum(answers).numpy()
+    np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_published_weights_bring_their_figures(digits, monkeypatch):

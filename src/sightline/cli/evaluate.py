@@ -13,6 +13,7 @@ from sightline.data.dataset import SplitName
 from sightline.estimators import load_model
 from sightline.metrics.classify import confusion, per_class
 from sightline.training import run
+from sightline.training.recipe import Tta
 
 
 def evaluate(
@@ -21,6 +22,7 @@ def evaluate(
     /,
     *,
     split: SplitName = "test",
+    tta: Tta | None = None,
     group: console.Group = None,
     layout: console.Layout = None,
     seed: console.Seed | None = None,
@@ -36,10 +38,14 @@ def evaluate(
         Name, folder or archive of images.
     split
         Which part of the data.
+    tta
+        Views of an image that a network is asked about; default: as it was trained to.
     seed
         Of splits; default: the one that the run was trained with.
     """
     model = load_model(run_folder)
+    if tta is not None:
+        model.answer_with(tta)
     trained = model.config.get("data", {})
     loaded = console.load(
         data, seed=int(trained.get("seed", 0)) if seed is None else seed, group=group, layout=layout
@@ -67,7 +73,7 @@ def evaluate(
         },
         "confusion": table.tolist(),
     }
-    if split == "test" and same:
+    if split == "test" and same and tta is None:
         run.write_json(run_folder / "test.json", document)
     if json:
         console.print_json(document)

@@ -21,6 +21,7 @@ from sightline.metrics import Metrics
 from sightline.metrics import classify as measure
 from sightline.models import registry
 from sightline.training import run
+from sightline.training.recipe import Tta
 from sightline.types import Classification, Neighbours, Task
 
 if TYPE_CHECKING:
@@ -202,6 +203,19 @@ class Classifier:
         X, y, _ = train.arrays(fitted.size, fitted.resize)
         made: Training = method.training(fitted(X), y)
         return made
+
+    def answer_with(self, tta: Tta) -> None:
+        """Choose the views of an image that a fitted network is asked about from now on.
+
+        Raises
+        ------
+        ParameterError
+            When the method is no network.
+        """
+        if registry.card(self.name).kind != "module":
+            raise ParameterError(f"{self.name} has no test-time augmentation; networks have")
+        self._fitted()
+        self.options["tta"] = self.method_.options["tta"] = tta
 
     def predict(self, images: Sequence[Any] | Any) -> list[Classification]:
         """Classify images.

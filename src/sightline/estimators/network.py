@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from sightline.data.transforms import channel_figures
 from sightline.errors import DataError, NotFittedError, ParameterError
 from sightline.metrics.overfitting import find_overfitting
 from sightline.models.registry import SMALL, ModelCard, resolve
-from sightline.training.recipe import Flip, Recipe, check
+from sightline.training.recipe import Flip, Recipe, Tta, check
 
 if TYPE_CHECKING:
     import torch
@@ -272,14 +272,14 @@ class ModuleClassifier:
         out = np.empty((len(X), len(self.classes_)), np.float32)
         device = next(self.model.parameters()).device
         self.model.eval()
-        flip = self.recipe(int(self.side_.max())).tta == "flip"
+        tta = self.recipe(int(self.side_.max())).tta
         with torch.inference_mode():
             for start in range(0, len(X), _BATCH):
                 part = slice(start, start + _BATCH)
                 x = self._standardised(X[part], device)
-                p = torch.softmax(self.model(x).float(), 1)
-                if flip:
-                    p = (p + torch.softmax(self.model(x.flip(3)).float(), 1)) / 2
+                p = torch.zeros((len(x), out.shape[1]), device=device)
+                for weight, view in views(x, tta):
+                    p += weight * torch.softmax(self.model(view).float(), 1)
                 out[part] = p.cpu().numpy()
         return self.classes_[out.argmax(1)], out
 
@@ -376,6 +376,28 @@ class ModuleClassifier:
             return {"accuracy": right / len(X), "loss": loss / len(X)}
 
         return judge
+
+
+def views(x: Tensor, tta: Tta) -> Iterator[tuple[float, Tensor]]:
+    """Views of images, shape (N, C, H, W), that are asked in their place, with their weights.
+
+    Source of ``multi-crop``: Jordan, 94% on CIFAR-10 in 3.29 seconds, 2024, section 3.5: the image
+    counts one half, and its shifts by a pixel up left and down right one quarter each. There the
+    logits are averaged, here the probabilities.
+    """
+    from torch.nn import functional
+
+    crops = [(1.0, x)]
+    if tta == "multi-crop":
+        h, w = x.shape[2:]
+        padded = functional.pad(x, (1,) * 4, "reflect")
+        crops = [(0.5, x), (0.25, padded[:, :, :h, :w]), (0.25, padded[:, :, 2:, 2:])]
+    for weight, crop in crops:
+        if tta == "none":
+            yield weight, crop
+        else:
+            yield weight / 2, crop
+            yield weight / 2, crop.flip(3)
 
 
 def cross_entropy(output: Any, target: Tensor, weights: Tensor | None = None) -> Tensor:

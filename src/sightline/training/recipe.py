@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sightline.errors import ParameterError, UnknownNameError
 
 Flip = Literal["auto", "none", "random", "alternate"]
+Tta = Literal["none", "flip", "multi-crop"]
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,9 @@ class Recipe:
         Memory format of images and weights.
     compile : bool
         Compile the network first (torch.compile).
-    tta : {"none", "flip"}
-        Answer with the mean over the image and its mirror image.
+    tta : {"none", "flip", "multi-crop"}
+        Answer with the mean over several views of an image: it and its mirror image; or those
+        and two shifts by a pixel, mirrored too.
     patience : int
         Stop when validation has not improved for so many epochs; 0: never.
     weights : {"none", "imagenet"}
@@ -112,7 +114,7 @@ class Recipe:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     channels_last: bool = False
     compile: bool = False
-    tta: Literal["none", "flip"] = "none"
+    tta: Tta = "none"
     patience: int = 0
     weights: Literal["none", "imagenet"] = "none"
     freeze: Literal["none", "backbone"] = "none"
