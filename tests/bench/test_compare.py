@@ -209,6 +209,34 @@ def test_control_c_keeps_what_is_done(tmp_path):
     assert [p.name for p in tmp_path.glob("runs/*")] == [folder.name]
 
 
+def test_a_network_goes_on_from_its_checkpoint(tmp_path, digits):
+    """A real comparison, killed in the middle of a training, then run again."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sightline", "compare", "digits", "convnet", "-o", "c"],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    place = tmp_path / "c" / "methods" / "convnet"
+    end = time.monotonic() + 120
+    while not (place / "checkpoints/last.safetensors").exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    said = []
+    request = compare.Request("digits", ("convnet",))
+    found = compare.compare(digits, request, tmp_path / "c", lambda *a: said.append(a))
+    assert found.methods[0].status == "ok", found.methods[0].error
+    steps = [(done, total) for _, stage, done, total in said if stage == "fit" and total > 1]
+    total = steps[-1][1]
+    epochs = [json.loads(line) for line in (place / "history.jsonl").open()]
+    first = min(done for done, t in steps if t == total)
+    assert first > epochs[0]["step"]  # not from the beginning
+    assert epochs[-1]["step"] == total
+    assert found.methods[0].fit_seconds > epochs[-1]["seconds"]
+    assert not (place / "checkpoints").exists()
+
+
 def test_unknown_method_starts_nothing(tmp_path, digits):
     request = compare.Request("digits", ("majority", "knm"))
     with pytest.raises(UnknownNameError, match="did you mean 'knn'"):

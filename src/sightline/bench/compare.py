@@ -2,7 +2,7 @@
 
 Every method runs in its own process, so that a crash or the system's out-of-memory
 killer costs one row, and peak memory is the method's own. Finished methods are kept; an
-interrupted comparison goes on where it stopped.
+interrupted comparison goes on where it stopped, a network from its last checkpoint.
 """
 
 from __future__ import annotations

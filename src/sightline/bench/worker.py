@@ -8,6 +8,7 @@ orders lie in ``FOLDER/job.json``; it leaves the fitted run, ``evaluation.safete
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ import numpy as np
 
 from sightline.bench.results import MethodEntry
 from sightline.data import load_data
-from sightline.data.dataset import Progress
+from sightline.data.dataset import Dataset, Progress
 from sightline.errors import SightlineError
 from sightline.estimators import create_model, tuning
 from sightline.estimators.classify import Classifier, Evaluation, check_classes, preprocess_of
@@ -72,6 +73,8 @@ def main(folder: Path) -> int:
         traceback.print_exc()
         entry = _failure(job, f"{type(error).__name__}: {error}")
     run.write_json(folder / RESULT, entry.model_dump(mode="json"))
+    # Served their purpose, or would lead to the same failure again.
+    shutil.rmtree(folder / run.CHECKPOINTS, ignore_errors=True)
     _say("done", 1, 1, seconds=time.perf_counter() - started)
     return 0
 
@@ -99,10 +102,8 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
             "trials": [t.options | {"accuracy": t.accuracy} for t in tuned.trials],
         }
     _say("fit", 0, 1)
-    start = time.perf_counter()
     left = None if job.budget is None else max(job.budget - tune_seconds, job.budget / 4)
-    model.fit(data.train, data.val, _stage("fit"), budget=left)
-    fit_seconds = time.perf_counter() - start
+    fit_seconds = _fit(model, data, folder, left)
     validation = model.evaluate(data.val, _stage("validate"))
     test = model.evaluate(data.test, _stage("test"))
     _say("time", 0, 1)
@@ -130,6 +131,21 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
         parameters=model.parameters,
         bytes=_size(model, folder),
     )
+
+
+def _fit(model: Classifier, data: Dataset, folder: Path, budget: float | None) -> float:
+    """Fit, from the checkpoint of an interrupted attempt if there is one; gives the seconds."""
+    last, before = folder / run.CHECKPOINTS / run.LAST, 0.0
+    resume = last.exists()
+    if resume:  # else torch stays out of the memory of methods that do without
+        from sightline.training import checkpoint
+
+        before = checkpoint.read(last)[1]["seconds"]
+    start = time.perf_counter()
+    model.fit(
+        data.train, data.val, _stage("fit"), budget=budget, folder=folder, resume=resume
+    )  # fmt: skip
+    return float(before + time.perf_counter() - start)
 
 
 def _write_evaluation(folder: Path, validation: Evaluation, test: Evaluation) -> None:

@@ -156,10 +156,12 @@ class ModuleClassifier:
             some = np.sort(np.random.default_rng(self.seed).permutation(len(X))[:SEEN])
             judges = self._judge(X_val, y_val), self._judge(X[some], y[some])
         training = self.training(X, y, judges, folder)
+        asked = training.recipe.epochs
         if resume:
             training.resume()
         elif budget is not None:
             training.fit_to(budget)
+        if budget is not None or training.recipe.epochs != asked:
             self.decided = {"epochs": training.recipe.epochs}
         outcome = training.run(progress, on_epoch)
         self.history_, self.remarks = outcome.history, outcome.remarks

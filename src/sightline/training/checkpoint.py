@@ -17,7 +17,7 @@ from torch import Tensor
 from sightline.errors import RunError
 from sightline.training import run
 
-FOLDER, LAST, BEST = "checkpoints", "last.safetensors", "best.safetensors"
+FOLDER, LAST, BEST = run.CHECKPOINTS, run.LAST, "best.safetensors"
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

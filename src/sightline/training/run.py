@@ -28,6 +28,7 @@ from sightline.errors import RunError
 FORMAT = 1
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
 HISTORY = "history.jsonl"
+CHECKPOINTS, LAST = "checkpoints", "last.safetensors"
 
 
 def is_run(path: Path) -> bool:
