@@ -393,6 +393,26 @@ def test_a_recipe_file(tmp_path):
         recipe.read(tmp_path / "none.toml")
 
 
+def test_recipes_that_come_with_the_package():
+    assert recipe.shipped() == ["speedrun"]
+    settings = recipe.read("speedrun")
+    assert Recipe(**settings).compile
+    with pytest.raises(
+        UnknownNameError, match="unknown recipe 'speedrum'; did you mean 'speedrun'"
+    ):
+        recipe.read("speedrum")
+
+
+def test_speedrun_is_the_published_recipe():
+    """The published figures are for a summed loss, decoupled from momentum and batch."""
+    lr, momentum, decay, batch = 11.5, 0.85, 0.0153, 1024
+    scale = 1024 * (1 + 1 / (1 - momentum))
+    ours = Recipe(**recipe.read("speedrun"))
+    assert (ours.batch_size, ours.momentum) == (batch, momentum)
+    assert ours.lr == pytest.approx(lr / scale * batch, rel=1e-3)
+    assert ours.weight_decay == pytest.approx(decay * batch / scale / ours.lr, rel=1e-3)
+
+
 def test_images_that_are_no_bytes(digits):
     with pytest.raises(DataError, match="--scale none"):
         ModuleClassifier(CARD, {}).fit(digits[0].astype(np.float32), digits[1])

@@ -14,6 +14,8 @@ from sightline.errors import ParameterError, UnknownNameError
 Flip = Literal["auto", "none", "random", "alternate"]
 Tta = Literal["none", "flip", "multi-crop"]
 
+SHIPPED = Path(__file__).parent / "recipes"
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -137,16 +139,21 @@ class Recipe:
             raise ParameterError(f"a batch of {self.batch_size} has no {self.accumulate} parts")
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Read a recipe's settings from a TOML file.
+def read(recipe: str | Path) -> dict[str, Any]:
+    """Read a recipe's settings: of a name in `shipped`, or from a TOML file.
 
     Raises
     ------
     ParameterError
         When it is no TOML or cannot be read.
     UnknownNameError
-        When a setting does not exist.
+        When there is no recipe of that name, or a setting does not exist.
     """
+    path = Path(recipe)
+    if str(recipe) in shipped():
+        path = SHIPPED / f"{recipe}.toml"
+    elif path.suffix != ".toml" and not path.exists():
+        raise UnknownNameError("recipe", str(recipe), shipped())
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -155,6 +162,11 @@ def read(path: Path) -> dict[str, Any]:
         raise ParameterError(f"{path} is not TOML: {error}") from None
     check(settings)
     return settings
+
+
+def shipped() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
 def check(settings: Mapping[str, Any]) -> None:
