@@ -1,10 +1,12 @@
-"""Images a second of the training engine beside a plain PyTorch loop.
+"""The training engine beside a plain PyTorch loop: images a second, and accuracy.
 
-The plain loop is what torchvision's reference scripts do: a Dataset of decoded images,
-torchvision.transforms, a DataLoader with workers, SGD. Both train resnet18 on the same images in
-the same batches, in turns, one process: at 32 pixels in its small form, at 224 as published.
+The plain loop is what torchvision's reference scripts do (see plain.py). Both train resnet18 on the
+same images in the same batches, in turns, one process: at 32 pixels in its small form, at 224 as
+published. Then both train it from the same first weights for the same epochs on real images, with
+several seeds; the differences in validation accuracy are given with their standard error.
 
     python benchmarks/engine.py [--steps 6] [--repeats 3] [--sides 32 224]
+        [--data digits] [--images 2000] [--epochs 4] [--seeds 4]
 """
 
 from __future__ import annotations
@@ -13,17 +15,18 @@ import argparse
 import itertools
 import time
 from collections.abc import Callable
-from statistics import median
+from statistics import mean, median, stdev
+from typing import Any
 
 import machine
 import numpy as np
+import plain
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
 
+import sightline
 from sightline.estimators.network import cross_entropy, figures
 from sightline.models.classify.resnet import resnet18
 from sightline.training import run
@@ -34,33 +37,19 @@ from sightline.training.recipe import Recipe
 BATCH = {32: 128, 224: 16}
 
 
-class Decoded(Dataset):
-    """Images in memory, changed and standardised one by one, as torchvision's examples do."""
-
-    def __init__(self, X: np.ndarray, y: np.ndarray, mean: np.ndarray, std: np.ndarray) -> None:
-        self.X, self.y = torch.from_numpy(X).permute(0, 3, 1, 2), torch.from_numpy(y)
-        side = X.shape[1]
-        self.change = v2.Compose([
-            v2.RandomCrop(side, padding=side // 8, padding_mode="reflect"),
-            v2.RandomHorizontalFlip(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(mean.tolist(), std.tolist()),
-        ])  # fmt: skip
-
-    def __len__(self) -> int:
-        return len(self.X)
-
-    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.change(self.X[i]), self.y[i]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--sides", type=int, nargs="+", default=[32, 224])
+    parser.add_argument("--sides", type=int, nargs="*", default=[32, 224])
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--name", default="engine")
     given = parser.parse_args()
+    screen = Console(width=110)
     table = Table(title=f"resnet18, {run.threads()} threads, float32")
     for heading in ("pixels", "batch", "engine", "plain loop", "ratio", "engine waits"):
         table.add_column(heading, justify="right")
@@ -73,8 +62,17 @@ def main() -> None:
             f"{row['plain']:.1f}/s ({row['workers']} workers)", f"{row['ratio']:.2f}",
             f"{row['waited']:.1%}",
         )  # fmt: skip
-    Console(width=110).print(table)
-    machine.record("engine", {"rows": rows}, "lightning-fabric")
+    if rows:
+        screen.print(table)
+    same = accuracies(given.data, given.images, given.epochs, given.seeds)
+    screen.print(
+        f"validation after {given.epochs} epochs of {same['images']:,} images ({same['data']}), "
+        f"{given.seeds} seeds: engine {same['engine_mean']:.2%}, plain loop "
+        f"{same['plain_mean']:.2%}; difference {same['difference']:+.2%}, standard error "
+        f"{same['standard_error']:.2%}"
+    )
+    path = machine.record(given.name, {"rows": rows, "accuracy": same}, "lightning-fabric")
+    screen.print(f"recorded in {path.name}")
 
 
 def measure(side: int, steps: int, repeats: int, workers: list[int]) -> dict[str, float]:
@@ -82,55 +80,78 @@ def measure(side: int, steps: int, repeats: int, workers: list[int]) -> dict[str
     random = np.random.default_rng(0)
     X = random.integers(0, 256, (batch * steps, side, side, 3), dtype=np.uint8)
     y = random.integers(0, 10, len(X))
-    mean, std = figures(X)
-    recipe = Recipe(epochs=1000, batch_size=batch, shift=side // 8, flip="random")
-    torch.manual_seed(0)
-    fabric = launch(recipe)
-    feed = Feed(X, y, mean, std, 10, recipe, fabric.device, 0)
-    training = Training(
-        fabric, resnet18(num_classes=10, small=side <= 64), feed, recipe,
-        lambda m, x, t: cross_entropy(m(x), t),
-    )  # fmt: skip
-    epochs = itertools.count()
+    recipe = Recipe(epochs=1000, batch_size=batch, lr=0.01, shift=side // 8, flip="random")
+    training = trained_by_us(X, y, recipe, network(10, 3, side, 0), 0)
+    calls = itertools.count()
 
     def ours() -> None:
         training.model.train()
-        for x, target in feed.epoch(next(epochs)):
-            training.advance(x, target, 0.01)
+        for x, target in training.feed.epoch(next(calls)):
+            training.advance(x, target, 1.0)
 
-    loops = {n: plain(Decoded(X, y, mean, std), batch, n, side) for n in workers}
+    decoded = plain.Decoded(X, y, *figures(X))
+    loops = {
+        n: plain.epochs(network(10, 3, side, 0), plain.loader(decoded, batch, n), recipe)
+        for n in workers
+    }
     ours()
     best = min(workers, key=lambda n: (loops[n](), seconds(loops[n]))[1])
-    feed.waited = 0.0
+    training.feed.waited = 0.0
     times = machine.side_by_side({"engine": ours, "plain": loops[best]}, repeats)
     took = machine.medians(times)
     return {
         "side": side, "batch": batch, "workers": best,
         "engine": len(X) / took["engine"], "plain": len(X) / took["plain"],
         "ratio": median(b / a for a, b in zip(times["engine"], times["plain"], strict=True)),
-        "waited": feed.waited / sum(times["engine"]),
+        "waited": training.feed.waited / sum(times["engine"]),
     }  # fmt: skip
 
 
-def plain(images: Dataset, batch: int, workers: int, side: int) -> Callable[[], None]:
-    """An epoch of the loop that everybody writes."""
-    torch.manual_seed(0)
-    model = resnet18(num_classes=10, small=side <= 64).train()
-    sgd = torch.optim.SGD(
-        model.parameters(), lr=1e-3, momentum=0.9, nesterov=True, weight_decay=5e-4
-    )
-    loss = nn.CrossEntropyLoss()
-    loader = DataLoader(
-        images, batch, shuffle=True, num_workers=workers, persistent_workers=workers > 0
-    )
+def accuracies(name: str, images: int, epochs: int, seeds: int) -> dict[str, Any]:
+    """Validation accuracy of both loops, a pair a seed."""
+    data = sightline.load_data(name)
+    X, y, _ = data.train.arrays()
+    X_val, y_val, _ = data.val.arrays()
+    some = np.sort(np.random.default_rng(0).permutation(len(X))[:images])
+    X, y = np.ascontiguousarray(X[some]), y[some]
+    side, channels, classes = X.shape[1], X.shape[3], len(data.classes)
+    flip = "random" if channels == 3 else "none"
+    recipe = Recipe(epochs=epochs, batch_size=64, lr=0.05, shift=side // 8, flip=flip)
+    fitted = figures(X)
+    judged = plain.loader(
+        plain.Decoded(X_val, y_val, *fitted, train=False), 256, 0, shuffle=False
+    )  # fmt: skip
+    pairs = []
+    for seed in range(seeds):
+        ours, theirs = (network(classes, channels, side, seed) for _ in range(2))
+        trained_by_us(X, y, recipe, ours, seed).run()
+        torch.manual_seed(seed)
+        batches = plain.loader(plain.Decoded(X, y, *fitted), recipe.batch_size, 0)
+        epoch = plain.epochs(theirs, batches, recipe)
+        for _ in range(epochs):
+            epoch()
+        pairs.append((plain.accuracy(ours, judged), plain.accuracy(theirs, judged)))
+    differences = [a - b for a, b in pairs]
+    return {
+        "data": data.name, "images": len(X), "validation_images": len(X_val), "epochs": epochs,
+        "engine": [a for a, _ in pairs], "plain": [b for _, b in pairs],
+        "engine_mean": mean(a for a, _ in pairs), "plain_mean": mean(b for _, b in pairs),
+        "difference": mean(differences),
+        "standard_error": stdev(differences) / len(pairs) ** 0.5 if len(pairs) > 1 else None,
+    }  # fmt: skip
 
-    def epoch() -> None:
-        for x, labels in loader:
-            sgd.zero_grad(set_to_none=True)
-            loss(model(x), labels).backward()
-            sgd.step()
 
-    return epoch
+def network(classes: int, channels: int, side: int, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return resnet18(num_classes=classes, in_channels=channels, small=side <= 64)
+
+
+def trained_by_us(
+    X: np.ndarray, y: np.ndarray, recipe: Recipe, model: nn.Module, seed: int
+) -> Training:
+    fabric = launch(recipe)
+    feed = Feed(X, y, *figures(X), int(y.max()) + 1, recipe, fabric.device, seed)
+    return Training(fabric, model, feed, recipe, lambda m, x, t: cross_entropy(m(x), t))
 
 
 def seconds(work: Callable[[], None]) -> float:
