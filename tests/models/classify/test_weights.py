@@ -46,7 +46,7 @@ def test_all_weights_are_taken_for_the_same_classes(hub):
     assert found.metrics["acc@1"] == pytest.approx(69.758)
     assert found.url.endswith("resnet18-f37072fd.pth")
     assert found.recipe.startswith("https://")
-    assert "BSD" in found.licence
+    assert found.licence == weights.LICENCE
 
 
 def test_the_head_stays_for_other_classes(hub):
@@ -129,4 +129,8 @@ def test_other_networks_are_refused(hub):
         load_published("resnet18", registry.card("resnet50").load()(), 1000)
     with pytest.raises(UnknownNameError, match="did you mean 'vgg16'"):
         load_published("vgg166", registry.card("resnet18").load()(), 1000)
-    assert weights.LICENCE
+
+
+def test_weights_with_a_licence_of_their_own_say_so():
+    swag = models.get_model_weights("vit_h_14").DEFAULT
+    assert weights.licence_of(swag).endswith("SWAG/blob/main/LICENSE")

@@ -19,7 +19,11 @@ from torch import Tensor, nn
 from sightline.errors import UnknownNameError, WeightsError
 from sightline.models.classify.features import head_of
 
-LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet, whose images are for research"
+LICENCE = (
+    "torchvision states none for these weights: they may have terms derived from the data that "
+    "they were trained on (ImageNet), which the user has to check; its code is BSD-3-Clause"
+)
+"""Of weights whose entry names none: after "Pre-trained Model License" in torchvision's README."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +116,14 @@ def load_published(name: str, model: nn.Module, num_classes: int) -> PublishedWe
         categories=tuple(entry.meta["categories"]),
         metrics=dict(entry.meta["_metrics"]["ImageNet-1K"]),
         recipe=entry.meta["recipe"],
-        licence=LICENCE,
+        licence=licence_of(entry),
         fresh=loaded,
     )
+
+
+def licence_of(entry: Any) -> str:
+    """Licence of an entry of torchvision's weights: its own (SWAG has one), or `LICENCE`."""
+    return str(entry.meta.get("license", LICENCE))
 
 
 def fit_in(
