@@ -6,7 +6,9 @@ import json
 import re
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 QUICK = ("--accelerator", "cpu", "--batch-size", 256)
 
@@ -63,6 +65,48 @@ def test_eval_chooses_the_views(run, tmp_path):
     run("train", "knn", "digits", "-o", "k")
     status, _, err = run("eval", "k", "digits", "--tta", "flip")
     assert (status, err.count("networks have")) == (2, 1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Photographs of three kinds, 80 pixels a side: too large to be decoded while loading."""
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 8), ("val", 4), ("test", 4)):
+        for kind in "abc":
+            place = tmp_path / "data" / split / kind
+            place.mkdir(parents=True)
+            for i in range(n):
+                Image.fromarray(rng.integers(0, 255, (80, 80, 3), np.uint8)).save(
+                    place / f"{i}.png"
+                )
+    return tmp_path / "data"
+
+
+def test_images_that_break_are_left_out_and_named(run, folder):
+    (folder / "train" / "a" / "3.png").write_bytes(b"nothing")
+    status, out, _ = run("train", "convnet", folder, *QUICK, "--epochs", 1, "-o", "r")
+    assert status == 0
+    assert "1 of 48 images cannot be read and are left out" in out
+    assert "3.png" in out
+
+
+def test_a_class_without_training_images_is_named(run, folder):
+    for path in (folder / "train" / "b").iterdir():
+        path.unlink()
+    status, out, err = run("train", "convnet", folder, *QUICK, "--epochs", 1, "-o", "r")
+    assert status == 0
+    assert "no training image of 'b': a model cannot learn it" in err
+    status, out, _ = run("eval", "r", folder, "--json")
+    assert json.loads(out)["classes"]["b"]["recall"] == 0
+
+
+def test_a_run_cut_short_is_named(run, tmp_path):
+    run("train", "convnet", "digits", *QUICK, "--epochs", 1, "-o", "r")
+    weights = tmp_path / "r" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:3000])
+    status, _, err = run("eval", "r", "digits")
+    assert status == 2
+    assert "model.safetensors is damaged" in err
 
 
 def test_tensorboard_is_refused_before_anything_is_done(run, monkeypatch, tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -171,7 +172,7 @@ def interrupted(digits, folder, epochs):
 
 def test_a_checkpoint_of_another_training_is_refused(digits, tmp_path):
     fitted(digits, epochs=1, folder=tmp_path)
-    with pytest.raises(RunError, match="another seed"):
+    with pytest.raises(RunError, match="with seed 0, not 1"):
         fitted(digits, seed=1, folder=tmp_path, resume=True)
     with pytest.raises(RunError, match=r"trained with lr 0\.05"):
         fitted(digits, lr=0.2, folder=tmp_path, resume=True)
@@ -181,6 +182,62 @@ def test_a_checkpoint_of_another_training_is_refused(digits, tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(RunError, match="damaged"):
         fitted(digits, folder=tmp_path, resume=True)
+
+
+class Deeper(Small):
+    def __init__(self, **more):
+        super().__init__(**more)
+        self.second = nn.Linear(10, 10)
+
+
+def test_a_checkpoint_of_other_images_or_another_model_is_refused(digits, tmp_path, monkeypatch):
+    fitted(digits, epochs=1, folder=tmp_path)
+    X, y, *val = digits
+    swapped = np.where(y == 0, 1, np.where(y == 1, 0, y))  # as many images, other classes
+    with pytest.raises(RunError, match="other images"):
+        fitted((X, swapped, *val), epochs=1, folder=tmp_path, resume=True)
+    monkeypatch.setattr("sightline.estimators.network.resolve", lambda entry: Deeper)
+    with pytest.raises(RunError, match="of another model: it lacks"):
+        fitted(digits, epochs=1, lr=0.2, folder=tmp_path, resume=True)
+
+
+def test_a_full_disk_leaves_the_last_whole_state(tmp_path):
+    """A real process that may write no file above a size, then one that may."""
+    command = [
+        sys.executable, "-m", "sightline", "train", "convnet", "digits", "--epochs", "2",
+        "--accelerator", "cpu", "-o", str(tmp_path / "r"),
+    ]  # fmt: skip
+    folder = tmp_path / "r" / checkpoint.FOLDER
+
+    def begin(*more, most=resource.RLIM_INFINITY):
+        return subprocess.run(
+            [*command, *more], capture_output=True, text=True, check=False,
+            env=os.environ | {"SIGHTLINE_HOME": str(tmp_path / "home")},
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+        )  # fmt: skip
+
+    assert begin().returncode == 0
+    last = folder / checkpoint.LAST
+    whole = last.read_bytes()
+    (tmp_path / "r" / "model.safetensors").unlink()
+    full = begin(most=len(whole) // 2)  # enough for the best weights, not for the optimiser too
+    assert full.returncode == 2
+    assert full.stderr.splitlines()[-1].startswith(f"sightline: cannot write {last}: ")
+    assert last.read_bytes() == whole
+    assert not list(folder.glob(".*"))
+    assert begin("--resume").returncode == 0
+    assert (tmp_path / "r" / "model.safetensors").exists()
+
+
+def test_several_devices_are_started_by_torchrun(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(TrainingError, match="torchrun --nproc-per-node 3 -m sightline"):
+        launch(Recipe(accelerator="cpu", devices=3))
+
+
+def test_more_processes_than_cores_are_remarked(digits, monkeypatch):
+    monkeypatch.setattr("sightline.training.run.threads", lambda: 0)
+    assert fitted(digits, epochs=1).remarks[0].startswith("1 processes shared 0 cores")
 
 
 def test_weights_of_another_network_are_refused():

@@ -103,7 +103,10 @@ def load_data(
     if strict:
         _refuse_unknown_labels(found)
     _probe(found, progress, verify=verify)
-    return _with_splits(found, seed, group)
+    found = _with_splits(found, seed, group)
+    if "train" in found.rows and found.task is Task.CLASSIFY:
+        found.notes += _unlearnable(found)
+    return found
 
 
 def _by_name(name: str, options: str, seed: int) -> Dataset | None:
@@ -227,6 +230,18 @@ def unreadable_note(packed: store.Packed, total: int) -> str:
         f"{len(reasons)} of {total:,} images cannot be read and are left out: "
         f"{'; '.join(reasons[:3])}{more}"
     )
+
+
+def _unlearnable(data: Dataset) -> list[str]:
+    """A line about the classes that have images, but none to learn from."""
+    names = [name for name, n in data.train.counts().items() if not n]
+    if not names:
+        return []
+    more = " ..." if len(names) > 5 else ""
+    return [
+        f"no training image of {', '.join(map(repr, names[:5]))}{more}: a model cannot learn "
+        f"{'it' if len(names) == 1 else 'them'}"
+    ]
 
 
 def _refuse_unknown_labels(data: Dataset) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import check_task
+from sightline.data import check_task, unreadable_note
 from sightline.data.dataset import Progress, Split
 from sightline.data.transforms import Fitted, Preprocess
 from sightline.errors import DataError, NotFittedError, ParameterError, RunError, UnknownNameError
@@ -175,6 +175,10 @@ class Classifier:
         )
         self.options |= getattr(method, "decided", {})
         self.remarks = list(getattr(method, "remarks", []))
+        source = train.data.source
+        packed = source.pack(self.fitted_.size, self.fitted_.resize)
+        if packed.unreadable and source.size is None:  # of small images, loading has said it
+            self.remarks.append(unreadable_note(packed, len(source.items)))
         self.history = list(getattr(method, "history_", []))
         self.classes_ = train.data.classes
         self.config = {

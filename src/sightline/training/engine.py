@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from sightline.errors import RunError, TrainingError
 from sightline.models.classify.features import head_of
-from sightline.training import checkpoint, schedule
+from sightline.training import checkpoint, run, schedule
 from sightline.training.feed import Feed
 from sightline.training.recipe import Recipe
 
@@ -71,15 +72,21 @@ def launch(recipe: Recipe) -> Fabric:
     Raises
     ------
     TrainingError
-        When there is no such device.
+        When there is no such device, or several were not started by torchrun.
     """
     from lightning_fabric import Fabric
 
+    processes = recipe.devices * recipe.nodes
+    if processes > 1 and "RANK" not in os.environ:
+        raise TrainingError(
+            f"{processes} devices need as many processes: start them with torchrun "
+            f"--nproc-per-node {recipe.devices} -m sightline ..., see docs/scale.md"
+        )
     try:
         fabric = Fabric(
             accelerator=recipe.accelerator, devices=recipe.devices, num_nodes=recipe.nodes,
             precision=recipe.precision,
-            strategy="ddp" if recipe.devices * recipe.nodes > 1 else "auto",
+            strategy="ddp" if processes > 1 else "auto",
         )  # fmt: skip
         fabric.launch()
     except (RuntimeError, ValueError, TypeError) as error:
@@ -139,6 +146,11 @@ class Training:
         self.model, self.optimizer = fabric.setup(wrapped, self.optimizer)
         self.average = copy.deepcopy(model) if recipe.ema else None
         self.outcome = Outcome(recipe=recipe)
+        if fabric.device.type == "cpu" and recipe.devices > run.threads():
+            self.outcome.remarks.append(
+                f"{recipe.devices} processes shared {run.threads()} cores: --devices "
+                f"{run.threads()} would have been as fast"
+            )
         self.step, self.best, self.since_best = 0, -math.inf, 0
         self.seconds = 0.0
         self.best_state: dict[str, Tensor] | None = None
@@ -347,7 +359,7 @@ class Training:
             "since_best": self.since_best, "seconds": self.seconds,
             "history": self.outcome.history, "remarks": self.outcome.remarks,
             "recipe": dataclasses.asdict(self.recipe), "optimizer": shape,
-            "seed": self.feed.seed, "images": self.feed.n,
+            "seed": self.feed.seed, "data": self.feed.digest,
         }  # fmt: skip
         checkpoint.write(self.folder / checkpoint.FOLDER / checkpoint.LAST, tensors, facts)
 
@@ -362,8 +374,15 @@ class Training:
         assert self.folder is not None
         path = self.folder / checkpoint.FOLDER / checkpoint.LAST
         tensors, facts = checkpoint.read(path)
-        if (facts["seed"], facts["images"]) != (self.feed.seed, self.feed.n):
-            raise RunError(f"{path} was trained on other images or with another seed")
+        if facts["seed"] != self.feed.seed:
+            raise RunError(f"{path} was trained with seed {facts['seed']}, not {self.feed.seed}")
+        if facts.get("data") != self.feed.digest:
+            raise RunError(f"{path} was trained on other images; name another folder with -o")
+        part = {
+            name: {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
+            for name in ("model", "average", "best")
+        }
+        checkpoint.load_into(self.plain, part["model"], path)
         given, kept = dataclasses.asdict(self.recipe), facts["recipe"]
         # A budget has changed the epochs, and more of them may be asked for.
         odd = [k for k in given if k != "epochs" and given[k] != kept.get(k)]
@@ -371,11 +390,6 @@ class Training:
             raise RunError(
                 f"{path} was trained with {odd[0]} {kept.get(odd[0])}, not {given[odd[0]]}"
             )
-        part = {
-            name: {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
-            for name in ("model", "average", "best")
-        }
-        checkpoint.load_into(self.plain, part["model"], path)
         if self.average is not None:
             checkpoint.load_into(self.average, part["average"], path)
         self.best_state = part["best"] or None
