@@ -262,3 +262,28 @@ def test_models_show_refuses_in_one_line(run, words, said):
     status, _, err = run("models", "show", *words)
     assert status == 2
     assert said in " ".join(err.split())
+
+
+def test_train_writes_a_report_of_every_kind_of_method(tmp_path, capsys):
+    for name in ("logistic", "linear", "knn"):
+        assert main.status(["train", name, "digits", "-o", str(tmp_path / name)]) == 0
+        page = (tmp_path / name / "report.html").read_text()
+        assert "predict --reject" in page
+
+
+def test_predict_rejects_below_a_score_and_writes_shards(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main.status(["train", "nearest-mean", "digits", "-o", str(run)]) == 0
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i, sample in enumerate(sightline.load_data("digits").test[:4]):
+        Image.fromarray(sample.image[:, :, 0]).save(pictures / f"{i}.png")
+    capsys.readouterr()
+    assert main.status(["predict", str(run), str(pictures), "--reject", "1", "--json"]) == 0
+    assert all(answer["rejected"] for answer in json.loads(capsys.readouterr().out))
+    output = str(tmp_path / "answers.parquet")
+    assert main.status(["predict", str(run), str(pictures), "-o", output, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pictures"] == 4
+    assert main.status(["predict", str(run), str(pictures), "--engine", "ray"]) == 2
+    assert "-o NAME.parquet" in capsys.readouterr().err
+    assert main.status(["predict", str(run), str(pictures), "--reject", "2"]) == 2

@@ -46,6 +46,13 @@ def test_a_graph_answers_as_the_run(name):
     assert outputs[1].tolist() == [answer.label for answer in said]
 
 
+@pytest.mark.parametrize("tta", ["flip", "multi-crop"])
+def test_views_of_an_image_are_averaged_as_the_run_does(tta):
+    outputs, said = both(*fitted("convnet", epochs=0.2, tta=tta))
+    wanted = np.stack([answer.probabilities for answer in said])
+    assert np.abs(outputs[0] - wanted).max() < 1e-5
+
+
 @pytest.mark.parametrize("metric", ["l1", "l2", "cosine"])
 @pytest.mark.parametrize("weights", ["uniform", "distance"])
 @pytest.mark.parametrize("scale", ["none", "standardise", "mean-image"])

@@ -80,3 +80,11 @@ def test_top5_counts_an_answer_behind_four_others():
     for label, hit in ((4, 1.0), (5, 0.0)):
         found = measure.evaluate(np.array([label]), np.array([0]), p)
         assert found["top5_accuracy"] == hit
+
+
+def test_coverage_of_equal_confidences_falls_together():
+    right = np.array([True, False, True, False])
+    thresholds, coverage, accuracy = measure.coverage_curve(right, np.array([0.5, 0.5, 0.9, 0.1]))
+    assert thresholds.tolist() == [0.9, 0.5, 0.1]
+    assert coverage.tolist() == [0.25, 0.75, 1.0]
+    assert accuracy.tolist() == [1.0, 2 / 3, 0.5]

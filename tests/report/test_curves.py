@@ -31,3 +31,13 @@ def test_without_validation():
     figure = training_curves(rows(validation=False), "t")
     assert [len(axes.lines) for axes in figure.axes] == [1, 1]
     assert words(figure) == ["training"]
+
+
+def test_an_optimisers_iterations_are_drawn_too():
+    rows = [
+        {"iteration": i, "loss": 2 / (i + 1), "gradient": 0.1, "val_accuracy": 0.5}
+        for i in range(3)
+    ]
+    left, right = training_curves(rows, "").axes[:2]
+    assert left.get_xlabel() == right.get_xlabel() == "iteration"
+    assert left.lines[0].get_ydata().tolist() == [2.0, 1.0, 2 / 3]

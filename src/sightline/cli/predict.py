@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
+from sightline.bench.budget import human
 from sightline.cli import console
 from sightline.data import images
 from sightline.errors import DataError, ParameterError
@@ -17,18 +19,25 @@ from sightline.estimators import load_model
 from sightline.training import run
 
 if TYPE_CHECKING:
+    from sightline.deploy.runtime import Runtime
+    from sightline.estimators.classify import Classifier
     from sightline.types import Classification
+
+NONE = "[dim]none of these[/dim]"
 
 _BATCH = 64
 
 
 def predict(
     run_folder: Path,
-    pictures: Annotated[list[Path], Parameter(name="IMAGE")],
+    pictures: Annotated[list[str], Parameter(name="IMAGE")],
     /,
     *,
     top: int = 5,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    reject: float = 0.0,
+    output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
+    engine: Literal["local", "ray"] = "local",
+    workers: int = 0,
     json: console.Json = False,
 ) -> int:
     """Say what a RUN sees in images. A file that cannot be read is named; the others go on.
@@ -36,19 +45,33 @@ def predict(
     Parameters
     ----------
     run_folder
-        Folder that train or compare wrote.
+        Folder that train or compare wrote, or an .onnx file that export wrote.
     pictures
-        Image files, or folders of them.
+        Image files, or folders of them; for an output in bulk one folder, Parquet file or URL such
+        as s3://BUCKET/FOLDER.
     top
         How many classes to name, the most probable first.
+    reject
+        Below this score the answer is none of the classes.
     output
-        Folder for the pictures with the answer written on them.
+        Folder for the pictures with the answer written on them; NAME.parquet: a folder of shards
+        with all answers, restartable, for any number of pictures.
+    engine
+        Of bulk prediction: this process, or a Ray cluster.
+    workers
+        Of Ray; 0: as many as it has cores.
     """
     if top < 1:
         raise ParameterError(f"top is at least 1, not {top}")
-    paths = expand(pictures)
-    model = load_model(run_folder)
-    top = min(top, len(model.classes_))
+    if not 0 <= reject <= 1:
+        raise ParameterError(f"reject lies between 0 and 1, not {reject}")
+    if output is not None and output.endswith(".parquet"):
+        return _bulk(run_folder, pictures, output, top, reject, engine, workers, json)
+    if engine != "local" or workers:
+        raise ParameterError("--engine and --workers go with an output in bulk: -o NAME.parquet")
+    paths = expand([Path(picture) for picture in pictures])
+    model, classes = _loaded(run_folder)
+    top = min(top, len(classes))
     target = None if output is None else run.create(output)
     answers: list[tuple[Path, Classification | None, str]] = []
     with console.bar("predicting") as report:
@@ -60,7 +83,7 @@ def predict(
                 answer = next(said) if path in good else None
                 answers.append((path, answer, failed.get(path, "")))
                 if answer is not None and target is not None:
-                    _annotate(path, answer, target, top)
+                    _annotate(path, answer, target, top, reject)
             report(start + len(part), len(paths))
     bad = sum(answer is None for _, answer, _ in answers)
     if json:
@@ -72,16 +95,53 @@ def predict(
                     "image": str(path),
                     "label": answer.name,
                     "score": answer.score,
+                    "rejected": answer.score < reject,
                     "top": [{"label": n, "score": p} for n, p in answer.top(top)],
                 }
                 for path, answer, why in answers
             ]
         )
     else:
-        _print(answers, top)
+        _print(answers, top, reject)
         if target is not None:
             console.out().print(f"pictures: {target}", soft_wrap=True)
     return 2 if bad else 0
+
+
+def _bulk(
+    run_folder: Path, pictures: list[str], output: str, top: int, reject: float,
+    engine: Literal["local", "ray"], workers: int, json: bool,
+) -> int:  # fmt: skip
+    from sightline.deploy import bulk
+
+    if len(pictures) != 1:
+        raise ParameterError(f"-o {output} takes one folder, Parquet file or URL of pictures")
+    with console.bar("predicting") as report:
+        done = bulk.predict(
+            run_folder, pictures[0], output, engine=engine, top=top, reject=reject,
+            workers=workers, progress=report,
+        )  # fmt: skip
+    if json:
+        console.print_json(dataclasses.asdict(done))
+    else:
+        kept = f", {done.kept} of them from before" if done.kept else ""
+        console.out().print(
+            f"{done.pictures:,} pictures in {human(done.seconds)}, {done.errors:,} could not be "
+            f"read; {done.shards} shards{kept}: {escape(output)}",
+            soft_wrap=True,
+        )
+    return 2 if done.errors else 0
+
+
+def _loaded(place: Path) -> tuple[Classifier | Runtime, tuple[str, ...]]:
+    """A run, or an exported file, and its classes."""
+    if place.suffix == ".onnx":
+        from sightline.deploy.runtime import Runtime
+
+        runtime = Runtime(place)
+        return runtime, runtime.about.classes
+    model = load_model(place)
+    return model, model.classes_
 
 
 def expand(paths: list[Path]) -> list[Path]:
@@ -120,22 +180,24 @@ def _readable(paths: list[Path]) -> tuple[dict[Path, object], dict[Path, str]]:
     return good, failed
 
 
-def _print(answers: list[tuple[Path, Classification | None, str]], top: int) -> None:
+def _print(answers: list[tuple[Path, Classification | None, str]], top: int, reject: float) -> None:
     table = Table("image", "answer", "score", *([f"next {top - 1}"] if top > 1 else []))
     for path, answer, why in answers:
         if answer is None:
             reason = why.removeprefix(f"{path}: ")
             table.add_row(escape(str(path)), f"[red]{escape(reason)}[/red]")
             continue
-        rest = ", ".join(f"{name} {score:.2f}" for name, score in answer.top(top)[1:])
+        said = f"[bold]{escape(answer.name)}[/bold]" if answer.score >= reject else NONE
+        start = 1 if answer.score >= reject else 0
+        rest = ", ".join(f"{name} {score:.2f}" for name, score in answer.top(top)[start:])
         table.add_row(
-            escape(str(path)), f"[bold]{escape(answer.name)}[/bold]", f"{answer.score:.2f}",
+            escape(str(path)), said, f"{answer.score:.2f}",
             *([escape(rest)] if top > 1 else []),
         )  # fmt: skip
     console.out().print(table)
 
 
-def _annotate(path: Path, answer: Classification, target: Path, top: int) -> None:
+def _annotate(path: Path, answer: Classification, target: Path, top: int, reject: float) -> None:
     """Write the picture with its answers below it."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -153,7 +215,7 @@ def _annotate(path: Path, answer: Classification, target: Path, top: int) -> Non
     font = ImageFont.load_default(height * 0.8)
     for i, (name, score) in enumerate(lines):
         y = picture.height + 3 + i * (height + 6)
-        colour = "#9fd3bf" if i == 0 else "#d7dde4"
+        colour = "#9fd3bf" if i == 0 and score >= reject else "#d7dde4"
         draw.rectangle((0, y, score * sheet.width, y + height), fill=colour)
         draw.text((4, y), f"{name} {score:.0%}", fill="black", font=font)
     sheet.save(target / f"{path.stem}.png")

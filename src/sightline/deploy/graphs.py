@@ -20,7 +20,7 @@ from sightline.deploy.neighbours_graph import Neighbours
 from sightline.errors import ParameterError
 from sightline.estimators.classify import Classifier
 from sightline.estimators.features import Backbone
-from sightline.estimators.network import ModuleClassifier
+from sightline.estimators.network import ModuleClassifier, views
 from sightline.models.backprop.classifier import NetworkClassifier
 from sightline.models.backprop.network import Network
 from sightline.models.classic.baselines import MajorityClassifier, NearestMeanClassifier
@@ -142,22 +142,20 @@ class Features(nn.Module):
 
 
 class Convolutional(nn.Module):
-    """A network of the registry, with the mean over its mirror image where the run takes it."""
+    """A network of the registry, with the mean over those views of an image that the run takes."""
 
     def __init__(self, network: ModuleClassifier) -> None:
         super().__init__()
         self.standardised, self.model = Standardised(network), network.model
-        self.flip = network.recipe(int(network.side_.max())).tta == "flip"
+        self.tta = network.recipe(int(network.side_.max())).tta
 
     def forward(self, images: Tensor) -> Outputs:
         """Bytes (N, H, W, C) to probabilities (N, C) and places (N,)."""
-        x = self.standardised(images)
-        if self.flip:
-            both = torch.softmax(self.model(torch.cat([x, x.flip(3)])), 1)
-            n = x.shape[0]
-            p = (both[:n] + both[n:]) / 2
-        else:
-            p = torch.softmax(self.model(x), 1)
+        weights, seen = zip(*views(self.standardised(images), self.tta), strict=True)
+        p = torch.softmax(self.model(torch.cat(seen) if len(seen) > 1 else seen[0]), 1)
+        if len(seen) > 1:
+            each = p.view(len(seen), -1, p.shape[1])
+            p = (each * torch.tensor(weights)[:, None, None]).sum(0)
         return p, p.argmax(1)
 
 

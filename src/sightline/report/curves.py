@@ -23,10 +23,15 @@ def training_curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
     Parameters
     ----------
     history : sequence of dict
-        One an epoch, as `sightline.metrics.overfitting.find_overfitting` reads it;
-        validation may be missing.
+        One an epoch, as `sightline.metrics.overfitting.find_overfitting` reads it, or one an
+        iteration with its ``loss``; validation may be missing.
     title : str
     """
+    unit = "epoch" if "epoch" in history[0] else "iteration"
+    if unit == "iteration":  # of an optimiser that sees all images at every step
+        history = [
+            dict(row) | {"epoch": row["iteration"], "train_loss": row["loss"]} for row in history
+        ]
     drawing = figure(9.6, 4.0)
     left, right = drawing.subplots(1, 2)
     _curves(left, history, "loss", 1)
@@ -36,7 +41,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
     right.set_ylabel("accuracy, %")
     seen = find_overfitting(history)
     for axes in (left, right):
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(unit)
         axes.grid(visible=True, color="0.92")
         axes.xaxis.get_major_locator().set_params(integer=True)
         if seen:

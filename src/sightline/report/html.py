@@ -88,6 +88,7 @@ def comparison(folder: Path, data: Dataset) -> Path:
         scatter=_drawing(plots.accuracy_against_latency(results.ok, picked)) if results.ok else "",
         recall=_drawing(plots.per_class_recall(recalls, classes)) if recalls else "",
         reliability=_drawing(plots.reliability(_sureness(evaluations))) if evaluations else "",
+        coverage=_drawing(plots.coverage(_sureness(evaluations))) if evaluations else "",
         sections=[
             Section(
                 name,
@@ -164,6 +165,7 @@ def training(
         mistakes=mistakes(data, e.labels, e.predicted, e.probabilities, e.rows),
         wrong=int((~right).sum()),
         reliability=_drawing(plots.reliability({model.name: (right, confidence)})),
+        coverage=_drawing(plots.coverage({model.name: (right, confidence)})),
         command=run.command(),
         options=model.options,
         environment=model.config["environment"],

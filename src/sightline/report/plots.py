@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sightline.bench.results import MethodEntry
 from sightline.estimators.tuning import Trial, Tuned
-from sightline.metrics.classify import calibration_error
+from sightline.metrics.classify import calibration_error, coverage_curve
 
 _LABEL = 11.0  # points from one name to the next
 
@@ -151,6 +151,45 @@ def reliability(
     axes.set_ylim(0, 102)
     axes.set_xlabel("confidence, %")
     axes.set_ylabel("right, %")
+    axes.grid(visible=True, color="0.92")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    return drawing
+
+
+def coverage(
+    answers: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.floating]]], least: int = 20
+) -> Figure:
+    """Draw accuracy against the share of images that are answered, as the threshold falls.
+
+    Parameters
+    ----------
+    answers : dict of str to (right, confidence)
+        By method: bool and float arrays, shape (N,).
+    least : int
+        Answers without which a point says nothing; a threshold that leaves fewer is left out.
+    """
+    drawing = figure(7.2, 4.2)
+    axes = drawing.add_subplot()
+    lowest = 100.0
+    for i, (name, (right, confidence)) in enumerate(answers.items()):
+        thresholds, share, accuracy = coverage_curve(right, confidence)
+        shown = share * len(right) >= min(least, len(right))
+        colour = PALETTE[i % len(PALETTE)]
+        axes.plot(100 * share[shown], 100 * accuracy[shown], color=colour, label=name)
+        for threshold in (0.5, 0.9) if len(answers) == 1 else ():
+            above = np.flatnonzero((thresholds >= threshold) & shown)
+            if len(above):
+                x, y = 100 * share[above[-1]], 100 * accuracy[above[-1]]
+                axes.plot(x, y, "o", color=colour, markersize=5)
+                axes.annotate(
+                    f"--reject {threshold:g}", (x, y), xytext=(-6, -12), fontsize=9,
+                    textcoords="offset points", ha="right", va="top",
+                )  # fmt: skip
+        lowest = min(lowest, float(100 * accuracy[shown].min(initial=1)))
+    axes.set_xlim(0, 102)
+    axes.set_ylim(max(0, lowest - 5), 101)
+    axes.set_xlabel("answered, % of the images")
+    axes.set_ylabel("right among them, %")
     axes.grid(visible=True, color="0.92")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return drawing
