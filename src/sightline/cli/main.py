@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("predict:predict", "Say what a RUN sees in images."),
     "explain": ("explain:app", "Show why a RUN answers as it does."),
     "export": ("export:export", "Write a RUN as files that run without Sightline."),
+    "cost": ("cost:cost", "Compare what it costs to deploy a RUN, and where."),
     "data": ("data:app", "Look at, check and convert DATA."),
     "plot": ("plot:app", "Draw the pictures of the textbook."),
     "models": ("models:app", "List the methods, or show one."),

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import io
 import logging
 import tempfile
 import warnings
@@ -22,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sightline.data import load_data
 from sightline.data.dataset import Progress, Split
-from sightline.data.images import Mode, Resize
+from sightline.data.images import Mode, Resize, is_image
 from sightline.deploy import classify
 from sightline.deploy.runtime import INPUT, KEY, About, Runtime
 from sightline.errors import MissingExtraError, ParameterError, RunError, SightlineError
@@ -179,6 +181,47 @@ def exported(source: str | Path) -> Path:
         if made.stat().st_mtime >= weights.stat().st_mtime:
             return made
     return export(source, made).path
+
+
+def samples(source: str | Path, folder: Path | None = None, n: int = 64) -> list[bytes]:
+    """Picture files to measure a run's deployment with.
+
+    Parameters
+    ----------
+    source : path
+        Folder of a run, or an exported file.
+    folder : path, optional
+        Of pictures; default: the run's data, whose arrays become PNG files.
+    n : int
+        At most.
+
+    Raises
+    ------
+    RunError
+        When there is none.
+    """
+    if folder is not None:
+        files = sorted(p for p in folder.rglob("*") if is_image(p.name))[:n]
+        if not files:
+            raise RunError(f"{folder}: no picture in it")
+        return [p.read_bytes() for p in files]
+    if Path(source).suffix == ".onnx":
+        raise RunError(f"{source} knows no pictures; name a folder of them with --images")
+    splits = _splits(load_model(source), None, required=False)
+    split = next((splits[name] for name in ("test", "val", "train") if name in splits), None)
+    if split is None:
+        raise RunError(f"the data of {source} was not found; name pictures with --images")
+    rows = np.unique(np.linspace(0, len(split) - 1, n).astype(np.int64))
+    found = []
+    for item in split.take(rows).items:
+        if isinstance(item.image, str):
+            found.append(Path(item.image).read_bytes())
+            continue
+        file = io.BytesIO()
+        pixels = item.read_image(split.data.mode)
+        Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
+        found.append(file.getvalue())
+    return found
 
 
 def preprocess_of(model: Path) -> Path:

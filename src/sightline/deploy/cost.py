@@ -1,0 +1,349 @@
+"""What each way to deploy a model costs: measured here, or modelled from a price file.
+
+Measured: the time that one core takes for a picture, from the file's bytes to the answer; memory;
+sizes. Modelled: other machines, as multiples of that core; waiting, by `queueing`; money, by the
+price file. Which is which stands beside every figure.
+"""
+
+from __future__ import annotations
+
+import datetime
+import statistics
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sightline.deploy import queueing
+from sightline.deploy.runtime import Runtime
+from sightline.errors import ParameterError
+
+HOURS = 730
+"""Of a month."""
+
+_GB = 1e9
+_ANSWER = 500  # bytes of an answer
+
+
+class Mode(BaseModel):
+    """A way to deploy, as the price file describes it; what is not given is free or absent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    speed: float = Field(1.0, gt=0, description="of a core, as a multiple of one measured here")
+    parallel: int = Field(1, ge=1, description="pictures answered at the same time by a machine")
+    network_ms: float = Field(0.0, ge=0, description="of a request's way there and back")
+    per_hour: float = Field(0.0, ge=0, description="rent of a machine")
+    price: float = Field(0.0, ge=0, description="of a machine that is bought")
+    months: float = Field(36.0, gt=0, description="that a bought machine lasts")
+    watts: float = Field(0.0, ge=0)
+    per_kwh: float = Field(0.0, ge=0)
+    per_gb_in: float = Field(0.0, ge=0)
+    per_gb_out: float = Field(0.0, ge=0)
+    sends_images: bool = Field(False, description="whether pictures leave where they were made")
+    on_visitors_device: bool = Field(False, description="whether visitors bring the machine")
+    images_per_visitor: float = Field(1.0, gt=0, description="for one download of the model")
+
+    @property
+    def machine_month(self) -> float:
+        """Money that one machine costs in a month."""
+        power = self.watts / 1000 * HOURS * self.per_kwh
+        return self.per_hour * HOURS + self.price / self.months + power
+
+
+class Prices(BaseModel):
+    """A price file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    date: datetime.date
+    example: bool = Field(description="whether the figures are placeholders")
+    currency: str
+    peak: float = Field(1.0, ge=1, description="busiest rate over the mean rate")
+    modes: dict[str, Mode] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on this machine, one core at work.
+
+    Parameters
+    ----------
+    service_ms : float
+        Mean time of a picture, from the file's bytes to the answer.
+    decode_ms : float
+        Of it, to decode and resize.
+    variation : float
+        Deviation of the time over its mean.
+    throughput : float
+        Pictures a second, answered in batches.
+    memory_mb : float
+        Largest resident memory of a process that answers.
+    model_mb : float
+        Size of the model's file.
+    image_kb : float
+        Mean size of a picture's file.
+    pictures : int
+        That it was measured on.
+    """
+
+    service_ms: float
+    decode_ms: float
+    variation: float
+    throughput: float
+    memory_mb: float
+    model_mb: float
+    image_kb: float
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One mode at the rate asked for.
+
+    Parameters
+    ----------
+    key, title : str
+    latency_ms : float
+        Of one request, on an idle machine.
+    throughput : float
+        Pictures a second of one machine.
+    memory_mb : float
+    wire_kb : float
+        Bytes of a picture that travel; the browser's share of the model instead.
+    machines : int or None
+        That keep the p99 within the target; None where none can.
+    p99_ms : float
+        Of that number of machines.
+    month : float
+        Money.
+    per_million : float
+        Money for a million pictures.
+    measured : bool
+        Whether latency and throughput were measured here, not scaled.
+    """
+
+    key: str
+    title: str
+    latency_ms: float
+    throughput: float
+    memory_mb: float
+    wire_kb: float
+    machines: int | None
+    p99_ms: float
+    month: float
+    per_million: float
+    measured: bool
+
+
+def example() -> str:
+    """Text of the price file that is shipped: placeholders, to be edited."""
+    return resources.files("sightline.deploy").joinpath("prices.toml").read_text(encoding="utf-8")
+
+
+def read_prices(path: Path | None = None) -> Prices:
+    """Read a price file; without one, the examples that are shipped.
+
+    Raises
+    ------
+    ParameterError
+        When it cannot be read, or an entry is missing, unknown or impossible; it is named.
+    """
+    place = path or "the shipped price file"
+    try:
+        text = example() if path is None else path.read_text(encoding="utf-8")
+        return Prices.model_validate(tomllib.loads(text))
+    except OSError as error:
+        raise ParameterError(f"cannot read {place}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{place} is not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ParameterError(f"{place}: {where}: {first['msg'].lower()}") from None
+
+
+def measure(model: Path, pictures: Sequence[bytes], *, seconds: float = 3.0) -> Measured:
+    """Time a model on pictures, one core at work.
+
+    Parameters
+    ----------
+    model : path
+        Exported.
+    pictures : sequence of bytes
+        Image files.
+    seconds : float
+        That the timing of single pictures takes, and that of batches.
+    """
+    runtime = Runtime(model, threads=1)
+    for picture in pictures[:3]:
+        runtime.predict([picture])
+    decodes: list[float] = []
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 20:
+        picture = pictures[len(times) % len(pictures)]
+        start = time.perf_counter()
+        pixels = runtime.prepare(picture)
+        decodes.append(time.perf_counter() - start)
+        runtime.answer(pixels[None])
+        times.append(time.perf_counter() - start)
+    batch = [pictures[i % len(pictures)] for i in range(32)]
+    rates: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(rates) < 3:
+        start = time.perf_counter()
+        runtime.answer(np.stack([runtime.prepare(picture) for picture in batch]))
+        rates.append(len(batch) / (time.perf_counter() - start))
+    # Rare interruptions by the rest of the machine are not the model's.
+    usual = sorted(times)[: max(1, int(0.98 * len(times)))]
+    mean = statistics.fmean(usual)
+    return Measured(
+        service_ms=1e3 * mean, decode_ms=1e3 * statistics.median(decodes),
+        variation=statistics.pstdev(usual) / mean, throughput=statistics.median(rates),
+        memory_mb=_memory(model, pictures[0]), model_mb=model.stat().st_size / 2**20,
+        image_kb=statistics.fmean(map(len, pictures)) / 1e3, pictures=len(pictures),
+    )  # fmt: skip
+
+
+def rows(measured: Measured, prices: Prices, rate: float, target_ms: float) -> list[Row]:
+    """Give every mode at a rate.
+
+    Parameters
+    ----------
+    measured : Measured
+    prices : Prices
+    rate : float
+        Requests a second at the busiest time, one picture each.
+    target_ms : float
+        Within which 99 of 100 are to be answered, network included.
+
+    Raises
+    ------
+    ParameterError
+        When rate or target are not above 0.
+    """
+    if not rate > 0 or not target_ms > 0:
+        raise ParameterError("the rate and the p99 target must be above 0")
+    volume = rate / prices.peak * HOURS * 3600
+    made = []
+    for key, mode in prices.modes.items():
+        service = measured.service_ms / mode.speed / 1e3
+        count, p99 = _enough(measured, mode, rate, target_ms)
+        month = np.nan if count is None else _money(measured, mode, count, volume)
+        made.append(
+            Row(
+                key=key, title=mode.title, latency_ms=1e3 * service + mode.network_ms,
+                throughput=measured.throughput * mode.speed * mode.parallel,
+                memory_mb=measured.memory_mb, wire_kb=_wire(measured, mode) / 1e3,
+                machines=count, p99_ms=p99, month=float(month),
+                per_million=float(month / volume * 1e6),
+                measured=mode.speed == 1 and mode.parallel == 1,
+            )
+        )  # fmt: skip
+    return made
+
+
+def month(measured: Measured, prices: Prices, key: str, volume: float, target_ms: float) -> float:
+    """Money that a mode costs for so many pictures a month; NaN where it cannot keep the target."""
+    mode = prices.modes[key]
+    rate = volume / (HOURS * 3600) * prices.peak
+    count, _ = _enough(measured, mode, rate, target_ms)
+    return float("nan") if count is None else _money(measured, mode, count, volume)
+
+
+def crossings(
+    measured: Measured, prices: Prices, target_ms: float, volumes: Sequence[float]
+) -> list[tuple[float, str, str]]:
+    """Volumes at which another mode becomes the cheapest: (volume, mode before, mode after)."""
+    found: list[tuple[float, str, str]] = []
+    last = ""
+    for volume in volumes:
+        best = cheapest(measured, prices, target_ms, volume)
+        if last and best and best != last:
+            found.append((volume, last, best))
+        last = best or last
+    return found
+
+
+def cheapest(measured: Measured, prices: Prices, target_ms: float, volume: float) -> str:
+    """Mode that costs least at a volume and keeps the target; empty where none does."""
+    costs = {k: month(measured, prices, k, volume, target_ms) for k in prices.modes}
+    able = {k: c for k, c in costs.items() if not np.isnan(c)}
+    return min(able, key=lambda k: able[k]) if able else ""
+
+
+def advice(found: Sequence[Row], prices: Prices, target_ms: float) -> str:
+    """Say in a sentence which mode to take."""
+    able = [row for row in found if row.machines is not None]
+    if not able:
+        return (
+            f"No mode answers within {target_ms:g} ms: the model alone takes longer; export it "
+            "with --quantize int8, or take a smaller one."
+        )
+    best = min(able, key=lambda row: row.month)
+    where = prices.modes[best.key]
+    reason = (
+        "visitors bring the machine" if where.on_visitors_device else f"{best.machines} of them"
+    )
+    text = (
+        f"Take the {best.title}: {best.month:,.2f} {prices.currency} a month ({reason}), p99 "
+        f"{best.p99_ms:,.0f} ms."
+    )
+    if where.sends_images and (local := [r for r in able if not prices.modes[r.key].sends_images]):
+        other = min(local, key=lambda row: row.month)
+        text += f" Where pictures must not leave the place: the {other.title}, {other.month:,.2f}."
+    return text
+
+
+def _enough(
+    measured: Measured, mode: Mode, rate: float, target_ms: float
+) -> tuple[int | None, float]:
+    service = measured.service_ms / mode.speed / 1e3
+    left = (target_ms - mode.network_ms) / 1e3
+    if mode.on_visitors_device:
+        alone = queueing.longest(service, measured.variation)
+        return (0 if alone <= left else None), 1e3 * alone
+    count = queueing.machines(rate, service, mode.parallel, left, variation=measured.variation)
+    if count is None:
+        return None, float("inf")
+    p99 = queueing.response(rate, service, count * mode.parallel, variation=measured.variation)
+    return count, 1e3 * p99 + mode.network_ms
+
+
+def _wire(measured: Measured, mode: Mode) -> float:
+    """Bytes a picture."""
+    if mode.on_visitors_device:
+        return measured.model_mb * 2**20 / mode.images_per_visitor
+    return measured.image_kb * 1e3 if mode.sends_images else 0.0
+
+
+def _money(measured: Measured, mode: Mode, count: int, volume: float) -> float:
+    gb = _wire(measured, mode) * volume / _GB
+    wire = gb * (mode.per_gb_out if mode.on_visitors_device else mode.per_gb_in)
+    answers = 0.0 if mode.on_visitors_device or not mode.sends_images else _ANSWER * volume / _GB
+    return count * mode.machine_month + wire + answers * mode.per_gb_out
+
+
+def _memory(model: Path, picture: bytes) -> float:
+    """Largest resident memory, MiB, of a fresh process that answers one picture."""
+    code = (
+        "import sys\nfrom sightline.deploy.runtime import Runtime\n"
+        "from sightline.metrics.cost import peak_mb\n"
+        "Runtime(sys.argv[1], threads=1).predict([sys.stdin.buffer.read()])\nprint(peak_mb())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(model)], input=picture, capture_output=True, check=False
+    )
+    try:
+        return float(done.stdout)
+    except ValueError:
+        return float("nan")
