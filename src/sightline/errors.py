@@ -18,6 +18,10 @@ class DataError(SightlineError):
     """A data set, a file or an annotation cannot be used as it is."""
 
 
+class TooLargeError(DataError):
+    """An image has more pixels than are read."""
+
+
 class UnknownNameError(SightlineError):
     """No model, data set, metric or option goes by that name; the nearest one is suggested."""
 

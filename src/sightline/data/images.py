@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataError
+from sightline.errors import DataError, TooLargeError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,14 +41,15 @@ def is_image(name: str) -> bool:
     return not base.startswith(".") and dot > 0 and base[dot:].lower() in SUFFIXES
 
 
-def open_checked(source: str | Path | bytes) -> Image.Image:
+def open_checked(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open an image file and check its kind and size, without decoding its pixels.
 
     Raises
     ------
     DataError
-        When there is no such file, it is not an image of an accepted format, or it is
-        larger than 30,000 pixels a side or 100 million pixels.
+        When there is no such file, or it is not an image of an accepted format.
+    TooLargeError
+        When it is larger than 30,000 pixels a side or `max_pixels`.
     """
     from PIL import Image
 
@@ -66,15 +67,15 @@ def open_checked(source: str | Path | bytes) -> Image.Image:
     except PermissionError:
         raise DataError(f"{name}: no permission to read it") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{name}: larger than {MAX_PIXELS:,} pixels; scale it down") from None
+        raise TooLargeError(f"{name}: larger than {max_pixels:,} pixels; scale it down") from None
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{name}: {_why_unreadable(source)}") from error
     width, height = image.size
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+    if max(width, height) > MAX_SIDE or width * height > max_pixels:
         image.close()
-        raise DataError(
+        raise TooLargeError(
             f"{name}: {width} x {height} pixels; at most {MAX_SIDE:,} a side and "
-            f"{MAX_PIXELS:,} in all are read: scale it down"
+            f"{max_pixels:,} in all are read: scale it down"
         )
     return image
 
@@ -263,6 +264,8 @@ def prepare(
 
     if isinstance(image, str | Path | bytes):
         picture = to_mode(decode(image), mode)
+    elif isinstance(image, Image.Image):
+        picture = to_mode(upright(image, getattr(image, "filename", "") or "image"), mode)
     else:
         pixels = as_array(image, mode)
         picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
