@@ -1,0 +1,83 @@
+"""The bodies of requests: counted while they come, whatever their headers promise."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope
+
+from sightline.deploy.problems import Problem
+from sightline.deploy.settings import MIB, Settings
+
+POLITE = 4
+"""How many times the limit is still taken in, and thrown away, before the connection is closed:
+who sends first and listens later would else see a broken connection instead of the reason."""
+
+CLOSE = {"Connection": "close"}
+
+
+class Bodies:
+    """All bodies that are in memory.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.most, self.room = settings.max_body, settings.max_buffer
+        self.held = 0
+
+    @asynccontextmanager
+    async def read(self, scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
+        """Read a body and keep its room until the answer is made.
+
+        Raises
+        ------
+        Problem
+            When it is too large, or there is no room.
+        """
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        held = 0
+        parts = [body]
+        try:
+            held = self._hold(len(body))
+            while message.get("more_body", False):
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                part = message.get("body", b"")
+                parts.append(part)
+                held += self._hold(len(part))
+                if held > self.most:
+                    break
+            if held > self.most:
+                parts.clear()
+                await self._discard(message, receive, held)
+                raise Problem(
+                    "too-large",
+                    f"a body has at most {self.most / MIB:g} MiB; send fewer or smaller images",
+                    limit="max_body", headers=CLOSE,
+                )  # fmt: skip
+            yield body if len(parts) == 1 else b"".join(parts)
+        finally:
+            self.held -= held
+
+    def _hold(self, n: int) -> int:
+        if self.held + n > self.room:
+            raise Problem(
+                "busy", "the bodies that are inside take all the room; come again in 1 s",
+                limit="max_buffer", headers={"Retry-After": "1", **CLOSE},
+            )  # fmt: skip
+        self.held += n
+        return n
+
+    async def _discard(self, message: Message, receive: Receive, n: int) -> None:
+        while message.get("more_body", False) and n < POLITE * self.most:
+            message = await receive()
+            n += len(message.get("body", b""))

@@ -1,0 +1,175 @@
+"""The three forms in which images come: the bytes of one, files of a form, base64 in JSON."""
+
+from __future__ import annotations
+
+import binascii
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import from_json
+from python_multipart.multipart import parse_options_header
+
+from sightline.deploy.problems import Problem
+
+RAW = ("application/octet-stream", "image/")
+MULTIPART, JSON = "multipart/form-data", "application/json"
+FIELD = "images"
+MAX_FIELD = 1000
+"""Bytes of a field that is no image."""
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+class Asked(BaseModel, extra="forbid"):
+    """What may be asked besides the images: in the query, as fields of a form, or in the JSON."""
+
+    model: str | None = Field(None, description="name of a model; default: the first one")
+    top: int = Field(5, ge=1, le=1000, description="how many classes to name")
+    threshold: float = Field(
+        0.0, ge=0, le=1, description="an answer with a lower score is marked as rejected"
+    )
+
+
+PLAIN = Asked()
+
+
+class Encoded(Asked, title="Images"):
+    """Images in JSON."""
+
+    images: list[str] = Field(min_length=1, description="image files, in base64")
+
+
+def parse(
+    content_type: str, body: bytes, query: dict[str, str], max_images: int
+) -> tuple[list[bytes], Asked]:
+    """Take a body apart.
+
+    Parameters
+    ----------
+    content_type : str
+        As the header has it.
+    body : bytes
+    query : dict
+        Of the address.
+    max_images : int
+
+    Returns
+    -------
+    images, asked
+
+    Raises
+    ------
+    Problem
+        When it cannot be read, holds no image, or more than `max_images`.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind.startswith(RAW):
+        images, asked = [body] if body else [], check(query)
+    elif kind == MULTIPART:
+        images, fields = files(content_type, body, max_images)
+        asked = check({**query, **fields})
+    elif kind == JSON:
+        images, asked = encoded(body, query, max_images)
+    else:
+        raise Problem(
+            "unsupported-media-type",
+            f"send {MULTIPART} with files named {FIELD}, an image as it is with its type or "
+            f'application/octet-stream, or {JSON} with {{"{FIELD}": [base64, ...]}}',
+        )
+    if not images:
+        raise Problem("bad-request", "there is no image in the request")
+    return images, asked
+
+
+def check(given: dict[str, Any]) -> Asked:
+    """Check what was asked besides the images, as text."""
+    return _valid(Asked, given, strict=False) if given else PLAIN
+
+
+def encoded(body: bytes, query: dict[str, str], max_images: int) -> tuple[list[bytes], Asked]:
+    """Images and what is asked of JSON."""
+    try:
+        given = from_json(body)
+    except ValueError as error:
+        raise Problem("bad-request", f"the body is not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise Problem("bad-parameter", f'the JSON is an object with "{FIELD}": [base64, ...]')
+    there = given.get(FIELD)
+    if isinstance(there, list):
+        _count(len(there), max_images)
+    found = _valid(Encoded, given, strict=True)
+    asked = check(query | _said(found)) if query else found
+    images = []
+    for i, text in enumerate(found.images):
+        try:
+            images.append(binascii.a2b_base64(text.encode("ascii"), strict_mode=True))
+        except ValueError:  # UnicodeEncodeError and binascii.Error are kinds of it
+            raise Problem("bad-parameter", f"{FIELD}[{i}] is not base64") from None
+    return images, asked
+
+
+def files(content_type: str, body: bytes, max_images: int) -> tuple[list[bytes], dict[str, str]]:
+    """Files and fields of a form (RFC 7578).
+
+    The body is cut by `bytes.split`, whose time grows with its length whatever is in it.
+    """
+    boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+    if not boundary:
+        raise Problem("bad-request", "the form's content type has no boundary")
+    most = max_images + len(Asked.model_fields)
+    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary, most + 2)
+    if not parts or not parts[-1].startswith(b"--"):
+        if len(parts) > most:
+            _count(most + 1, max_images)
+        raise Problem("bad-request", "the form is cut off: its last boundary is missing")
+    images: list[bytes] = []
+    fields: dict[str, str] = {}
+    for part in parts[:-1]:
+        head, blank, content = part.partition(b"\r\n\r\n")
+        name = _name(head) if blank else ""
+        if name == FIELD:
+            images.append(content)
+        elif name in Asked.model_fields and len(content) <= MAX_FIELD:
+            fields[name] = content.decode("utf-8", "replace")
+        else:
+            raise Problem(
+                "bad-parameter",
+                f"a form has files named {FIELD} and short fields named "
+                f"{', '.join(Asked.model_fields)}, nothing else",
+            )
+    _count(len(images), max_images)
+    return images, fields
+
+
+def _name(head: bytes) -> str:
+    for line in head.split(b"\r\n"):
+        key, _, value = line.partition(b":")
+        if key.strip().lower() == b"content-disposition":
+            options = parse_options_header(value.strip())[1]
+            return options.get(b"name", b"").decode("utf-8", "replace")
+    return ""
+
+
+def _count(n: int, most: int) -> None:
+    if n > most:
+        raise Problem(
+            "too-large", f"a request has at most {most} images; send several", limit="max_images"
+        )
+
+
+def _said(found: Asked) -> dict[str, Any]:
+    return {k: getattr(found, k) for k in found.model_fields_set if k in Asked.model_fields}
+
+
+def _valid(kind: type[Kind], given: Any, *, strict: bool) -> Kind:
+    try:
+        return kind.model_validate(given, strict=strict)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        first = found[0]
+        where = ".".join(map(str, first["loc"]))
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(kind.model_fields)
+            raise Problem("bad-parameter", f"unknown: {where}; known: {known}{more}") from None
+        raise Problem("bad-parameter", f"{where}: {first['msg']}{more}") from None

@@ -1,0 +1,114 @@
+"""What a server allows and how it works: every knob, with its unit."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sightline.data import images
+from sightline.errors import ParameterError
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Knobs of a server.
+
+    Parameters
+    ----------
+    max_batch : int
+        Images that go through a model at once.
+    max_wait_ms : float
+        How long, in milliseconds, an image may wait for others to join its batch. On an idle
+        server none waits.
+    queue : int
+        Images that a model may have inside, being decoded, waiting or in work; more are refused
+        with 429.
+    timeout_s : float
+        Seconds from a request's arrival to its answer; later the answer is 408 where the body is
+        still missing, else 504.
+    max_body_mib : float
+        Size of a request's body, in MiB.
+    max_buffer_mib : float
+        Size of all bodies that are inside at once, in MiB.
+    max_images : int
+        Images of one request.
+    max_megapixels : float
+        Size of an image, in million pixels; checked before it is decoded.
+    max_connections : int
+        Connections that are open at once.
+    decoders : int
+        Threads that decode images; 0: one a core.
+    threads : int
+        Threads that one answer of a model is computed by; 0: one a core.
+    keys : path, optional
+        File of the API keys that are let in, hashed; see --new-key. Without it everyone is.
+    rate : float
+        Requests a second that one key, or one address without a key, may make; 0: any number.
+    burst : int
+        Requests that may come at once before `rate` counts.
+    allow_origin : tuple of str
+        Web sites, as https://example.org, whose pages may ask; * is any.
+    drain_s : float
+        Seconds that a server which was told to stop goes on to accept, while /readyz says 503, so
+        that a load balancer can turn away.
+    """
+
+    max_batch: int = 8
+    max_wait_ms: float = 2.0
+    queue: int = 256
+    timeout_s: float = 30.0
+    max_body_mib: float = 16.0
+    max_buffer_mib: float = 256.0
+    max_images: int = 32
+    max_megapixels: float = 25.0
+    max_connections: int = 1024
+    decoders: int = 0
+    threads: int = 0
+    keys: Path | None = None
+    rate: float = 0.0
+    burst: int = 20
+    allow_origin: tuple[str, ...] = ()
+    drain_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        least = {"max_batch": 1, "queue": 1, "max_images": 1, "max_connections": 1, "burst": 1}
+        above = ("timeout_s", "max_body_mib", "max_buffer_mib", "max_megapixels")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            option = field.name.replace("_", "-")
+            if not isinstance(value, int | float):
+                continue
+            if value < least.get(field.name, 0):
+                raise ParameterError(f"{option} is at least {least.get(field.name, 0)}")
+            if field.name in above and value == 0:
+                raise ParameterError(f"{option} is above 0")
+        if self.max_images > self.queue:
+            raise ParameterError(f"max-images, {self.max_images}, is at most queue, {self.queue}")
+        if self.max_body > self.max_buffer:
+            raise ParameterError("max-body-mib is at most max-buffer-mib")
+        if self.max_pixels > images.MAX_PIXELS:
+            raise ParameterError(f"max-megapixels is at most {images.MAX_PIXELS / 1e6:.0f}")
+
+    @property
+    def max_body(self) -> int:
+        """In bytes."""
+        return int(self.max_body_mib * MIB)
+
+    @property
+    def max_buffer(self) -> int:
+        """In bytes."""
+        return int(self.max_buffer_mib * MIB)
+
+    @property
+    def max_pixels(self) -> int:
+        """In pixels."""
+        return int(self.max_megapixels * 1e6)
+
+    @property
+    def decoding(self) -> int:
+        """Threads that decode."""
+        return self.decoders or len(os.sched_getaffinity(0))
