@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "tune": ("tune:tune", "Find the best knobs of MODEL by cross-validation."),
     "eval": ("evaluate:evaluate", "Measure a RUN on a split of DATA."),
     "predict": ("predict:predict", "Say what a RUN sees in images."),
+    "serve": ("serve:serve", "Answer over HTTP with one or several RUNs."),
     "explain": ("explain:app", "Show why a RUN answers as it does."),
     "export": ("export:export", "Write a RUN as files that run without Sightline."),
     "cost": ("cost:cost", "Compare what it costs to deploy a RUN, and where."),

@@ -1,0 +1,82 @@
+"""HTTP connections that strangers may open: how many, and how long a request's head may take.
+
+uvicorn's own connection waits for ever for a first request, and answers a broken one in plain
+text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from sightline.deploy.problems import Problem
+from sightline.deploy.settings import Settings
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that is closed when it says nothing, and refused when there are too many."""
+
+    settings = Settings()
+
+    _silent: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        if len(self.connections) > self.settings.max_connections:
+            most = self.settings.max_connections
+            problem = Problem(
+                "not-ready", f"at most {most} connections are open at once",
+                limit="max_connections", headers={"Retry-After": "1"},
+            )  # fmt: skip
+            self._refuse(problem)
+            return
+        self._listen()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._heard()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """A request begins: its head has to come in time, too."""
+        super().on_message_begin()
+        self._heard()
+        self._listen()
+
+    def on_headers_complete(self) -> None:
+        """The head is there; from now on the application counts the time."""
+        self._heard()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say that this is not HTTP."""
+        self._heard()
+        self._refuse(Problem("bad-request", "this is not an HTTP request"))
+
+    def _listen(self) -> None:
+        self._silent = self.loop.call_later(self.settings.timeout_s, self._too_slow)
+
+    def _heard(self) -> None:
+        if self._silent is not None:
+            self._silent.cancel()
+            self._silent = None
+
+    def _too_slow(self) -> None:
+        if not self.transport.is_closing():
+            said = f"no request within {self.settings.timeout_s:g} s"
+            self._refuse(Problem("too-slow", said, limit="timeout"))
+
+    def _refuse(self, problem: Problem) -> None:
+        response = problem.response()
+        lines = [STATUS_LINE[problem.status], b"connection: close\r\n"]
+        lines += [b"%s: %s\r\n" % header for header in response.raw_headers]
+        self.transport.write(b"".join([*lines, b"\r\n", bytes(response.body)]))
+        self.transport.close()
+
+
+def allowed(settings: Settings) -> type[Any]:
+    """Give the kind of connection that these settings allow."""
+    return type("Connection", (Connection,), {"settings": settings})

@@ -1,0 +1,189 @@
+"""What the OpenAPI document says that the code does not: bodies, examples, problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from sightline.deploy import forms
+from sightline.deploy.problems import KINDS, MEDIA_TYPE, PREFIX, Document
+from sightline.deploy.runtime import TASKS
+
+ABOUT = (
+    "Image recognition. Every error is application/problem+json (RFC 9457) with the limit that "
+    "was met, if one was."
+)
+
+PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAH0lEQVR42mNgAAIBAQYGRkYgYmJiYGBhgSAwCQ"
+    "ZABAAJ7QA9+GRgqQAAAABJRU5ErkJggg=="
+)
+"""An image of 8 x 8 pixels, in base64."""
+
+REF = "#/components/schemas/{}"
+KEYS: list[dict[str, list[str]]] = [{"key": []}, {}]
+
+
+def problems(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """Responses for the problems that an address may have."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        status, title = KINDS[kind]
+        example = {"type": PREFIX + kind, "title": title, "status": status, "detail": "..."}
+        content = {"schema": {"$ref": REF.format("Problem")}, "examples": {}}
+        there = found.setdefault(
+            status, {"description": title, "content": {MEDIA_TYPE: content}}
+        )["content"][MEDIA_TYPE]  # fmt: skip
+        there["examples"][kind] = {"value": example}
+    return found
+
+
+def _query() -> list[dict[str, Any]]:
+    schema = forms.Asked.model_json_schema()["properties"]
+    return [
+        {
+            "name": name, "in": "query", "required": False,
+            "description": field.pop("description"), "schema": field,
+        }
+        for name, field in schema.items()
+    ]  # fmt: skip
+
+
+def _form() -> dict[str, Any]:
+    files = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+    fields = forms.Asked.model_json_schema()["properties"]
+    return {
+        "type": "object", "required": [forms.FIELD], "additionalProperties": False,
+        "properties": {forms.FIELD: files, **fields},
+    }  # fmt: skip
+
+
+def _encoded() -> dict[str, Any]:
+    schema = forms.Encoded.model_json_schema()
+    items = {"type": "string", "contentEncoding": "base64", "examples": [PICTURE]}
+    schema["properties"][forms.FIELD]["items"] = items
+    return schema
+
+
+_IMAGE = {"schema": {"type": "string", "format": "binary"}}
+_RESULTS = {
+    "type": "object", "required": ["model", "results"],
+    "properties": {
+        "model": {
+            "type": "object", "required": ["name", "version"],
+            "properties": {"name": {"type": "string"}, "version": {"type": "string"}},
+        },
+        "results": {
+            "type": "array", "description": "one an image, in their order",
+            "items": {
+                "anyOf": [
+                    *({"$ref": REF.format(task.Answer.__name__)} for task in TASKS.values()),
+                    {
+                        "type": "object", "required": ["error"],
+                        "properties": {"error": {"$ref": REF.format("Problem")}},
+                    },
+                ]
+            },
+        },
+    },
+}  # fmt: skip
+_ANSWERED = {
+    "model": {"name": "digits", "version": "3f2a9c01"},
+    "results": [
+        {
+            "label": "7", "score": 0.98, "rejected": False,
+            "top": [{"label": "7", "score": 0.98}, {"label": "1", "score": 0.01}],
+            "neighbours": None,
+        }
+    ],
+}  # fmt: skip
+
+_GUARDED = ("unauthorized", "method-not-allowed", "too-many-requests", "failed")
+
+PREDICT: dict[str, Any] = {
+    "tags": ["models"],
+    "responses": {
+        200: {
+            "description": "An answer for each image",
+            "content": {"application/json": {"schema": _RESULTS, "example": _ANSWERED}},
+        },
+        **problems(
+            "bad-request", "unknown-model", "too-slow", "too-large", "unsupported-media-type",
+            "bad-image", "bad-parameter", "busy", "not-ready", "timeout", *_GUARDED,
+        ),
+    },
+    "openapi_extra": {
+        "security": KEYS,
+        "parameters": _query(),
+        "requestBody": {
+            "required": True,
+            "content": {
+                forms.MULTIPART: {
+                    "schema": _form(), "encoding": {forms.FIELD: {"contentType": "image/*"}},
+                },
+                forms.JSON: {"schema": _encoded(), "example": {forms.FIELD: [PICTURE]}},
+                "image/png": _IMAGE, "image/jpeg": _IMAGE, "application/octet-stream": _IMAGE,
+            },
+        },
+    },
+}  # fmt: skip
+
+MODELS: dict[str, Any] = {
+    "tags": ["models"], "responses": problems(*_GUARDED), "openapi_extra": {"security": KEYS},
+}  # fmt: skip
+
+NEIGHBOUR: dict[str, Any] = {
+    "tags": ["models"],
+    "responses": {
+        200: {"description": "The image", "content": {"image/png": _IMAGE}},
+        **problems("unknown-model", "no-neighbour", "bad-parameter", "not-ready", *_GUARDED),
+    },
+    "openapi_extra": {"security": KEYS},
+}
+
+HEALTH: dict[str, Any] = {"tags": ["server"], "responses": problems("method-not-allowed")}
+
+READY: dict[str, Any] = {
+    "tags": ["server"], "responses": problems("not-ready", "method-not-allowed"),
+}  # fmt: skip
+
+METRICS: dict[str, Any] = {
+    "tags": ["server"],
+    "responses": {
+        200: {
+            "description": "Counts and times",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        **problems("unauthorized", "method-not-allowed"),
+    },
+    "openapi_extra": {"security": KEYS},
+}
+
+
+def describe(app: FastAPI) -> None:
+    """Make the document of an application complete."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(
+                title=app.title, version=app.version, description=app.description,
+                routes=app.routes,
+            )  # fmt: skip
+            parts = made.setdefault("components", {})
+            schemas = parts.setdefault("schemas", {})
+            for kind in (Document, *(task.Answer for task in TASKS.values())):
+                schema = kind.model_json_schema(ref_template=REF.format("{model}"))
+                schemas |= schema.pop("$defs", {})
+                schemas[schema["title"]] = schema
+            parts["securitySchemes"] = {
+                "key": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "only where the server was started with --keys",
+                }
+            }  # fmt: skip
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]

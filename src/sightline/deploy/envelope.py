@@ -1,0 +1,105 @@
+"""What every answer has around it: headers, a line in the log, a count; and a last resort."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sightline.deploy import logs
+from sightline.deploy.measures import Measures
+from sightline.deploy.problems import Problem
+
+HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cache-control": b"no-store",
+}
+"""Of every response that does not say otherwise."""
+
+QUIET = ("/healthz", "/readyz", "/metrics")
+"""Asked every few seconds by machines: no line in the log while all is well."""
+
+
+class Envelope:
+    """The outermost layer.
+
+    Parameters
+    ----------
+    app : ASGI application
+        Behind it.
+    measures : Measures
+    closing : callable
+        Tells whether connections are to be closed after their answer.
+    shared : bool
+        Whether pages of other sites may use what is answered.
+    """
+
+    def __init__(
+        self, app: ASGIApp, measures: Measures, closing: Callable[[], bool], *, shared: bool
+    ) -> None:
+        self.app, self.measures, self.closing = app, measures, closing
+        policy = b"cross-origin" if shared else b"same-origin"
+        self.headers = list({**HEADERS, b"cross-origin-resource-policy": policy}.items())
+        self._run, self._numbers = secrets.token_hex(4), itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer whatever happens behind."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        note = scope["sightline"] = {}
+        number = f"{self._run}-{next(self._numbers)}"
+        status = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = self._headers(message["headers"], number)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except ClientDisconnect:
+            status = 499  # nginx's number for a client that has gone
+        except Exception:  # noqa: BLE001 - the client is told that it failed, the log why
+            logs.log.exception("failed", extra={"fields": {"id": number}})
+            if not status:
+                problem = Problem("failed", f"the log says more under {number}")
+                await problem.response()(scope, receive, sending)
+        finally:
+            self._tell(scope, status, time.perf_counter() - start, number, note)
+
+    def _headers(self, given: list[tuple[bytes, bytes]], number: str) -> list[tuple[bytes, bytes]]:
+        there = {name for name, _ in given}
+        headers = [*given, *(h for h in self.headers if h[0] not in there)]
+        headers.append((b"x-request-id", number.encode()))
+        if self.closing() and b"connection" not in there:
+            headers.append((b"connection", b"close"))
+        return headers
+
+    def _tell(
+        self, scope: Scope, status: int, seconds: float, number: str, note: dict[str, Any]
+    ) -> None:
+        route = getattr(scope.get("route"), "path", None) or "other"
+        self.measures.request(route, status, seconds)
+        limit = note.get("limit")
+        if limit:
+            self.measures.rejected.labels(limit).inc()
+        path = scope["path"]
+        if path in QUIET and status < 400:
+            return
+        logs.event(
+            "request", logging.WARNING if status >= 500 else logging.INFO, id=number,
+            method=scope["method"], path=path[:200], status=status, ms=round(seconds * 1e3, 2),
+            client=scope["client"][0] if scope.get("client") else "", **note,
+        )  # fmt: skip

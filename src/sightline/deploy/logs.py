@@ -1,0 +1,44 @@
+"""One JSON object a line, for machines; never what is in an image."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import sys
+from typing import Any
+
+log = logging.getLogger("sightline.serve")
+
+
+def event(name: str, level: int = logging.INFO, /, **fields: Any) -> None:
+    """Write that something happened."""
+    if log.isEnabledFor(level):
+        log.log(level, name, extra={"fields": fields})
+
+
+class JsonLines(logging.Formatter):
+    """Records as JSON: time, level, event, then what belongs to it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        time = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        line = {
+            "time": time.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage().strip(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def to_stderr() -> None:
+    """Send the server's lines, and uvicorn's warnings, to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    for name, level in (("sightline.serve", logging.INFO), ("uvicorn", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)

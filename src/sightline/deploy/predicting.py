@@ -1,0 +1,161 @@
+"""The one thing that a server is for: images in, answers out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sightline.data import images
+from sightline.deploy import forms
+from sightline.deploy.bodies import CLOSE, Bodies
+from sightline.deploy.measures import Measures
+from sightline.deploy.problems import Problem
+from sightline.deploy.runtime import Runtime
+from sightline.deploy.serving import Models, Served
+from sightline.deploy.settings import Settings
+from sightline.errors import DataError, TooLargeError
+
+SMALL_BYTES, SMALL_PIXELS = 2**14, 2**14
+"""Up to here an image is decoded at once: handing it to another thread would take longer."""
+
+SMALL_BODY = 2**16
+"""Up to here a body is taken apart at once."""
+
+Prepared = NDArray[np.uint8] | Problem
+
+
+class Predictor:
+    """Answers requests for predictions.
+
+    Parameters
+    ----------
+    models : Models
+    settings : Settings
+    measures : Measures
+    pool : ThreadPoolExecutor
+        That decodes.
+    """
+
+    def __init__(
+        self, models: Models, settings: Settings, measures: Measures, pool: ThreadPoolExecutor
+    ) -> None:
+        self.models, self.settings, self.measures, self.pool = models, settings, measures, pool
+        self.bodies = Bodies(settings)
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer within the time that a request has.
+
+        Raises
+        ------
+        Problem
+            When there is no answer.
+        """
+        seconds = self.settings.timeout_s
+        arrived = False
+        try:
+            async with asyncio.timeout(seconds):
+                async with self.bodies.read(request.scope, request.receive) as body:
+                    arrived = True
+                    return await self._answer(request, body)
+        except TimeoutError:
+            if arrived:
+                raise Problem(
+                    "timeout", f"no answer within {seconds:g} s", limit="timeout"
+                ) from None
+            raise Problem(
+                "too-slow", f"the body did not arrive within {seconds:g} s",
+                limit="timeout", headers=CLOSE,
+            ) from None  # fmt: skip
+
+    async def _answer(self, request: Request, body: bytes) -> Response:
+        pictures, asked = await self._parsed(request, body)
+        served = self.models.get(asked.model)
+        note = request.scope.setdefault("sightline", {})
+        note |= {"model": served.name, "images": len(pictures)}
+        with served.batcher.places(len(pictures)):
+            prepared = await self._prepared(served.runtime, pictures)
+            good = [image for image in prepared if not isinstance(image, Problem)]
+            self._count(served, len(good), len(prepared) - len(good))
+            if not good:
+                raise _all(prepared)
+            answers = iter(await served.batcher.ask(good))
+        results = [
+            json.dumps({"error": image.document}, ensure_ascii=False)
+            if isinstance(image, Problem)
+            else served.document(next(answers), asked.top, asked.threshold).model_dump_json()
+            for image in prepared
+        ]
+        text = f'{{"model":{served.label},"results":[{",".join(results)}]}}'
+        return Response(text, media_type="application/json")
+
+    async def _parsed(self, request: Request, body: bytes) -> tuple[list[bytes], forms.Asked]:
+        query = request.scope["query_string"]
+        given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
+        kind = request.headers.get("content-type", "")
+        wanted = (kind, body, given, self.settings.max_images)
+        if len(body) <= SMALL_BODY or kind.startswith(forms.RAW):
+            return forms.parse(*wanted)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.pool, forms.parse, *wanted)
+
+    async def _prepared(self, runtime: Runtime, pictures: list[bytes]) -> list[Prepared]:
+        loop = asyncio.get_running_loop()
+        most = self.settings.max_pixels
+        coming: list[Prepared | Awaitable[Prepared]] = []
+        for picture in pictures:
+            now = small(runtime, picture) if len(picture) <= SMALL_BYTES else None
+            if now is None:
+                coming.append(loop.run_in_executor(self.pool, prepare, runtime, picture, most))
+            else:
+                coming.append(now)
+        return [p if isinstance(p, np.ndarray | Problem) else await p for p in coming]
+
+    def _count(self, served: Served, good: int, bad: int) -> None:
+        if good:
+            self.measures.images.labels(served.name, "answered").inc(good)
+        if bad:
+            self.measures.images.labels(served.name, "unreadable").inc(bad)
+
+
+def small(runtime: Runtime, picture: bytes) -> Prepared | None:
+    """Prepare an image if it has few pixels."""
+    try:
+        opened = images.open_checked(picture)
+        if opened.width * opened.height > SMALL_PIXELS:
+            return None
+        return runtime.prepare(opened)
+    except DataError as error:
+        return _problem(error)
+
+
+def prepare(runtime: Runtime, picture: bytes, max_pixels: int) -> Prepared:
+    """Prepare an image, or say why it cannot be."""
+    try:
+        return runtime.prepare(images.open_checked(picture, max_pixels))
+    except DataError as error:
+        return _problem(error)
+
+
+def _problem(error: DataError) -> Problem:
+    detail = str(error).removeprefix("image: ")
+    if isinstance(error, TooLargeError):
+        return Problem("too-large", detail, limit="max_pixels")
+    return Problem("bad-image", detail)
+
+
+def _all(problems: list[Any]) -> Problem:
+    """Give one problem for images that are all bad: the first one's."""
+    first: Problem = problems[0]
+    if len(problems) == 1:
+        return first
+    detail = f"none of {len(problems)} images can be read; the first: {first.detail}"
+    return Problem(first.kind, detail, limit=first.limit)

@@ -1,0 +1,209 @@
+"""The server as an application: its addresses, and what stands around them."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi import Path as InPath
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sightline import __version__
+from sightline.deploy import described, page
+from sightline.deploy.access import Access
+from sightline.deploy.envelope import Envelope
+from sightline.deploy.measures import CONTENT_TYPE_LATEST, Measures
+from sightline.deploy.predicting import Predictor
+from sightline.deploy.problems import Problem, from_status
+from sightline.deploy.runtime import About
+from sightline.deploy.serving import Models
+from sightline.deploy.settings import Settings
+
+
+@dataclass(frozen=True)
+class Listed(About):
+    """A model that is served, and what it says of itself.
+
+    Parameters
+    ----------
+    default : bool
+        Whether it answers where no model is named.
+    pictures : bool
+        Whether its training images can be shown.
+    """
+
+    default: bool = False
+    pictures: bool = False
+
+
+class Listing(BaseModel, title="Models"):
+    """The models of a server."""
+
+    models: list[Listed]
+
+
+class State(BaseModel):
+    """How a server is."""
+
+    status: str
+
+
+class Application:
+    """An ASGI application that answers with exported models.
+
+    Parameters
+    ----------
+    places : sequence of str
+        See `Models`.
+    settings : Settings
+    web : path, optional
+        Folder of the page; default: the one that comes with Sightline.
+
+    Attributes
+    ----------
+    models : Models
+        Load them before the first request.
+    draining : bool
+        Set when the server is about to end: it says so under /readyz.
+    closing : bool
+        Set when connections are to be closed after their next answer.
+    """
+
+    def __init__(
+        self, places: Sequence[str], settings: Settings | None = None, web: Path = page.FOLDER
+    ) -> None:
+        self.settings = settings or Settings()
+        self.measures = Measures()
+        self.models = Models(places, self.settings, self.measures)
+        self.draining = self.closing = False
+        self.pool = ThreadPoolExecutor(self.settings.decoding, "decode")
+        self.predict = Predictor(self.models, self.settings, self.measures, self.pool)
+        self.access = Access(self._routes(web), self.settings)
+        origins = self.settings.allow_origin
+        inner: ASGIApp = self.access
+        if origins:
+            inner = CORSMiddleware(
+                inner, allow_origins=origins, allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"], max_age=3600,
+                expose_headers=["Retry-After", "X-Request-ID"],
+            )  # fmt: skip
+        self.envelope = Envelope(inner, self.measures, lambda: self.closing, shared=bool(origins))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self.envelope(scope, receive, send)
+
+    async def reload(self, *, settle: bool = True) -> None:
+        """Take changed models and keys."""
+        await self.models.reload(settle=settle)
+
+    def close(self) -> None:
+        """End the threads."""
+        self.models.close()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def _routes(self, web: Path) -> FastAPI:
+        app = FastAPI(
+            title="Sightline", version=__version__, description=described.ABOUT,
+            docs_url=None, redoc_url=None,  # they would come from a CDN
+            exception_handlers=HANDLERS,
+        )  # fmt: skip
+        described.describe(app)
+        models, measures = self.models, self.measures
+
+        @app.post("/v1/predict", **described.PREDICT)
+        async def predict(request: Request) -> Response:
+            """Say what is in images.
+
+            Send one or many: as files of a form, as the bytes of one image, or in base64.
+            Where some of many cannot be read, their results say why.
+            """
+            return await self.predict(request)
+
+        @app.get("/v1/models", **described.MODELS)
+        async def list_models() -> Listing:
+            """List the models that can be asked."""
+            first = next(iter(models.places))
+            return Listing(
+                models=[
+                    Listed(
+                        **dataclasses.asdict(served.about) | {"name": name},
+                        default=name == first, pictures=served.runtime.neighbours.is_file(),
+                    )
+                    for name, served in models.served.items()
+                ]
+            )  # fmt: skip
+
+        @app.get("/v1/models/{name}/neighbours/{index}", **described.NEIGHBOUR)
+        async def neighbour(name: str, index: Annotated[int, InPath(ge=0, lt=2**53)]) -> Response:
+            """Show a training image, as an answer's neighbours number them."""
+            runtime = models.get(name).runtime
+            loop = asyncio.get_running_loop()
+            picture = await loop.run_in_executor(self.pool, _png, runtime, index)
+            if picture is None:
+                raise Problem("no-neighbour", f"{name} has no training image {index} to show")
+            headers = {"Cache-Control": "private, max-age=300"}
+            return Response(picture, media_type="image/png", headers=headers)
+
+        @app.get("/healthz", **described.HEALTH)
+        async def healthz() -> State:
+            """Say that the process lives."""
+            return State(status="alive")
+
+        @app.get("/readyz", **described.READY)
+        async def readyz() -> State:
+            """Say whether requests should be sent here."""
+            if self.draining or not models.ready:
+                why = "it is about to end" if self.draining else "the models are being loaded"
+                raise Problem("not-ready", why)
+            return State(status="ready")
+
+        @app.get("/metrics", **described.METRICS)
+        async def metrics() -> Response:
+            """Give counts and times, for Prometheus."""
+            return Response(measures.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+        page.mount(app, web)
+        return app
+
+
+def _png(runtime: Any, index: int) -> bytes | None:
+    from PIL import Image
+
+    pixels = runtime.neighbour(index)
+    if pixels is None:
+        return None
+    written = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(written, "PNG")
+    return written.getvalue()
+
+
+async def _said(request: Request, problem: Problem) -> Response:
+    if problem.limit:
+        request.scope["sightline"]["limit"] = problem.limit
+    return problem.response()
+
+
+async def _http(request: Request, error: HTTPException) -> Response:
+    problem = from_status(error.status_code, error.detail, error.headers)
+    return await _said(request, problem)
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"][1:]))
+    return await _said(request, Problem("bad-parameter", f"{where}: {first['msg']}"))
+
+
+HANDLERS: Any = {Problem: _said, HTTPException: _http, RequestValidationError: _invalid}

@@ -1,0 +1,226 @@
+"""The models of a server: found, warmed, watched, and replaced while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel
+
+from sightline.deploy import logs
+from sightline.deploy.batching import Batcher
+from sightline.deploy.measures import Measures
+from sightline.deploy.problems import Problem
+from sightline.deploy.runtime import TASKS, About, Runtime
+from sightline.deploy.settings import Settings
+from sightline.errors import ParameterError, RunError, SightlineError, UnknownNameError
+from sightline.types import Classification
+
+POLL = 1.0
+"""Seconds between two looks at the files."""
+
+WATCHED = ("config.json", "model.safetensors")
+"""Of a run's folder."""
+
+Signature = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model that answers."""
+
+    name: str
+    runtime: Runtime
+    batcher: Batcher
+    signature: Signature
+
+    @cached_property
+    def label(self) -> str:
+        """Name and version, as JSON."""
+        return json.dumps({"name": self.name, "version": self.about.version}, ensure_ascii=False)
+
+    @property
+    def about(self) -> About:
+        """What the exported model says of itself."""
+        return self.runtime.about
+
+    def document(self, answer: Classification, top: int, threshold: float) -> BaseModel:
+        """Give an answer as JSON has it."""
+        found: BaseModel = TASKS[self.about.task].document(answer, top=top, threshold=threshold)
+        return found
+
+
+class Models:
+    """The models of a server, by name; the first one is the default.
+
+    Parameters
+    ----------
+    places : sequence of str
+        Run folders or ``.onnx`` files, each by itself or as ``NAME=PATH``.
+    settings : Settings
+    measures : Measures
+
+    Raises
+    ------
+    ParameterError
+        When two have one name.
+    RunError
+        When there is no such place.
+    """
+
+    def __init__(self, places: Sequence[str], settings: Settings, measures: Measures) -> None:
+        self.settings, self.measures = settings, measures
+        self.places: dict[str, Path] = {}
+        for place in places:
+            name, path = _named(place)
+            if name in self.places:
+                raise ParameterError(f"two models are called {name}; call one NAME={path}")
+            self.places[name] = path
+        self.served: dict[str, Served] = {}
+        self._seen: dict[str, Signature] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether all of them answer."""
+        return len(self.served) == len(self.places)
+
+    def get(self, name: str | None) -> Served:
+        """Give the model of a name, or the default.
+
+        Raises
+        ------
+        Problem
+            When there is none, or it is still being loaded.
+        """
+        found = self.served.get(name or next(iter(self.places)))
+        if found is not None:
+            return found
+        if name is None or name in self.places:
+            raise Problem("not-ready", "the model is being loaded", headers={"Retry-After": "1"})
+        raise Problem("unknown-model", str(UnknownNameError("model", name, self.places)))
+
+    def load(self) -> None:
+        """Load every model; takes seconds.
+
+        Raises
+        ------
+        SightlineError
+            When one cannot be loaded.
+        """
+        for name in self.places:
+            self._swap(self._loaded(name))
+
+    async def reload(self, *, settle: bool = True) -> None:
+        """Load what has changed beside what serves, and swap it in; a failure changes nothing.
+
+        Parameters
+        ----------
+        settle : bool
+            Take a file only once it has stayed the same between two looks.
+        """
+        for name, path in self.places.items():
+            now = signature(path)
+            settled, self._seen[name] = not settle or self._seen.get(name) == now, now
+            old = self.served.get(name)
+            if old is None or now == old.signature or not settled or not now:
+                continue
+            try:
+                new = await asyncio.to_thread(self._loaded, name)
+            except Exception as error:  # noqa: BLE001 - the old one goes on, whatever it was
+                why = str(error) if isinstance(error, SightlineError) else type(error).__name__
+                self.served[name] = Served(name, old.runtime, old.batcher, now)
+                self.measures.loads.labels(name, "failed").inc()
+                logs.event("load failed", logging.ERROR, model=name, reason=why)
+                continue
+            self._swap(new)
+            # No request outlives its deadline: then nobody asks the old one any more.
+            asyncio.get_running_loop().call_later(self.settings.timeout_s + 1, old.batcher.close)
+
+    async def watch(self) -> None:
+        """Reload for ever."""
+        while True:
+            await asyncio.sleep(POLL)
+            await self.reload()
+
+    def close(self) -> None:
+        """End the threads."""
+        for served in self.served.values():
+            served.batcher.close()
+
+    def _loaded(self, name: str) -> Served:
+        path = self.places[name]
+        seen = signature(path)
+        runtime = Runtime(exported(path), threads=self.settings.threads)
+        about, limits = runtime.about, self.settings
+        shape = (*about.size, about.channels)
+        for n in {1, limits.max_batch}:
+            runtime.answer(np.zeros((n, *shape), np.uint8))
+        batcher = Batcher(
+            runtime.answer, max_batch=limits.max_batch, max_wait=limits.max_wait_ms / 1e3,
+            capacity=limits.queue, on_batch=self.measures.batches.labels(name).observe,
+        )  # fmt: skip
+        return Served(name, runtime, batcher, seen)
+
+    def _swap(self, new: Served) -> None:
+        self.served[new.name] = new
+        batcher = new.batcher
+        self.measures.watch(new.name, lambda: len(batcher.waiting), lambda: batcher.inside)
+        self.measures.loads.labels(new.name, "loaded").inc()
+        logs.event("loaded", model=new.name, version=new.about.version)
+
+
+def signature(path: Path) -> Signature:
+    """What changes when a model's files are written anew; empty where they are not."""
+    files = [path / name for name in WATCHED] if path.is_dir() else [path]
+    try:
+        stats = [file.stat() for file in files]
+    except OSError:
+        return ()
+    return tuple((s.st_mtime_ns, s.st_size, s.st_ino) for s in stats)
+
+
+def exported(path: Path) -> Path:
+    """Give the graph of a run, exporting it first where that was not done.
+
+    A process of its own does it: the server never loads torch.
+
+    Raises
+    ------
+    RunError
+        When it cannot be exported.
+    """
+    if not path.is_dir():
+        return path
+    code = (
+        "import sys; from pathlib import Path; from sightline.deploy.export import exported\n"
+        "from sightline.errors import SightlineError\n"
+        "try: print(exported(Path(sys.argv[1])))\n"
+        "except SightlineError as error: sys.exit(str(error))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason was given"]
+        raise RunError(f"{path} could not be exported: {lines[-1]}")
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
+def _named(place: str) -> tuple[str, Path]:
+    name, sign, rest = place.partition("=")
+    path = Path(rest if sign and name and not Path(place).exists() else place)
+    if not path.exists():
+        raise RunError(f"{path}: no such run folder or exported model")
+    if path != Path(place):
+        return name, path
+    own = path.resolve()
+    inside = own.name == "model.onnx" and own.parent.name == "export"  # of a run
+    return (own.parent.parent.name if inside else own.stem if own.is_file() else own.name), path
