@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope
+from starlette.types import Message, Receive
 
 from sightline.deploy.problems import Problem
 from sightline.deploy.settings import MIB, Settings
@@ -30,9 +27,8 @@ class Bodies:
         self.most, self.room = settings.max_body, settings.max_buffer
         self.held = 0
 
-    @asynccontextmanager
-    async def read(self, scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
-        """Read a body and keep its room until the answer is made.
+    async def read(self, receive: Receive) -> bytes:
+        """Read a body; its room is taken until it is given back with `release`.
 
         Raises
         ------
@@ -64,9 +60,14 @@ class Bodies:
                     f"a body has at most {self.most / MIB:g} MiB; send fewer or smaller images",
                     limit="max_body", headers=CLOSE,
                 )  # fmt: skip
-            yield body if len(parts) == 1 else b"".join(parts)
-        finally:
-            self.held -= held
+        except BaseException:
+            self.release(held)
+            raise
+        return body if len(parts) == 1 else b"".join(parts)
+
+    def release(self, n: int) -> None:
+        """Give the room of a body back."""
+        self.held -= n
 
     def _hold(self, n: int) -> int:
         if self.held + n > self.room:

@@ -7,7 +7,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -56,8 +55,8 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        note = scope["sightline"] = {}
         number = f"{self._run}-{next(self._numbers)}"
+        scope["sightline"] = {"id": number}
         status = 0
 
         async def sending(message: Message) -> None:
@@ -74,10 +73,9 @@ class Envelope:
         except Exception:  # noqa: BLE001 - the client is told that it failed, the log why
             logs.log.exception("failed", extra={"fields": {"id": number}})
             if not status:
-                problem = Problem("failed", f"the log says more under {number}")
-                await problem.response()(scope, receive, sending)
+                await failed(scope).response()(scope, receive, sending)
         finally:
-            self._tell(scope, status, time.perf_counter() - start, number, note)
+            self._tell(scope, status, time.perf_counter() - start)
 
     def _headers(self, given: list[tuple[bytes, bytes]], number: str) -> list[tuple[bytes, bytes]]:
         there = {name for name, _ in given}
@@ -87,19 +85,24 @@ class Envelope:
             headers.append((b"connection", b"close"))
         return headers
 
-    def _tell(
-        self, scope: Scope, status: int, seconds: float, number: str, note: dict[str, Any]
-    ) -> None:
-        route = getattr(scope.get("route"), "path", None) or "other"
-        self.measures.request(route, status, seconds)
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        note = scope["sightline"]
+        route = scope.get("route")
+        label = getattr(route, "path", route) or "other"
+        self.measures.request(label, status, seconds)
         limit = note.get("limit")
         if limit:
             self.measures.rejected.labels(limit).inc()
         path = scope["path"]
         if path in QUIET and status < 400:
             return
-        logs.event(
-            "request", logging.WARNING if status >= 500 else logging.INFO, id=number,
+        logs.request(
+            logging.WARNING if status >= 500 else logging.INFO,
             method=scope["method"], path=path[:200], status=status, ms=round(seconds * 1e3, 2),
             client=scope["client"][0] if scope.get("client") else "", **note,
         )  # fmt: skip
+
+
+def failed(scope: Scope) -> Problem:
+    """What is said when something went wrong that nobody thought of."""
+    return Problem("failed", f"the log says more under {scope['sightline']['id']}")

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import NDArray
-from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 from sightline.data import images
 from sightline.deploy import forms
@@ -51,7 +51,7 @@ class Predictor:
         self.models, self.settings, self.measures, self.pool = models, settings, measures, pool
         self.bodies = Bodies(settings)
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive) -> Response:
         """Answer within the time that a request has.
 
         Raises
@@ -60,14 +60,13 @@ class Predictor:
             When there is no answer.
         """
         seconds = self.settings.timeout_s
-        arrived = False
+        body = None
         try:
             async with asyncio.timeout(seconds):
-                async with self.bodies.read(request.scope, request.receive) as body:
-                    arrived = True
-                    return await self._answer(request, body)
+                body = await self.bodies.read(receive)
+                return await self._answer(scope, body)
         except TimeoutError:
-            if arrived:
+            if body is not None:
                 raise Problem(
                     "timeout", f"no answer within {seconds:g} s", limit="timeout"
                 ) from None
@@ -75,12 +74,14 @@ class Predictor:
                 "too-slow", f"the body did not arrive within {seconds:g} s",
                 limit="timeout", headers=CLOSE,
             ) from None  # fmt: skip
+        finally:
+            if body is not None:
+                self.bodies.release(len(body))
 
-    async def _answer(self, request: Request, body: bytes) -> Response:
-        pictures, asked = await self._parsed(request, body)
+    async def _answer(self, scope: Scope, body: bytes) -> Response:
+        pictures, asked = await self._parsed(scope, body)
         served = self.models.get(asked.model)
-        note = request.scope.setdefault("sightline", {})
-        note |= {"model": served.name, "images": len(pictures)}
+        scope["sightline"] |= {"model": served.name, "images": len(pictures)}
         with served.batcher.places(len(pictures)):
             prepared = await self._prepared(served.runtime, pictures)
             good = [image for image in prepared if not isinstance(image, Problem)]
@@ -97,10 +98,11 @@ class Predictor:
         text = f'{{"model":{served.label},"results":[{",".join(results)}]}}'
         return Response(text, media_type="application/json")
 
-    async def _parsed(self, request: Request, body: bytes) -> tuple[list[bytes], forms.Asked]:
-        query = request.scope["query_string"]
+    async def _parsed(self, scope: Scope, body: bytes) -> tuple[list[bytes], forms.Asked]:
+        query = scope["query_string"]
         given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
-        kind = request.headers.get("content-type", "")
+        named = (value for name, value in scope["headers"] if name == b"content-type")
+        kind = next(named, b"").decode("latin-1")
         wanted = (kind, body, given, self.settings.max_images)
         if len(body) <= SMALL_BODY or kind.startswith(forms.RAW):
             return forms.parse(*wanted)

@@ -22,13 +22,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sightline import __version__
 from sightline.deploy import described, page
 from sightline.deploy.access import Access
-from sightline.deploy.envelope import Envelope
+from sightline.deploy.envelope import Envelope, failed
 from sightline.deploy.measures import CONTENT_TYPE_LATEST, Measures
 from sightline.deploy.predicting import Predictor
 from sightline.deploy.problems import Problem, from_status
 from sightline.deploy.runtime import About
 from sightline.deploy.serving import Models
 from sightline.deploy.settings import Settings
+
+PREDICT = "/v1/predict"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class Application:
         self.draining = self.closing = False
         self.pool = ThreadPoolExecutor(self.settings.decoding, "decode")
         self.predict = Predictor(self.models, self.settings, self.measures, self.pool)
-        self.access = Access(self._routes(web), self.settings)
+        self.documented = self._routes(web)
+        self.access = Access(self._route, self.settings)
         origins = self.settings.allow_origin
         inner: ASGIApp = self.access
         if origins:
@@ -103,6 +106,18 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         await self.envelope(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Predict at once; FastAPI's way to a function takes a quarter of a small model's time."""
+        if scope["type"] != "http" or scope["path"] != PREDICT or scope["method"] != "POST":
+            await self.documented(scope, receive, send)
+            return
+        scope["route"] = PREDICT
+        try:
+            response = await self.predict(scope, receive)
+        except Problem as problem:
+            response = said(scope, problem)
+        await response(scope, receive, send)
 
     async def reload(self, *, settle: bool = True) -> None:
         """Take changed models and keys."""
@@ -122,14 +137,14 @@ class Application:
         described.describe(app)
         models, measures = self.models, self.measures
 
-        @app.post("/v1/predict", **described.PREDICT)
+        @app.post(PREDICT, **described.PREDICT)
         async def predict(request: Request) -> Response:
             """Say what is in images.
 
             Send one or many: as files of a form, as the bytes of one image, or in base64.
             Where some of many cannot be read, their results say why.
             """
-            return await self.predict(request)
+            return await self.predict(request.scope, request.receive)
 
         @app.get("/v1/models", **described.MODELS)
         async def list_models() -> Listing:
@@ -189,21 +204,32 @@ def _png(runtime: Any, index: int) -> bytes | None:
     return written.getvalue()
 
 
-async def _said(request: Request, problem: Problem) -> Response:
+def said(scope: Scope, problem: Problem) -> Response:
+    """Answer with a problem, and note the limit for the log and the counts."""
     if problem.limit:
-        request.scope["sightline"]["limit"] = problem.limit
+        scope["sightline"]["limit"] = problem.limit
     return problem.response()
+
+
+async def _problem(request: Request, problem: Problem) -> Response:
+    return said(request.scope, problem)
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
     problem = from_status(error.status_code, error.detail, error.headers)
-    return await _said(request, problem)
+    return said(request.scope, problem)
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"][1:]))
-    return await _said(request, Problem("bad-parameter", f"{where}: {first['msg']}"))
+    return said(request.scope, Problem("bad-parameter", f"{where}: {first['msg']}"))
 
 
-HANDLERS: Any = {Problem: _said, HTTPException: _http, RequestValidationError: _invalid}
+async def _failed(request: Request, error: Exception) -> Response:
+    return said(request.scope, failed(request.scope))
+
+
+HANDLERS: Any = {
+    Problem: _problem, HTTPException: _http, RequestValidationError: _invalid, Exception: _failed,
+}  # fmt: skip
