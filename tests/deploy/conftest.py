@@ -1,0 +1,90 @@
+"""Small exported models, made without torch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from sightline.deploy.runtime import KEY, About
+from sightline.types import Task
+
+SIZE = (8, 8)
+CLASSES = ("dark", "middle", "bright")
+
+
+def write_model(path: Path, version: str = "v1", name: str = "light", shift: float = 0.0) -> Path:
+    """A classifier by brightness: softmax of a linear map of the mean pixel."""
+    weight = np.array([[-8.0, 0.0, 8.0]], np.float32)
+    bias = np.array([3.0 + shift, 1.0, -5.0], np.float32)
+    nodes = [
+        helper.make_node("Cast", ["images"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["f"], ["flat"]),
+        helper.make_node("ReduceMean", ["flat", "axes"], ["mean"], keepdims=1),
+        helper.make_node("Div", ["mean", "full"], ["scaled"]),
+        helper.make_node("MatMul", ["scaled", "weight"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"]),
+        helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+    ]
+    constants = {
+        "axes": np.array([1], np.int64), "full": np.array(255, np.float32),
+        "weight": weight, "bias": bias,
+    }  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "light",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", *SIZE, 3])],
+        [
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 3]),
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
+        ],
+        [numpy_helper.from_array(value, key) for key, value in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    entry = model.metadata_props.add()
+    about = About(name, "linear", Task.CLASSIFY, CLASSES, SIZE, "RGB", "stretch", version)
+    entry.key, entry.value = KEY, about.to_json()
+    part = path.with_suffix(".part")
+    onnx.save(model, part)
+    part.replace(path)
+    return path
+
+
+def picture(grey: int = 200, size: tuple[int, int] = (12, 10), kind: str = "PNG") -> bytes:
+    """An image file of one grey."""
+    written = io.BytesIO()
+    Image.new("RGB", size, (grey, grey, grey)).save(written, kind)
+    return written.getvalue()
+
+
+def expected(grey: int, shift: float = 0.0) -> np.ndarray:
+    """What the model says of an image of one grey, worked out by hand."""
+    logits = grey / 255 * np.array([-8.0, 0.0, 8.0]) + np.array([3.0 + shift, 1.0, -5.0])
+    powers = np.exp(logits - logits.max())
+    return powers / powers.sum()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "light.onnx")
+
+
+@pytest.fixture
+def make_model() -> Callable[..., Path]:
+    return write_model
+
+
+@pytest.fixture
+def make_picture() -> Callable[..., bytes]:
+    return picture
+
+
+@pytest.fixture
+def by_hand() -> Callable[..., np.ndarray]:
+    return expected
