@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -88,3 +90,33 @@ def make_picture() -> Callable[..., bytes]:
 @pytest.fixture
 def by_hand() -> Callable[..., np.ndarray]:
     return expected
+
+
+class Gate:
+    """Holds a model back until it is opened, and counts what goes through."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.sizes: list[int] = []
+        self._open = threading.Event()
+
+    def hold(self, batcher: Any) -> None:
+        answer = batcher.answer
+
+        def held(X: np.ndarray) -> Any:
+            self._open.wait(10)
+            self.seen += len(X)
+            self.sizes.append(len(X))
+            return answer(X)
+
+        batcher.answer = held
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    made = Gate()
+    yield made
+    made.open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import subprocess
@@ -17,17 +18,20 @@ from pydantic import BaseModel
 
 from sightline.deploy import logs
 from sightline.deploy.batching import Batcher
+from sightline.deploy.export import FOLDER, MODEL
 from sightline.deploy.measures import Measures
 from sightline.deploy.problems import Problem
 from sightline.deploy.runtime import TASKS, About, Runtime
 from sightline.deploy.settings import Settings
 from sightline.errors import ParameterError, RunError, SightlineError, UnknownNameError
+from sightline.training import run
 from sightline.types import Classification
 
 POLL = 1.0
 """Seconds between two looks at the files."""
 
-WATCHED = ("config.json", "model.safetensors")
+EXPORTED = Path(FOLDER) / MODEL
+WATCHED = (Path(run.CONFIG), Path(run.MODEL), EXPORTED)
 """Of a run's folder."""
 
 Signature = tuple[tuple[int, int, int], ...]
@@ -156,9 +160,9 @@ class Models:
             served.batcher.close()
 
     def _loaded(self, name: str) -> Served:
-        path = self.places[name]
-        seen = signature(path)
-        runtime = Runtime(exported(path), threads=self.settings.threads)
+        graph = exported(self.places[name])
+        seen = signature(self.places[name])
+        runtime = Runtime(graph, threads=self.settings.threads)
         about, limits = runtime.about, self.settings
         shape = (*about.size, about.channels)
         for n in {1, limits.max_batch}:
@@ -199,6 +203,10 @@ def exported(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
+    made, weights = path / EXPORTED, path / run.MODEL
+    with contextlib.suppress(OSError):
+        if made.stat().st_mtime >= weights.stat().st_mtime:
+            return made
     code = (
         "import sys; from pathlib import Path; from sightline.deploy.export import exported\n"
         "from sightline.errors import SightlineError\n"
@@ -222,5 +230,6 @@ def _named(place: str) -> tuple[str, Path]:
     if path != Path(place):
         return name, path
     own = path.resolve()
-    inside = own.name == "model.onnx" and own.parent.name == "export"  # of a run
-    return (own.parent.parent.name if inside else own.stem if own.is_file() else own.name), path
+    if own.parts[-2:] == EXPORTED.parts:
+        own = own.parents[1]
+    return own.stem if own.suffix == ".onnx" else own.name, path
