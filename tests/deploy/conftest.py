@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +128,54 @@ def gate() -> Iterator[Gate]:
     made = Gate()
     yield made
     made.open()
+
+
+class Running:
+    """A server in a process of its own."""
+
+    def __init__(self, process, lines):
+        self.process, self.log = process, lines
+        self.port = next(e["port"] for e in self.events() if e["event"] == "ready")
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def events(self):
+        """Lines of the log; waits for the first that says the server is ready, or ended."""
+        for _ in range(1200):
+            found = [
+                json.loads(line) for line in self.log.read_text().splitlines() if line[0] == "{"
+            ]
+            if any(e["event"] == "ready" for e in found) or self.process.poll() is not None:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(self.log.read_text())
+
+    def wait_for(self, event):
+        for _ in range(200):
+            if any(e["event"] == event for e in self.events()):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"no {event}: {self.log.read_text()[-2000:]}")
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+
+@contextmanager
+def _running(tmp_path, *words):
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "sightline", "serve", "--port", "0", *map(str, words)]
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=out, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        )
+    try:
+        yield Running(process, log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def running(tmp_path):
+    return functools.partial(_running, tmp_path)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from sightline.deploy.server import Application
 from sightline.deploy.settings import Settings
+from sightline.errors import ParameterError
 
 PROBLEM = "application/problem+json"
 PNG = {"Content-Type": "image/png"}
@@ -236,6 +237,30 @@ def test_models_are_listed_and_their_training_images_shown(tmp_path, make_model)
 
     assert (np.asarray(Image.open(io.BytesIO(shown.content))) == kept[2]).all()
     is_problem(beyond, 404)
+
+
+def test_a_run_that_was_exported_is_served_under_its_name(tmp_path, make_model, make_picture):
+    run = tmp_path / "my-run"
+    (run / "export").mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (run / name).write_text("{}")
+    graph = make_model(run / "export" / "model.onnx")
+
+    async def scenario(place):
+        async with client(place) as c:
+            response = await c.post("/v1/predict", content=make_picture(), headers=PNG)
+            return response.json()["model"]["name"]
+
+    assert asyncio.run(scenario(run)) == asyncio.run(scenario(graph)) == "my-run"
+
+
+def test_two_models_of_one_name_are_refused(tmp_path, make_model):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        make_model(tmp_path / folder / "x.onnx")
+    places = [str(tmp_path / folder / "x.onnx") for folder in ("a", "b")]
+    with pytest.raises(ParameterError, match="NAME="):
+        Application(places)
 
 
 def test_ready_only_when_loaded_and_not_draining(model, make_picture):

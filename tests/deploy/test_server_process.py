@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 
 import httpx
 import psutil
@@ -25,54 +23,8 @@ def head(length):
     return "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode()
 
 
-class Running:
-    """A server in a process of its own."""
-
-    def __init__(self, process, lines):
-        self.process, self.log = process, lines
-        self.port = next(e["port"] for e in self.events() if e["event"] == "ready")
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def events(self):
-        """Lines of the log; waits for the first that says the server is ready, or ended."""
-        for _ in range(1200):
-            found = [
-                json.loads(line) for line in self.log.read_text().splitlines() if line[0] == "{"
-            ]
-            if any(e["event"] == "ready" for e in found) or self.process.poll() is not None:
-                return found
-            time.sleep(0.05)
-        raise AssertionError(self.log.read_text())
-
-    def wait_for(self, event):
-        for _ in range(200):
-            if any(e["event"] == event for e in self.events()):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"no {event}: {self.log.read_text()[-2000:]}")
-
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        return self.process.wait(20)
-
-
-@contextmanager
-def running(tmp_path, *words):
-    log = tmp_path / "log"
-    command = [sys.executable, "-m", "sightline", "serve", "--port", "0", *map(str, words)]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            command, stdout=out, stderr=out, env=os.environ | {"OMP_NUM_THREADS": "1"}
-        )
-    try:
-        yield Running(process, log)
-    finally:
-        process.kill()
-        process.wait()
-
-
 def test_a_changed_model_is_taken_without_a_lost_request(
-    tmp_path, make_model, make_picture, by_hand
+    running, tmp_path, make_model, make_picture, by_hand
 ):
     path = make_model(tmp_path / "light.onnx", "v1")
     data = make_picture(200)
@@ -99,7 +51,7 @@ def test_a_changed_model_is_taken_without_a_lost_request(
     async def scenario(server):
         return await asyncio.gather(*(load(server) for _ in range(4)))
 
-    with running(tmp_path, path) as server:
+    with running(path) as server:
         for seen in asyncio.run(scenario(server)):
             assert seen[0] == "v1"
             assert seen[-1] == "v2"
@@ -107,9 +59,9 @@ def test_a_changed_model_is_taken_without_a_lost_request(
         assert server.end() == 0
 
 
-def test_a_model_that_cannot_be_loaded_changes_nothing(tmp_path, make_model, make_picture):
+def test_a_model_that_cannot_be_loaded_changes_nothing(running, tmp_path, make_model, make_picture):
     path = make_model(tmp_path / "light.onnx", "v1")
-    with running(tmp_path, path) as server:
+    with running(path) as server:
         path.write_bytes(b"not a model")
         server.process.send_signal(signal.SIGHUP)
         server.wait_for("load failed")
@@ -127,14 +79,15 @@ def test_a_model_that_cannot_be_loaded_changes_nothing(tmp_path, make_model, mak
         assert said["models"][0]["version"] == "v3"
 
 
-def test_a_run_is_exported_and_served(tmp_path, make_picture):
+@pytest.mark.slow
+def test_a_run_is_exported_and_served(running, tmp_path, make_picture):
     import sightline
 
     data = sightline.load_data("digits")
     model = sightline.create_model("nearest-mean", data)
     model.fit(data.train[:200])
     model.save(tmp_path / "centroids")
-    with running(tmp_path, f"near={tmp_path / 'centroids'}") as server:
+    with running(f"near={tmp_path / 'centroids'}") as server:
         said = httpx.post(f"{server.url}/v1/predict", content=make_picture(), headers=PNG)
         [wanted] = model.predict([make_picture()])
         assert said.json()["model"]["name"] == "near"
@@ -143,9 +96,9 @@ def test_a_run_is_exported_and_served(tmp_path, make_picture):
         assert not [m.path for m in maps if "libtorch" in m.path]
 
 
-def test_the_end_finishes_what_is_in_flight_and_is_clean(tmp_path, model, make_picture):
+def test_the_end_finishes_what_is_in_flight_and_is_clean(running, tmp_path, model, make_picture):
     body = make_picture()
-    with running(tmp_path, model, "--timeout-s", "10") as server:
+    with running(model, "--timeout-s", "10") as server:
         with socket.create_connection(("127.0.0.1", server.port)) as open_:
             open_.sendall(head(len(body)) + body[:20])
             time.sleep(0.2)
@@ -164,8 +117,8 @@ def test_the_end_finishes_what_is_in_flight_and_is_clean(tmp_path, model, make_p
         assert "Traceback" not in server.log.read_text()
 
 
-def test_readyz_says_that_the_end_is_near_while_requests_still_come(tmp_path, model):
-    with running(tmp_path, model, "--drain-s", "1") as server:
+def test_readyz_says_that_the_end_is_near_while_requests_still_come(running, tmp_path, model):
+    with running(model, "--drain-s", "1") as server:
         server.process.send_signal(signal.SIGTERM)
         server.wait_for("draining")
         assert httpx.get(f"{server.url}/readyz").status_code == 503
@@ -173,9 +126,9 @@ def test_readyz_says_that_the_end_is_near_while_requests_still_come(tmp_path, mo
         assert server.process.wait(10) == 0
 
 
-def test_a_second_signal_ends_at_once(tmp_path, model):
+def test_a_second_signal_ends_at_once(running, tmp_path, model):
     with (
-        running(tmp_path, model, "--timeout-s", "60") as server,
+        running(model, "--timeout-s", "60") as server,
         socket.create_connection(("127.0.0.1", server.port)) as open_,
     ):
         open_.sendall(head(5))
@@ -187,7 +140,7 @@ def test_a_second_signal_ends_at_once(tmp_path, model):
         assert time.monotonic() - start < 2
 
 
-def test_connections_that_say_nothing_or_nonsense_are_answered_and_closed(tmp_path, model):
+def test_connections_that_say_nothing_or_nonsense_are_answered_and_closed(running, tmp_path, model):
     def said(text):
         with socket.create_connection(("127.0.0.1", server.port), 10) as open_:
             open_.sendall(text)
@@ -198,7 +151,7 @@ def test_connections_that_say_nothing_or_nonsense_are_answered_and_closed(tmp_pa
         assert b"application/problem+json" in head
         return json.loads(body)
 
-    with running(tmp_path, model, "--timeout-s", "0.5", "--max-connections", "2") as server:
+    with running(model, "--timeout-s", "0.5", "--max-connections", "2") as server:
         assert said(b"\x16\x03\x01 nonsense\r\n\r\n")["status"] == 400
         assert said(b"")["limit"] == "timeout"
         assert said(b"GET / HTTP/1.1\r\nHost: x\r\n")["limit"] == "timeout"
