@@ -51,6 +51,25 @@ def test_a_lone_image_does_not_wait():
     assert asyncio.run(scenario()) < 2
 
 
+def test_a_batch_that_fills_while_it_waits_goes_at_once(gate):
+    async def scenario():
+        made = batcher(firsts, max_wait=5.0)
+        gate.hold(made)
+        first = asyncio.create_task(made.ask([image(0)]))
+        await asyncio.sleep(0.05)
+        others = [asyncio.create_task(made.ask([image(1)]))]
+        gate.open()
+        await first  # the model is free, and one image waits for others
+        start = time.perf_counter()
+        others += [asyncio.create_task(made.ask([image(i)])) for i in (2, 3, 4)]
+        await asyncio.gather(*others)
+        made.close()
+        return time.perf_counter() - start
+
+    assert asyncio.run(scenario()) < 2
+    assert gate.sizes == [1, 4]
+
+
 def test_images_of_one_request_may_be_in_several_batches():
     sizes = []
 

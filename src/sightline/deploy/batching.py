@@ -99,7 +99,10 @@ class Batcher:
         request = Request(len(images), loop.create_future())
         now = loop.time()
         self.waiting.extend((request, i, image, now) for i, image in enumerate(images))
-        if self._due is None and not self._busy:
+        full = len(self.waiting) >= self.max_batch
+        if not self._busy and (self._due is None or full):
+            if self._due is not None:
+                self._due.cancel()
             self._due = loop.call_soon(self._dispatch, loop)
         return await request.future
 
