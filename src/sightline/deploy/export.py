@@ -176,11 +176,16 @@ def exported(source: str | Path) -> Path:
     source = Path(source)
     if source.suffix == ".onnx" or not run.is_run(source):
         return source
-    made, weights = source / FOLDER / MODEL, source / run.MODEL
+    return ready(source) or export(source, source / FOLDER / MODEL).path
+
+
+def ready(source: Path) -> Path | None:
+    """Give the model file that lies in a run's folder, if it is no older than the run."""
+    made = source / FOLDER / MODEL
     with contextlib.suppress(OSError):
-        if made.stat().st_mtime >= weights.stat().st_mtime:
+        if made.stat().st_mtime >= (source / run.MODEL).stat().st_mtime:
             return made
-    return export(source, made).path
+    return None
 
 
 def samples(source: str | Path, folder: Path | None = None, n: int = 64) -> list[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import subprocess
@@ -18,7 +17,7 @@ from pydantic import BaseModel
 
 from sightline.deploy import logs
 from sightline.deploy.batching import Batcher
-from sightline.deploy.export import FOLDER, MODEL
+from sightline.deploy.export import FOLDER, MODEL, ready
 from sightline.deploy.measures import Measures
 from sightline.deploy.problems import Problem
 from sightline.deploy.runtime import TASKS, About, Runtime
@@ -203,10 +202,8 @@ def exported(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    made, weights = path / EXPORTED, path / run.MODEL
-    with contextlib.suppress(OSError):
-        if made.stat().st_mtime >= weights.stat().st_mtime:
-            return made
+    if made := ready(path):
+        return made
     code = (
         "import sys; from pathlib import Path; from sightline.deploy.export import exported\n"
         "from sightline.errors import SightlineError\n"
