@@ -1,0 +1,101 @@
+// The engine that answers in the browser: the exported graphs in ONNX Runtime Web. One thread, so
+// that any static host will do: more would need headers for cross-origin isolation.
+
+import { decode } from "./pixels.js";
+import { Problem } from "./problem.js";
+
+const address = (path) => new URL(path, document.baseURI).href;
+
+export class Engine {
+  constructor() {
+    this.sessions = new Map();
+    this.sheets = new Map();
+    // Without a network from the second visit on, where the browser allows it (https, localhost).
+    navigator.serviceWorker?.register("sw.js").catch(() => {});
+  }
+
+  async models() {
+    this.listed = new Map((await fetched("models.json")).models.map((m) => [m.name, m]));
+    return [...this.listed.values()];
+  }
+
+  // Load a model before it is asked.
+  async warm(name) {
+    await this.#sessions(name);
+  }
+
+  async predict(blob, { model, top }) {
+    const about = this.listed.get(model);
+    const [{ rgb, width, height }, { ort, resize, graph }, task] = await Promise.all([
+      decode(blob), this.#sessions(model), import(`./${about.task}.js`),
+    ]);
+    const image = new ort.Tensor("uint8", rgb, [height, width, 3]);
+    const { images } = await resize.run({ image });
+    const outputs = await graph.run({ images });
+    const found = Object.entries(outputs).map(([key, value]) => [key, Array.from(value.data, Number)]);
+    return task.decode(Object.fromEntries(found), about, top);
+  }
+
+  // A training picture, as a Blob, cut out of its sheet.
+  async neighbour(model, index) {
+    const { folder, size: [height, width], sheets: { columns, rows } } = this.listed.get(model);
+    const at = index % (columns * rows);
+    const sheet = await this.#sheet(`${folder}/neighbours-${Math.floor(index / (columns * rows))}.png`);
+    const canvas = new OffscreenCanvas(width, height);
+    const [x, y] = [(at % columns) * width, Math.floor(at / columns) * height];
+    canvas.getContext("2d").drawImage(sheet, x, y, width, height, 0, 0, width, height);
+    return canvas.convertToBlob();
+  }
+
+  #sheet(path) {
+    return kept(this.sheets, path, async () => createImageBitmap(await (await get(path)).blob()));
+  }
+
+  #sessions(name) {
+    return kept(this.sessions, name, async () => {
+      const { folder, compares } = this.listed.get(name);
+      const ort = await runtime();
+      const open = (file, level) =>
+        ort.InferenceSession.create(address(`${folder}/${file}`), {
+          executionProviders: ["wasm"], graphOptimizationLevel: level,
+        });
+      // Folding would keep bytes of training images as floats, four times as large.
+      const graph = await open("model.onnx", compares ? "disabled" : "all");
+      return { ort, graph, resize: await open("preprocess.onnx", "all") };
+    });
+  }
+}
+
+let loading;
+
+function runtime() {
+  loading ??= import("./ort/ort.wasm.min.mjs").then((ort) => {
+    ort.env.wasm.numThreads = 1;
+    ort.env.wasm.wasmPaths = new URL("ort/", import.meta.url).href;
+    return ort;
+  });
+  return loading;
+}
+
+async function get(path) {
+  let answer;
+  try {
+    answer = await fetch(address(path));
+  } catch {
+    throw new Problem("unreachable");
+  }
+  if (!answer.ok) throw new Problem("failed", `${path}: HTTP ${answer.status}`);
+  return answer;
+}
+
+const fetched = async (path) => (await get(path)).json();
+
+// A failure is not kept: the next one to ask tries again.
+function kept(map, key, make) {
+  if (!map.has(key)) {
+    const coming = make();
+    coming.catch(() => map.delete(key));
+    map.set(key, coming);
+  }
+  return map.get(key);
+}
