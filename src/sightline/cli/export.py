@@ -10,19 +10,21 @@ from rich.markup import escape
 from rich.table import Table
 
 from sightline.cli import console
+from sightline.errors import ParameterError
 
 if TYPE_CHECKING:
     from sightline.deploy.export import Exported
+    from sightline.deploy.site import Site
 
-FORMS = {"onnx": "model.onnx", "edge": "bundle"}
+FORMS = {"onnx": "model.onnx", "edge": "bundle", "web": "site"}
 """Form -> where it is written by default."""
 
 
 def export(
     run_folder: Path,
     /,
-    *,
-    to: Literal["onnx", "edge"] = "onnx",
+    *others: Path,
+    to: Literal["onnx", "edge", "web"] = "onnx",
     quantize: Literal["int8", "fp16"] | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     data: str | None = None,
@@ -34,31 +36,67 @@ def export(
     ----------
     run_folder
         Folder that train or compare wrote.
+    others
+        More of them, for one site that shows them side by side.
     to
         onnx: the model with scaling and softmax in it, and the resize beside it; edge: these in a
-        folder with a runner that needs only NumPy, Pillow and ONNX Runtime.
+        folder with a runner that needs only NumPy, Pillow and ONNX Runtime; web: a folder for any
+        static host, whose page answers in the visitor's browser.
     quantize
         int8: a third of the time on a processor with VNNI; fp16: half the size.
     output
-        Where to write; default model.onnx, or the folder bundle, here.
+        Where to write; default model.onnx, or the folder bundle or site, here.
     data
         Name or path of the run's data, for the check and for int8, where it has moved.
     """
     from sightline.deploy import edge
     from sightline.deploy import export as deploy
+    from sightline.deploy import site as web
 
+    if others and to != "web":
+        raise ParameterError(f"--to {to} takes one RUN; several go side by side with --to web")
     place, precision = output or Path(FORMS[to]), quantize or "fp32"
     with console.bar("calibrating") as report:
-        if to == "edge":
+        if to == "web":
+            site = web.site(
+                [run_folder, *others], place, precision=precision, data=data, progress=report
+            )
+        elif to == "edge":
             made = edge.bundle(run_folder, place, precision=precision, data=data, progress=report)
             done, files = made.exported, made.files
         else:
             done = deploy.export(run_folder, place, precision=precision, data=data, progress=report)
             files = done.files
+    if to == "web":
+        return told(site, json)
     if json:
         console.print_json(document(done, files))
     else:
         show(done, files)
+    return 0
+
+
+def told(site: Site, json: bool) -> int:
+    """What a site is made of."""
+    if json:
+        models = [document(done, {}) | {"files": None} for done in site.exported]
+        console.print_json({"site": str(site.folder), "files": site.files, "models": models})
+        return 0
+    parts: dict[str, int] = {}
+    for name, size in site.files.items():
+        part = "static/ort" if name.startswith("static/ort/") else "page"
+        for done in site.exported:
+            folder = done.path.parent.relative_to(site.folder).as_posix()
+            part = f"{folder}  {done.about.name}" if name.startswith(f"{folder}/") else part
+        parts[part] = parts.get(part, 0) + size
+    screen = console.out()
+    screen.print(sizes({**parts, "in all": sum(parts.values())}))
+    for done in site.exported:
+        screen.print(f"{escape(done.about.name)}: {agreement(done)}")
+    screen.print(
+        f"look at it: python3 -m http.server --directory {escape(str(site.folder))}",
+        soft_wrap=True,
+    )
     return 0
 
 
@@ -75,17 +113,28 @@ def document(done: Exported, files: dict[str, int]) -> dict[str, object]:
 
 def show(done: Exported, files: dict[str, int]) -> None:
     """What was exported, for a person."""
+    screen = console.out()
+    screen.print(sizes({str(done.path.parent / name): size for name, size in files.items()}))
+    screen.print(agreement(done))
+
+
+def sizes(files: dict[str, int]) -> Table:
+    """How large each file is."""
     table = Table("file", "size")
     for name, size in files.items():
-        table.add_row(escape(str(done.path.parent / name)), f"{size / 2**20:,.2f} MiB")
-    screen = console.out()
-    screen.print(table)
-    screen.print(
+        table.add_row(escape(name), f"{size / 2**20:,.2f} MiB")
+    return table
+
+
+def agreement(done: Exported) -> str:
+    """How well a file agrees with its run."""
+    said = (
         f"checked on {escape(done.checked_on)}: largest difference of a probability "
         f"{done.difference:.1e}, same label {done.agreement:.1%}"
     )
     if done.before is not None and done.after is not None:
-        screen.print(
-            f"accuracy on {done.test_images:,} test images: {done.before:.2%} as trained, "
+        said += (
+            f"\naccuracy on {done.test_images:,} test images: {done.before:.2%} as trained, "
             f"{done.after:.2%} in {done.about.precision}"
         )
+    return said

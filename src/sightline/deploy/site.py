@@ -1,0 +1,234 @@
+"""A folder for any static host: the page, and models that answer in the visitor's browser.
+
+::
+
+    index.html  sw.js  models.json  README.txt
+    static/     the page as the server has it, and ONNX Runtime Web in ort/
+    models/0/   model.onnx  preprocess.onnx  neighbours-0.png ...
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data.dataset import Progress
+from sightline.deploy import npm
+from sightline.deploy.export import MODEL, Exported, Precision, export
+from sightline.errors import RunError
+from sightline.training import run
+
+WEB = Path(__file__).parent / "web"
+
+RUNTIME = npm.Package(
+    "onnxruntime-web", "1.30.0",
+    "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
+)  # fmt: skip
+RUNTIME_FILES = (
+    "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm",
+)  # fmt: skip
+
+MODELS = "models.json"
+
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+    "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
+    "worker-src 'self'; base-uri 'none'; form-action 'none'"
+)
+"""The server's, and WebAssembly. In the page itself, as a static host sends no headers of ours."""
+
+SIDE = 2048
+"""Largest side in pixels of a sheet of training images: phones decode no much larger ones."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What was written.
+
+    Parameters
+    ----------
+    folder : path
+    exported : list of Exported
+        One a run.
+    files : dict
+        Bytes of each file by its path in the folder.
+    """
+
+    folder: Path
+    exported: list[Exported]
+    files: dict[str, int]
+
+
+def site(
+    sources: Sequence[str | Path],
+    folder: str | Path,
+    *,
+    precision: Precision = "fp32",
+    data: str | None = None,
+    progress: Progress | None = None,
+) -> Site:
+    """Write runs as a site that needs no server of ours, and after its first visit no network.
+
+    Parameters
+    ----------
+    sources : sequence of paths
+        Folders of runs, which the page shows side by side.
+    folder : path
+        A new one, an empty one, or a site that was written before.
+    precision, data, progress
+        See `export.export`.
+
+    Raises
+    ------
+    RunError, ParameterError, MissingExtraError
+        See `export.export` and `npm.fetch`; an older site is still whole then.
+    """
+    place = Path(folder)
+    _check(place)
+    archive = npm.fetch(RUNTIME)  # before a minute of exporting
+    parent = run.create(place.resolve().parent)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".site-", dir=parent) as scratch:
+            made = Path(scratch) / "new"
+            _page(made, archive)
+            done = [
+                export(
+                    source, made / "models" / str(i) / MODEL,
+                    precision=precision, data=data, progress=progress,
+                )
+                for i, source in enumerate(sources)
+            ]  # fmt: skip
+            _models(made, done)
+            _worker(made)
+            _swap(made, place, Path(scratch) / "old")
+    except OSError as error:
+        raise RunError(f"cannot write {place}: {error.strerror or error}") from error
+    files = {p.relative_to(place).as_posix(): p.stat().st_size for p in _files(place)}
+    moved = [dataclasses.replace(one, path=place / one.path.relative_to(made)) for one in done]
+    return Site(place, moved, files)
+
+
+def _check(place: Path) -> None:
+    """Refuse to replace what is not a site."""
+    if place.is_file():
+        raise RunError(f"{place} is a file; name a folder with -o")
+    if place.is_dir() and any(place.iterdir()):
+        try:
+            ours = "sightline" in json.loads((place / MODELS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            ours = False
+        if not ours:
+            raise RunError(f"{place} holds other files; name a new folder with -o")
+
+
+def _swap(new: Path, place: Path, aside: Path) -> None:
+    """Put a folder in the place of another; where that fails, the other one is back."""
+    there = place.exists()
+    if there:
+        place.rename(aside)
+    try:
+        new.rename(place)
+    except OSError:
+        if there:
+            aside.rename(place)
+        raise
+
+
+def _page(made: Path, archive: Path) -> None:
+    """The page as the server has it, but for the engine and the policy, and the engine's files."""
+    static = made / "static"
+    shutil.copytree(WEB, static, ignore=lambda _, names: {"index.html", "sw.js"} & set(names))
+    page = (WEB / "index.html").read_text(encoding="utf-8")
+    ours = '<meta name="engine" content="remote">'
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    page = page.replace(ours, f'{policy}\n  <meta name="engine" content="local">')
+    (made / "index.html").write_text(page, encoding="utf-8")
+    (static / "ort").mkdir()
+    npm.unpack(archive, {f"dist/{name}": static / "ort" / name for name in RUNTIME_FILES})
+    (made / "README.txt").write_text(
+        "A page that recognises images in the browser: put this folder on any static host.\n"
+        "To try it: python3 -m http.server --directory THIS-FOLDER, then open "
+        f"http://localhost:8000. It holds {RUNTIME.name} {RUNTIME.version} (MIT, Microsoft).\n",
+        encoding="utf-8",
+    )
+
+
+def _models(made: Path, done: Sequence[Exported]) -> None:
+    """What the page needs to know of the models, and their training images as sheets."""
+    listed: list[dict[str, Any]] = []
+    for i, exported in enumerate(done):
+        folder = exported.path.parent
+        entry = json.loads(exported.about.to_json())
+        entry["name"] = _unlike(entry["name"], [one["name"] for one in listed])
+        entry["folder"] = f"models/{i}"
+        pictures = folder / "model.neighbours.npy"
+        entry["compares"] = pictures.is_file()
+        if pictures.is_file():
+            X = np.load(pictures, mmap_mode="r", allow_pickle=False)
+            entry["sheets"] = _sheets(X, folder)
+            del X
+            pictures.unlink()
+        listed.append(entry)
+    run.write_json(made / MODELS, {"sightline": 1, "models": listed})
+
+
+def _unlike(name: str, taken: Sequence[str]) -> str:
+    """Tell runs of one name apart."""
+    n = 2
+    unlike = name
+    while unlike in taken:
+        unlike, n = f"{name}-{n}", n + 1
+    return unlike
+
+
+def _sheets(X: NDArray[np.uint8], folder: Path) -> dict[str, int]:
+    """Write images, shape (N, H, W, C), row by row onto few large ones; give how many a sheet.
+
+    One picture a file would be as many files as there are training images; one for all would have
+    to be decoded whole to show five.
+    """
+    from PIL import Image
+
+    height, width, channels = X.shape[1:]
+    columns, rows = max(1, min(32, SIDE // width)), max(1, min(32, SIDE // height))
+    for sheet, start in enumerate(range(0, len(X), columns * rows)):
+        part = X[start : start + columns * rows]
+        canvas = np.zeros((columns * rows, height, width, channels), np.uint8)
+        canvas[: len(part)] = part
+        whole = (
+            canvas.reshape(rows, columns, height, width, channels)
+            .transpose(0, 2, 1, 3, 4)
+            .reshape(rows * height, columns * width, channels)
+        )
+        image = Image.fromarray(whole[:, :, 0] if channels == 1 else whole)
+        image.save(folder / f"neighbours-{sheet}.png", optimize=False)
+    return {"columns": columns, "rows": rows}
+
+
+def _worker(made: Path) -> None:
+    """Tell the service worker what to keep, and a version that changes with any of it."""
+    paths = _files(made)
+    names = [p.relative_to(made).as_posix() for p in paths]
+    digest = hashlib.sha256(json.dumps(names).encode())
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    kept = json.dumps(["./", *(n for n in names if n not in ("index.html", "README.txt"))])
+    script = (WEB / "sw.js").read_text(encoding="utf-8")
+    line = 'const VERSION = "0", FILES = [];'
+    filled = f'const VERSION = "{digest.hexdigest()[:12]}", FILES = {kept};'
+    (made / "sw.js").write_text(script.replace(line, filled), encoding="utf-8")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file())
