@@ -434,3 +434,23 @@ def test_a_name_with_letters_of_any_kind_reaches_the_server(page, server):
     page.drop(picture())
     page.answered(1)
     assert unquote(server.asked[0][0]) == "猫 & dog/1"
+
+
+def test_with_the_server_itself(page, running, make_model, make_picture, by_hand, tmp_path):
+    light = make_model(tmp_path / "light.onnx")
+    shifted = make_model(tmp_path / "shifted.onnx", name="shifted", shift=4.0)
+    with running(str(light), str(shifted)) as server:
+        page.open(f"{server.url}/")
+        page.wait(lambda: len(page.all(".chip")) == 2)
+        page.drop(make_picture(200), "grey.png")
+        winners = page.answered(2)
+        for shift, winner, score in zip(
+            (0.0, 4.0), winners, page.texts(".winner .score"), strict=True
+        ):
+            wanted = by_hand(200, shift)
+            assert winner == ("dark", "middle", "bright")[wanted.argmax()]
+            assert float(score.strip("%")) == pytest.approx(100 * wanted.max(), abs=0.051)
+        assert page.complaints() == []  # its policy is stricter than the one above
+        page.drop(make_picture(90)[:40], "torn.png")
+        page.wait(lambda: "cannot be read" in page.one(".card .trouble").text)
+        assert not page.all(".card .trouble button")  # again would be in vain

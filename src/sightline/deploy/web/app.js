@@ -8,6 +8,8 @@ import { Problem } from "./problem.js";
 import { curl, urllib } from "./snippets.js";
 
 const TOP = 5;  // classes with a bar
+const FINAL = ["bad-image", "too-large", "unsupported-media-type"];  // of the picture itself
+const AGAIN = 2000;  // ms, after which a server that is still loading is asked again
 const AT_FIRST = 3;  // models asked unless one says otherwise
 
 const kind = document.querySelector("meta[name=engine]").content;
@@ -30,11 +32,12 @@ async function start() {
   byId("key").hidden = byId("trouble").hidden = true;
   try {
     models = await engine.models();
-    if (!models.length) throw new Problem("noModels");
+    if (!models.length) throw new Problem("not-ready");
     for (const { task } of models) tasks.set(task, await import(`./${task}.js`));
   } catch (error) {
     const problem = understood(error);
     byId("key").hidden = problem.kind !== "unauthorized";
+    if (problem.kind === "not-ready") setTimeout(start, AGAIN);
     if (problem.kind === "unauthorized") byId("key-field").focus();
     else complain(explain(problem).join(" "));
     return;
@@ -190,7 +193,8 @@ function trouble(problem, again) {
   const [title, ...more] = explain(problem);
   return el("div", { className: "trouble" },
     el("p", {}, el("b", {}, title)), ...more.map((line) => el("p", { className: "soft" }, line)),
-    el("button", { type: "button", onclick: again }, t("retry")));
+    FINAL.includes(problem.kind) ? null
+      : el("button", { type: "button", onclick: again }, t("retry")));
 }
 
 // The threshold has moved, or something that it decides on has come.
@@ -211,7 +215,8 @@ function line(model, entry) {
 
 function caption(entry) {
   const model = asked().find(({ name }) => entry.answers.get(name)?.answer);
-  return model ? taskOf(model).summary(entry.answers.get(model.name).answer, threshold()) : "…";
+  if (model) return taskOf(model).summary(entry.answers.get(model.name).answer, threshold());
+  return [...entry.answers.values()].some(({ problem }) => problem) ? "—" : "…";
 }
 
 byId("threshold").oninput = move;

@@ -15,6 +15,7 @@ export class History {
   add(blob, name) {
     const entry = { blob, name, url: URL.createObjectURL(blob), answers: new Map() };
     const picture = el("img", { alt: "", onload: sharpen, src: entry.url });
+    picture.onerror = () => picture.classList.add("unseeable");
     entry.words = el("span");
     entry.button = el("button", { type: "button", onclick: () => this.show(entry) },
       picture, entry.words);
