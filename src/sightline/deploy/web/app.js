@@ -158,7 +158,8 @@ async function fill(model, entry, body, took) {
   if (!entry.answers.has(model.name)) entry.answers.set(model.name, ask(model, entry));
   const said = entry.answers.get(model.name);
   if (said.pending) {
-    body.append(el("p", { className: "soft working" }, t(engine.warm ? "loading" : "working")));
+    const loading = engine.loaded && !engine.loaded(model.name);
+    body.append(el("p", { className: "soft working" }, t(loading ? "loading" : "working")));
     await said.pending;
     if (!body.isConnected) return;  // another picture is looked at by now
   }

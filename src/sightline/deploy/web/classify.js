@@ -4,6 +4,8 @@
 import { el, sharpen } from "./elements.js";
 import { percent, number, t } from "./i18n.js";
 
+const LONG = 18;  // letters, from which a name is set smaller
+
 // The same as the server's: {label, score, top, neighbours}.
 export function decode(outputs, { classes }, top) {
   const scores = outputs.probabilities.map((score) => Math.min(1, Math.max(0, score)));
@@ -42,6 +44,7 @@ export function draw(answer, model, { neighbour }) {
   const update = (threshold) => {
     const none = rejected(answer, threshold);
     element.classList.toggle("none", none);
+    label.classList.toggle("long", !none && answer.label.length > LONG);
     label.textContent = none ? t("none") : answer.label;
     score.textContent = none ? "" : percent(answer.score);
     guess.hidden = !none;

@@ -9,6 +9,7 @@ const address = (path) => new URL(path, document.baseURI).href;
 export class Engine {
   constructor() {
     this.sessions = new Map();
+    this.ready = new Set();
     this.sheets = new Map();
     // Without a network from the second visit on, where the browser allows it (https, localhost).
     navigator.serviceWorker?.register("sw.js").catch(() => {});
@@ -24,10 +25,16 @@ export class Engine {
     await this.#sessions(name);
   }
 
+  loaded(name) {
+    return this.ready.has(name);
+  }
+
   async predict(blob, { model, top }) {
     const about = this.listed.get(model);
+    // The models that stand side by side are asked about the same picture.
+    if (this.last?.blob !== blob) this.last = { blob, pixels: decode(blob) };
     const [{ rgb, width, height }, { ort, resize, graph }, task] = await Promise.all([
-      decode(blob), this.#sessions(model), import(`./${about.task}.js`),
+      this.last.pixels, this.#sessions(model), import(`./${about.task}.js`),
     ]);
     const image = new ort.Tensor("uint8", rgb, [height, width, 3]);
     const { images } = await resize.run({ image });
@@ -61,7 +68,9 @@ export class Engine {
         });
       // Folding would keep bytes of training images as floats, four times as large.
       const graph = await open("model.onnx", compares ? "disabled" : "all");
-      return { ort, graph, resize: await open("preprocess.onnx", "all") };
+      const resize = await open("preprocess.onnx", "all");
+      this.ready.add(name);
+      return { ort, graph, resize };
     });
   }
 }
