@@ -49,6 +49,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--name", default="engine")
     given = parser.parse_args()
+    if given.seeds < 2:
+        parser.error("--seeds is at least 2: one has no standard error")
     screen = Console(width=110)
     table = Table(title=f"resnet18, {run.threads()} threads, float32")
     for heading in ("pixels", "batch", "engine", "plain loop", "ratio", "engine waits"):
