@@ -11,11 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import onnx
 import pytest
@@ -23,6 +24,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from sightline.deploy.runtime import KEY, About
+from sightline.deploy.server import Application
+from sightline.deploy.settings import Settings
 from sightline.types import Task
 
 SIZE = (8, 8)
@@ -98,6 +101,29 @@ def make_picture() -> Callable[..., bytes]:
 @pytest.fixture
 def by_hand() -> Callable[..., np.ndarray]:
     return expected
+
+
+@asynccontextmanager
+async def asking(
+    *places: Path, web: Path | None = None, load: bool = True, **settings: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a server in this process; the application is its ``app``."""
+    options = {"web": web} if web else {}
+    app = Application([str(p) for p in places], Settings(**settings), **options)
+    if load:
+        app.models.load()
+    transport = httpx.ASGITransport(app)
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as asked:
+            asked.app = app
+            yield asked
+    finally:
+        app.close()
+
+
+@pytest.fixture
+def client() -> Callable[..., Any]:
+    return asking
 
 
 class Gate:

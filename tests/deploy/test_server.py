@@ -7,34 +7,16 @@ import base64
 import json
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from sightline.deploy.server import Application
-from sightline.deploy.settings import Settings
 from sightline.errors import ParameterError
 
 PROBLEM = "application/problem+json"
 PNG = {"Content-Type": "image/png"}
-
-
-@asynccontextmanager
-async def client(*places, web=None, load=True, **settings):
-    options = {"web": web} if web else {}
-    app = Application([str(p) for p in places], Settings(**settings), **options)
-    if load:
-        app.models.load()
-    transport = httpx.ASGITransport(app)
-    try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as asked:
-            asked.app = app
-            yield asked
-    finally:
-        app.close()
 
 
 def is_problem(response, status, limit=None):
@@ -51,7 +33,7 @@ def is_problem(response, status, limit=None):
     return said
 
 
-def test_the_three_forms_of_a_request_have_one_answer(model, make_picture, by_hand):
+def test_the_three_forms_of_a_request_have_one_answer(client, model, make_picture, by_hand):
     data = make_picture(200)
 
     async def scenario():
@@ -77,7 +59,7 @@ def test_the_three_forms_of_a_request_have_one_answer(model, make_picture, by_ha
     assert scores == pytest.approx(dict(zip(("dark", "middle", "bright"), wanted, strict=True)))
 
 
-def test_many_images_are_answered_in_order_and_a_bad_one_says_why(model, make_picture):
+def test_many_images_are_answered_in_order_and_a_bad_one_says_why(client, model, make_picture):
     files = [("images", x) for x in (make_picture(0), b"junk", make_picture(255), b"")]
 
     async def scenario():
@@ -91,7 +73,7 @@ def test_many_images_are_answered_in_order_and_a_bad_one_says_why(model, make_pi
     assert junk["error"]["status"] == empty["error"]["status"] == 422
 
 
-def test_when_all_images_are_bad_the_response_is_the_problem(model):
+def test_when_all_images_are_bad_the_response_is_the_problem(client, model):
     async def scenario():
         async with client(model) as c:
             one = await c.post("/v1/predict", content=b"junk", headers=PNG)
@@ -105,7 +87,7 @@ def test_when_all_images_are_bad_the_response_is_the_problem(model):
 
 @pytest.mark.parametrize("place", ["query", "fields", "json"])
 def test_top_threshold_and_model_are_taken_wherever_they_stand(
-    place, tmp_path, make_model, make_picture
+    client, place, tmp_path, make_model, make_picture
 ):
     first = make_model(tmp_path / "first.onnx")
     second = make_model(tmp_path / "second.onnx", "v2")
@@ -129,7 +111,7 @@ def test_top_threshold_and_model_are_taken_wherever_they_stand(
     assert answer["rejected"]
 
 
-def test_exif_rotation_is_applied(tmp_path, make_model):
+def test_exif_rotation_is_applied(client, tmp_path, make_model):
     import io
 
     pixels = np.zeros((8, 8, 3), np.uint8)
@@ -186,7 +168,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_every_error_is_a_problem(name, model):
+def test_every_error_is_a_problem(client, name, model):
     method, path, options, status = BAD[name]
 
     async def scenario():
@@ -199,7 +181,9 @@ def test_every_error_is_a_problem(name, model):
         assert response.headers["allow"]
 
 
-def test_a_failure_that_nobody_thought_of_is_a_problem_that_tells_nothing(model, make_picture):
+def test_a_failure_that_nobody_thought_of_is_a_problem_that_tells_nothing(
+    client, model, make_picture
+):
     def broken(X):
         raise RuntimeError("/secret/path")
 
@@ -217,7 +201,7 @@ def test_a_failure_that_nobody_thought_of_is_a_problem_that_tells_nothing(model,
         is_problem(response, 500)
 
 
-def test_models_are_listed_and_their_training_images_shown(tmp_path, make_model):
+def test_models_are_listed_and_their_training_images_shown(client, tmp_path, make_model):
     path = make_model(tmp_path / "light.onnx")
     kept = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
     np.save(path.with_suffix(".neighbours.npy"), kept)
@@ -239,7 +223,9 @@ def test_models_are_listed_and_their_training_images_shown(tmp_path, make_model)
     is_problem(beyond, 404)
 
 
-def test_a_run_that_was_exported_is_served_under_its_name(tmp_path, make_model, make_picture):
+def test_a_run_that_was_exported_is_served_under_its_name(
+    client, tmp_path, make_model, make_picture
+):
     run = tmp_path / "my-run"
     (run / "export").mkdir(parents=True)
     for name in ("config.json", "model.safetensors"):
@@ -263,7 +249,7 @@ def test_two_models_of_one_name_are_refused(tmp_path, make_model):
         Application(places)
 
 
-def test_ready_only_when_loaded_and_not_draining(model, make_picture):
+def test_ready_only_when_loaded_and_not_draining(client, model, make_picture):
     async def scenario():
         async with client(model, load=False) as c:
             yet = await c.get("/readyz"), await c.get("/healthz")
@@ -281,7 +267,7 @@ def test_ready_only_when_loaded_and_not_draining(model, make_picture):
     is_problem(draining, 503)
 
 
-def test_metrics_count_requests_images_batches_and_refusals(model, make_picture):
+def test_metrics_count_requests_images_batches_and_refusals(client, model, make_picture):
     async def scenario():
         async with client(model, max_images=2) as c:
             await c.post("/v1/predict", files=[("images", make_picture()), ("images", b"x")])
@@ -300,7 +286,7 @@ def test_metrics_count_requests_images_batches_and_refusals(model, make_picture)
     assert 'sightline_request_seconds_count{route="/v1/predict"} 2.0' in lines
 
 
-def test_headers_of_every_answer_and_no_other_site(model):
+def test_headers_of_every_answer_and_no_other_site(client, model):
     async def scenario():
         async with client(model) as c:
             origin = {"Origin": "https://elsewhere.example"}
@@ -315,7 +301,7 @@ def test_headers_of_every_answer_and_no_other_site(model):
         assert "server" not in response.headers
 
 
-def test_an_allowed_site_may_ask_with_a_key(model):
+def test_an_allowed_site_may_ask_with_a_key(client, model):
     async def scenario():
         async with client(model, allow_origin=("https://good.example",)) as c:
             asked = {"Access-Control-Request-Method": "POST"}
@@ -330,7 +316,7 @@ def test_an_allowed_site_may_ask_with_a_key(model):
     assert "access-control-allow-origin" not in bad.headers
 
 
-def test_the_page_has_rules_that_a_browser_enforces(model, tmp_path):
+def test_the_page_has_rules_that_a_browser_enforces(client, model, tmp_path):
     web = tmp_path / "web"
     web.mkdir()
     (web / "index.html").write_text("<p>hello")
@@ -356,7 +342,7 @@ def test_the_page_has_rules_that_a_browser_enforces(model, tmp_path):
     is_problem(outside, 404)
 
 
-def test_the_log_has_one_line_a_request_without_what_is_in_it(model, make_picture, caplog):
+def test_the_log_has_one_line_a_request_without_what_is_in_it(client, model, make_picture, caplog):
     import logging
 
     from sightline.deploy import logs

@@ -6,31 +6,15 @@ import asyncio
 import base64
 import struct
 import zlib
-from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 
 from sightline.deploy import keys
 from sightline.deploy.rates import Rates, network
-from sightline.deploy.server import Application
 from sightline.deploy.settings import MIB, Settings
 from sightline.errors import ParameterError, RunError
 
 PNG = {"Content-Type": "image/png"}
-
-
-@asynccontextmanager
-async def client(place, **settings):
-    app = Application([str(place)], Settings(**settings))
-    app.models.load()
-    transport = httpx.ASGITransport(app)
-    try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as asked:
-            asked.app = app
-            yield asked
-    finally:
-        app.close()
 
 
 def refused(response, status, limit):
@@ -42,7 +26,7 @@ def refused(response, status, limit):
 
 
 @pytest.mark.parametrize("counted", [True, False])
-def test_a_large_body_is_refused_also_when_its_length_is_not_told(model, counted):
+def test_a_large_body_is_refused_also_when_its_length_is_not_told(client, model, counted):
     async def chunks():
         for _ in range(30):
             yield b"x" * 10_000
@@ -59,7 +43,7 @@ def test_a_large_body_is_refused_also_when_its_length_is_not_told(model, counted
     assert held == 0
 
 
-def test_reading_ends_when_a_body_goes_on_for_ever(model):
+def test_reading_ends_when_a_body_goes_on_for_ever(client, model):
     taken = 0
 
     async def chunks():
@@ -76,7 +60,7 @@ def test_reading_ends_when_a_body_goes_on_for_ever(model):
     assert taken < MIB
 
 
-def test_all_bodies_together_have_a_bound(model, make_picture):
+def test_all_bodies_together_have_a_bound(client, model, make_picture):
     async def scenario():
         async with client(model, max_body_mib=0.1, max_buffer_mib=0.1) as c:
             bodies = c.app.predict.bodies
@@ -93,7 +77,7 @@ def test_all_bodies_together_have_a_bound(model, make_picture):
 
 @pytest.mark.parametrize("form", ["files", "json"])
 @pytest.mark.parametrize("n", [2, 3, 40])
-def test_a_request_has_so_many_images(model, make_picture, form, n):
+def test_a_request_has_so_many_images(client, model, make_picture, form, n):
     data = make_picture()
 
     async def scenario():
@@ -111,7 +95,7 @@ def test_a_request_has_so_many_images(model, make_picture, form, n):
         refused(response, 413, "max_images")
 
 
-def test_a_form_has_so_many_parts(model, make_picture):
+def test_a_form_has_so_many_parts(client, model, make_picture):
     async def scenario():
         async with client(model, max_images=2) as c:
             fields = [("top", (None, "3"))] * 1000
@@ -137,7 +121,7 @@ def bomb(side: int) -> bytes:
 
 
 @pytest.mark.parametrize("side", [2000, 9000, 20_000, 40_000])
-def test_pixels_are_counted_before_they_are_decoded(model, side, monkeypatch):
+def test_pixels_are_counted_before_they_are_decoded(client, model, side, monkeypatch):
     from PIL import ImageFile
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
@@ -149,7 +133,7 @@ def test_pixels_are_counted_before_they_are_decoded(model, side, monkeypatch):
     refused(asyncio.run(scenario()), 413, "max_pixels")
 
 
-def test_a_format_that_is_not_on_the_list_is_refused(model):
+def test_a_format_that_is_not_on_the_list_is_refused(client, model):
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n"
 
     async def scenario():
@@ -159,7 +143,7 @@ def test_a_format_that_is_not_on_the_list_is_refused(model):
     assert "known format" in refused(asyncio.run(scenario()), 422, None)["detail"]
 
 
-def test_a_full_queue_refuses_and_says_when_to_come_again(model, make_picture, gate):
+def test_a_full_queue_refuses_and_says_when_to_come_again(client, model, make_picture, gate):
     async def scenario():
         async with client(model, queue=3, max_images=3, max_batch=1) as c:
             gate.hold(c.app.models.get(None).batcher)
@@ -178,7 +162,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(model, make_picture, g
     assert [r.status_code for r in answered] == [200] * 3
 
 
-def test_a_late_answer_is_a_504_and_its_work_is_dropped(model, make_picture, gate):
+def test_a_late_answer_is_a_504_and_its_work_is_dropped(client, model, make_picture, gate):
     async def scenario():
         async with client(model, timeout_s=0.3, max_batch=1) as c:
             batcher = c.app.models.get(None).batcher
@@ -200,7 +184,7 @@ def test_a_late_answer_is_a_504_and_its_work_is_dropped(model, make_picture, gat
     assert gate.seen == 2  # the one in work when time ran out, and the last
 
 
-def test_a_body_that_does_not_arrive_is_a_408(model):
+def test_a_body_that_does_not_arrive_is_a_408(client, model):
     async def slow():
         yield b"x"
         await asyncio.sleep(5)
@@ -213,7 +197,7 @@ def test_a_body_that_does_not_arrive_is_a_408(model):
     refused(asyncio.run(scenario()), 408, "timeout")
 
 
-def test_only_keys_of_the_file_are_let_in(model, make_picture, tmp_path):
+def test_only_keys_of_the_file_are_let_in(client, model, make_picture, tmp_path):
     key, digest = keys.new()
     other, _ = keys.new()
     path = tmp_path / "keys"
@@ -253,7 +237,7 @@ def test_a_damaged_file_of_keys_is_refused(tmp_path, text):
         keys.Keys(path)
 
 
-def test_who_asks_too_often_has_to_wait(model, make_picture):
+def test_who_asks_too_often_has_to_wait(client, model, make_picture):
     async def scenario():
         async with client(model, rate=0.1, burst=2) as c:
             return [

@@ -159,9 +159,7 @@ def _frames(image: Any) -> int:
 
 
 def _look_at_array(pixels: NDArray[np.uint8]) -> Facts:
-    from PIL import Image
-
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    image = images.as_picture(pixels)
     return Facts(mode=image.mode, size=image.size, prints=duplicates.print_of(image))
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data import images
+
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset, Progress
 
@@ -200,11 +202,7 @@ def _in_parallel(
 
 
 def _prints(pixels: NDArray[np.uint8]) -> tuple[list[bytes], list[int], NDArray[np.uint8]]:
-    from PIL import Image
-
-    found = [
-        print_of(Image.fromarray(p[:, :, 0] if p.shape[2] == 1 else p)) for p in np.asarray(pixels)
-    ]
+    found = [print_of(images.as_picture(p)) for p in np.asarray(pixels)]
     return (
         [d for d, _, _ in found],
         [h for _, h, _ in found],

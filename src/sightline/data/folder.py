@@ -121,10 +121,7 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
 
 def save_png(item: Item, data: Dataset, path: Path) -> None:
     """Write an image that is no file of its own."""
-    from PIL import Image
-
-    pixels = item.read_image(data.mode)
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(path)
+    images.as_picture(item.read_image(data.mode)).save(path)
 
 
 def _natural(name: str) -> tuple[int, int, str]:

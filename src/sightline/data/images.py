@@ -189,6 +189,20 @@ def as_mode(pixels: NDArray[Any], mode: Mode) -> NDArray[np.uint8]:
     return _array(Image.fromarray(pixels), mode)
 
 
+def as_picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Give uint8 pixels, shape (H, W, 1) or (H, W, 3), as a PIL image."""
+    from PIL import Image
+
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Give uint8 pixels, shape (H, W, 1) or (H, W, 3), as the bytes of a PNG file."""
+    written = io.BytesIO()
+    as_picture(pixels).save(written, "PNG")
+    return written.getvalue()
+
+
 def resize(image: Image.Image, size: tuple[int, int], how: Resize = "crop") -> Image.Image:
     """Resize with antialiasing (bilinear, support scaled by the reduction).
 
@@ -267,8 +281,7 @@ def prepare(
     elif isinstance(image, Image.Image):
         picture = to_mode(upright(image, getattr(image, "filename", "") or "image"), mode)
     else:
-        pixels = as_array(image, mode)
-        picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        picture = as_picture(as_array(image, mode))
     return np.asarray(resize(picture, size, how)).reshape(*size, -1)
 
 

@@ -301,8 +301,6 @@ def _pack_memory(
     resize: images.Resize,
     progress: Progress | None,
 ) -> Packed:
-    from PIL import Image
-
     out = np.zeros(shape, np.uint8)
     unreadable: dict[int, str] = {}
     resized = 0
@@ -313,7 +311,7 @@ def _pack_memory(
             unreadable[row] = str(error)
             continue
         if pixels.shape[:2] != shape[1:3]:
-            image = Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels)
+            image = images.as_picture(pixels)
             pixels = np.asarray(images.resize(image, (shape[1], shape[2]), resize))
             resized += 1
         out[row] = pixels.reshape(shape[1:])

@@ -93,6 +93,11 @@ class Fitted:
             out[part] = self._scaled(np.require(X[part], requirements=("C", "W")))
         return out
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of a prepared image."""
+        return (*self.size, 1 if self.mode == "L" else 3)
+
     def prepare(self, image: Any) -> NDArray[np.uint8]:
         """Bring one image of any accepted form to size and mode: uint8 (H, W, C)."""
         return images.prepare(image, self.size, self.mode, self.resize)

@@ -149,11 +149,12 @@ def predict(
     }  # fmt: skip
     _begin(output, job)
     shards = [places[i : i + shard] for i in range(0, len(places), shard)]
-    there = {i for i in range(len(shards)) if _exists(output, _name(i))}
+    present = _present(output)
+    there = {i for i in range(len(shards)) if _name(i) in present}
     todo = [(i, part) for i, part in enumerate(shards) if i not in there]
     done = sum(len(shards[i]) for i in there)
-    work = _local if engine == "local" else _ray
-    for count in work(runtime, model, order, todo, workers):
+    local = engine == "local"
+    for count in _local(runtime, order, todo) if local else _ray(model, order, todo, workers):
         done += count
         if progress:
             progress(done, len(places))
@@ -219,9 +220,7 @@ def _schema() -> pa.Schema:
     )  # fmt: skip
 
 
-def _local(
-    runtime: Runtime, model: Path, order: Order, todo: list[tuple[int, list[Place]]], workers: int
-) -> Iterator[int]:
+def _local(runtime: Runtime, order: Order, todo: list[tuple[int, list[Place]]]) -> Iterator[int]:
     for i, places in todo:
         for step in shard_table(runtime, order, places):
             if isinstance(step, int):
@@ -252,7 +251,7 @@ class _Worker:
 
 
 def _ray(
-    runtime: Runtime, model: Path, order: Order, todo: list[tuple[int, list[Place]]], workers: int
+    model: Path, order: Order, todo: list[tuple[int, list[Place]]], workers: int
 ) -> Iterator[int]:
     try:
         import ray
@@ -283,9 +282,10 @@ def _name(i: int) -> str:
     return f"part-{i:06d}.parquet"
 
 
-def _exists(output: str, name: str) -> bool:
+def _present(output: str) -> set[str]:
+    """Names of the files in the output, by one listing."""
     fs, root = storage(output)
-    return bool(fs.exists(f"{root}/{name}"))
+    return {path.rsplit("/", 1)[-1] for path in fs.ls(root, detail=False)}
 
 
 def _begin(output: str, job: dict[str, Any]) -> None:

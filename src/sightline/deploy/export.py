@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import io
 import logging
 import tempfile
 import warnings
@@ -23,11 +22,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sightline.data import load_data
 from sightline.data.dataset import Progress, Split
-from sightline.data.images import Mode, Resize, is_image
+from sightline.data.images import Mode, Resize, is_image, png
 from sightline.deploy import classify
 from sightline.deploy.runtime import INPUT, KEY, About, Runtime
 from sightline.errors import MissingExtraError, ParameterError, RunError, SightlineError
@@ -125,8 +123,7 @@ def export(
     path = path / MODEL if path.suffix != ".onnx" else path
     folder = run.create(path.parent)
     splits = _splits(model, data, required=precision == "int8")
-    shape = (*model.fitted_.size, 1 if model.fitted_.mode == "L" else 3)
-    images, checked_on = _images(model, splits, shape)
+    images, checked_on = _images(model, splits)
     with _place(folder) as scratch:
         plain = scratch / "plain.onnx"
         write_graph(model, plain)
@@ -141,7 +138,8 @@ def export(
                 quantize.to_int8(plain, chosen, _calibration(model, splits), progress)
         about = describe(model, Path(source), precision, chosen)
         _stamp(chosen, about)
-        difference, agreement = compare(model, Runtime(chosen), images)
+        runtime = Runtime(chosen)
+        difference, agreement = compare(model, runtime, images)
         limit = TOLERANCE.get(precision)
         if limit is not None and not difference <= limit:
             raise RunError(
@@ -150,7 +148,7 @@ def export(
             )
         done = Exported(path, about, {}, checked_on, difference, agreement)
         if precision == "int8" and "test" in splits:
-            before, after, n = _accuracies(model, Runtime(chosen), splits["test"])
+            before, after, n = _accuracies(model, runtime, splits["test"])
             done = dataclasses.replace(done, before=before, after=after, test_images=n)
         resize = scratch / "resize.onnx"
         resize.write_bytes(preprocess(about.size, about.mode, about.resize))
@@ -212,21 +210,15 @@ def samples(source: str | Path, folder: Path | None = None, n: int = 64) -> list
         return [p.read_bytes() for p in files]
     if Path(source).suffix == ".onnx":
         raise RunError(f"{source} knows no pictures; name a folder of them with --images")
-    splits = _splits(load_model(source), None, required=False)
-    split = next((splits[name] for name in ("test", "val", "train") if name in splits), None)
-    if split is None:
+    some = _some(_splits(load_model(source), None, required=False), n)
+    if some is None:
         raise RunError(f"the data of {source} was not found; name pictures with --images")
-    rows = np.unique(np.linspace(0, len(split) - 1, n).astype(np.int64))
-    found = []
-    for item in split.take(rows).items:
-        if isinstance(item.image, str):
-            found.append(Path(item.image).read_bytes())
-            continue
-        file = io.BytesIO()
-        pixels = item.read_image(split.data.mode)
-        Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
-        found.append(file.getvalue())
-    return found
+    return [
+        Path(item.image).read_bytes()
+        if isinstance(item.image, str)
+        else png(item.read_image(some.data.mode))
+        for item in some.items
+    ]
 
 
 def preprocess_of(model: Path) -> Path:
@@ -242,8 +234,7 @@ def write_graph(model: Classifier, path: Path) -> None:
     from sightline.deploy.graphs import graph
 
     whole = graph(model)
-    shape = (*model.fitted_.size, 1 if model.fitted_.mode == "L" else 3)
-    some = torch.zeros((2, *shape), dtype=torch.uint8)
+    some = torch.zeros((2, *model.fitted_.shape), dtype=torch.uint8)
     with torch.no_grad():
         outputs = len(whole(some))
     names = [*classify.OUTPUTS, *classify.COMPARING][:outputs]
@@ -368,17 +359,22 @@ def _splits(model: Classifier, data: str | None, *, required: bool) -> dict[str,
         return {}
 
 
-def _images(
-    model: Classifier, splits: dict[str, Split], shape: tuple[int, ...]
-) -> tuple[NDArray[np.uint8], str]:
-    """Images of the model's size to check on: real ones, where they can be found."""
+def _some(splits: dict[str, Split], n: int) -> Split | None:
+    """Up to n images, evenly spread, of the first split of test, val and train that has any."""
     for name in ("test", "val", "train"):
-        if len(split := splits.get(name, ())):
-            split = cast(Split, split)
-            rows = np.unique(np.linspace(0, len(split) - 1, CHECKED).astype(np.int64))
-            X = split.take(rows).arrays(model.fitted_.size, model.fitted_.resize).X
-            return np.array(X), f"{len(X)} images of {split.data.name}/{name}"
-    noise = np.random.default_rng(0).integers(0, 256, (CHECKED, *shape), dtype=np.uint8)
+        if name in splits and len(splits[name]):
+            last = len(splits[name]) - 1
+            return splits[name].take(np.unique(np.linspace(0, last, n).astype(np.int64)))
+    return None
+
+
+def _images(model: Classifier, splits: dict[str, Split]) -> tuple[NDArray[np.uint8], str]:
+    """Images of the model's size to check on: real ones, where they can be found."""
+    if (some := _some(splits, CHECKED)) is not None:
+        X = some.arrays(model.fitted_.size, model.fitted_.resize).X
+        return np.array(X), f"{len(X)} images of {some.data.name}/{some.name}"
+    shape = (CHECKED, *model.fitted_.shape)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     return noise, f"{CHECKED} images of noise, as the run's data was not found"
 
 
@@ -392,8 +388,7 @@ def _calibration(model: Classifier, splits: dict[str, Split], n: int = 256) -> N
 def _accuracies(model: Classifier, runtime: Runtime, test: Split) -> tuple[float, float, int]:
     before = model.evaluate(test)
     X, _, _ = test.arrays(model.fitted_.size, model.fitted_.resize)
-    outputs = [runtime.outputs(np.array(X[i : i + 256]))["label"] for i in range(0, len(X), 256)]
-    after = float((np.concatenate(outputs) == before.labels).mean())
+    after = float((runtime.outputs(X)["label"] == before.labels).mean())
     return float(before.metrics["accuracy"]), after, len(X)
 
 
@@ -402,7 +397,7 @@ def _pictures(model: Classifier, splits: dict[str, Split]) -> NDArray[np.uint8] 
     rows = getattr(model.method_, "X_", None)
     if rows is None or not hasattr(model.method_, "kneighbors"):
         return None
-    shape = (len(rows), *model.fitted_.size, 1 if model.fitted_.mode == "L" else 3)
+    shape = (len(rows), *model.fitted_.shape)
     if rows.dtype == np.uint8 and rows.size == np.prod(shape):
         return np.asarray(rows.reshape(shape))
     if "train" in splits:

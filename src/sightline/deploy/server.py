@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,13 +19,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sightline import __version__
+from sightline.data import images
 from sightline.deploy import described, page
 from sightline.deploy.access import Access
 from sightline.deploy.envelope import Envelope, failed
 from sightline.deploy.measures import CONTENT_TYPE_LATEST, Measures
 from sightline.deploy.predicting import Predictor
 from sightline.deploy.problems import Problem, from_status
-from sightline.deploy.runtime import About
+from sightline.deploy.runtime import About, Runtime
 from sightline.deploy.serving import Models
 from sightline.deploy.settings import Settings
 
@@ -193,15 +193,9 @@ class Application:
         return app
 
 
-def _png(runtime: Any, index: int) -> bytes | None:
-    from PIL import Image
-
+def _png(runtime: Runtime, index: int) -> bytes | None:
     pixels = runtime.neighbour(index)
-    if pixels is None:
-        return None
-    written = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(written, "PNG")
-    return written.getvalue()
+    return None if pixels is None else images.png(pixels)
 
 
 def said(scope: Scope, problem: Problem) -> Response:

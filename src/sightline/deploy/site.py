@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.dataset import Progress
+from sightline.data.images import as_picture
 from sightline.deploy import npm
 from sightline.deploy.export import MODEL, Exported, Precision, export
 from sightline.errors import RunError
@@ -197,8 +198,6 @@ def _sheets(X: NDArray[np.uint8], folder: Path) -> dict[str, int]:
     One picture a file would be as many files as there are training images; one for all would have
     to be decoded whole to show five.
     """
-    from PIL import Image
-
     height, width, channels = X.shape[1:]
     columns, rows = max(1, min(32, SIDE // width)), max(1, min(32, SIDE // height))
     for sheet, start in enumerate(range(0, len(X), columns * rows)):
@@ -210,8 +209,7 @@ def _sheets(X: NDArray[np.uint8], folder: Path) -> dict[str, int]:
             .transpose(0, 2, 1, 3, 4)
             .reshape(rows * height, columns * width, channels)
         )
-        image = Image.fromarray(whole[:, :, 0] if channels == 1 else whole)
-        image.save(folder / f"neighbours-{sheet}.png", optimize=False)
+        as_picture(whole).save(folder / f"neighbours-{sheet}.png", optimize=False)
     return {"columns": columns, "rows": rows}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.bench.results import MethodEntry
+from sightline.data.images import as_picture
 from sightline.estimators.tuning import Trial, Tuned
 from sightline.metrics.classify import calibration_error, coverage_curve
 
@@ -48,7 +49,7 @@ def png_uri(pixels: NDArray[np.uint8], scale: int = 1) -> str:
     """Give a uint8 image (H, W, C) as a data URI, enlarged without smoothing."""
     from PIL import Image
 
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    image = as_picture(pixels)
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     elif max(image.size) > 160:
