@@ -103,10 +103,9 @@ def _unzip(path: Path, work: Path, progress: Progress | None) -> None:
     free = shutil.disk_usage(work).free
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        size = 0
-        for count, member in enumerate(members, 1):
-            size += member.file_size
-            _check(path, member.filename, size, count, free)
+        size = sum(member.file_size for member in members)
+        for member in members:
+            _check(path, member.filename, size, len(members), free)
         for count, member in enumerate(members, 1):
             if member.flag_bits & 0x1:
                 raise DataError(f"{path}: is encrypted; unpack it yourself and give the folder")
