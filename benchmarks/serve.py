@@ -212,9 +212,9 @@ def bare(path: str, picture: str, seconds: str) -> None:
 
 def sightline(path: str, source: str, port: str) -> None:
     """Serve as the command does."""
-    from sightline.deploy.process import serve
-    from sightline.deploy.server import Application
-    from sightline.deploy.settings import Settings
+    from sightline.deploy.server.process import serve
+    from sightline.deploy.server.application import Application
+    from sightline.deploy.server.settings import Settings
 
     settings = Settings(threads=1, max_batch=BATCH, max_wait_ms=WAIT_MS)
     serve(Application([path], settings), "127.0.0.1", int(port))

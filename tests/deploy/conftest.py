@@ -24,8 +24,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from sightline.deploy.runtime import KEY, About
-from sightline.deploy.server import Application
-from sightline.deploy.settings import Settings
+from sightline.deploy.server.application import Application
+from sightline.deploy.server.settings import Settings
 from sightline.types import Task
 
 SIZE = (8, 8)

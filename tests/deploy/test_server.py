@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.deploy.server import Application
+from sightline.deploy.server.application import Application
 from sightline.errors import ParameterError
 
 PROBLEM = "application/problem+json"
@@ -345,7 +345,7 @@ def test_the_page_has_rules_that_a_browser_enforces(client, model, tmp_path):
 def test_the_log_has_one_line_a_request_without_what_is_in_it(client, model, make_picture, caplog):
     import logging
 
-    from sightline.deploy import logs
+    from sightline.deploy.server import logs
 
     lines = []
 
@@ -380,8 +380,8 @@ class Blocked:
         if name.split(".")[0] in ("torch", "torchvision", "lightning"):
             raise ImportError(name)
 sys.meta_path.insert(0, Blocked())
-import sightline.cli.serve, sightline.deploy.process
-from sightline.deploy.server import Application
+import sightline.cli.serve, sightline.deploy.server.process
+from sightline.deploy.server.application import Application
 app = Application([sys.argv[1]])
 app.models.load()
 assert app.models.ready and app.documented.openapi()

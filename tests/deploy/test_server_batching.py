@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from sightline.deploy.batching import Batcher
+from sightline.deploy.server.batching import Batcher
 
 
 def image(value: int) -> np.ndarray:
@@ -125,7 +125,7 @@ def test_answers_in_batches_equal_those_without(model):
 
 
 def test_places_are_given_back_whatever_happens():
-    from sightline.deploy.problems import Problem
+    from sightline.deploy.server.problems import Problem
 
     made = batcher(firsts, capacity=2)
     with made.places(2), pytest.raises(Problem), made.places(1):

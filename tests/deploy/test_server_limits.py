@@ -9,9 +9,9 @@ import zlib
 
 import pytest
 
-from sightline.deploy import keys
-from sightline.deploy.rates import Rates, network
-from sightline.deploy.settings import MIB, Settings
+from sightline.deploy.server import keys
+from sightline.deploy.server.rates import Rates, network
+from sightline.deploy.server.settings import MIB, Settings
 from sightline.errors import ParameterError, RunError
 
 PNG = {"Content-Type": "image/png"}
@@ -251,7 +251,7 @@ def test_who_asks_too_often_has_to_wait(client, model, make_picture):
 
 
 def test_a_bucket_fills_again_for_each_client_by_itself():
-    from sightline.deploy.problems import Problem
+    from sightline.deploy.server.problems import Problem
 
     rates = Rates(rate=2, burst=2)
     for _ in range(2):

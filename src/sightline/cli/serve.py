@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sightline.deploy import keys
-from sightline.deploy.settings import Settings
+from sightline.deploy.server import keys
+from sightline.deploy.server.settings import Settings
 from sightline.errors import MissingExtraError, ParameterError
 
 
@@ -41,10 +41,10 @@ def serve(
     if not runs:
         raise ParameterError("name a RUN to serve: a run folder or an exported .onnx file")
     try:
-        from sightline.deploy import process, server
+        from sightline.deploy.server import application, process
     except ImportError as error:
         if (error.name or "").startswith("sightline"):
             raise
         raise MissingExtraError("sightline serve", "serve") from None
-    process.serve(server.Application(runs, settings), host, port)
+    process.serve(application.Application(runs, settings), host, port)
     return 0

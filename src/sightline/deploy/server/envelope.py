@@ -11,9 +11,9 @@ from collections.abc import Callable
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sightline.deploy import logs
-from sightline.deploy.measures import Measures
-from sightline.deploy.problems import Problem
+from sightline.deploy.server import logs
+from sightline.deploy.server.measures import Measures
+from sightline.deploy.server.problems import Problem
 
 HEADERS = {
     b"x-content-type-options": b"nosniff",

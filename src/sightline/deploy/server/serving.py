@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
-from sightline.deploy import logs
-from sightline.deploy.batching import Batcher
+from sightline.deploy.server import logs
+from sightline.deploy.server.batching import Batcher
 from sightline.deploy.export import FOLDER, MODEL, ready
-from sightline.deploy.measures import Measures
-from sightline.deploy.problems import Problem
+from sightline.deploy.server.measures import Measures
+from sightline.deploy.server.problems import Problem
 from sightline.deploy.runtime import TASKS, About, Runtime
-from sightline.deploy.settings import Settings
+from sightline.deploy.server.settings import Settings
 from sightline.errors import ParameterError, RunError, SightlineError, UnknownNameError
 from sightline.training import run
 from sightline.types import Classification

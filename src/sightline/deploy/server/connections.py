@@ -11,8 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from sightline.deploy.problems import Problem
-from sightline.deploy.settings import Settings
+from sightline.deploy.server.problems import Problem
+from sightline.deploy.server.settings import Settings
 
 
 class Connection(HttpToolsProtocol):

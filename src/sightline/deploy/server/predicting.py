@@ -15,13 +15,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from sightline.data import images
-from sightline.deploy import forms
-from sightline.deploy.bodies import CLOSE, Bodies
-from sightline.deploy.measures import Measures
-from sightline.deploy.problems import Problem
+from sightline.deploy.server import forms
+from sightline.deploy.server.bodies import CLOSE, Bodies
+from sightline.deploy.server.measures import Measures
+from sightline.deploy.server.problems import Problem
 from sightline.deploy.runtime import Runtime
-from sightline.deploy.serving import Models, Served
-from sightline.deploy.settings import Settings
+from sightline.deploy.server.serving import Models, Served
+from sightline.deploy.server.settings import Settings
 from sightline.errors import DataError, TooLargeError
 
 SMALL_BYTES, SMALL_PIXELS = 2**14, 2**14

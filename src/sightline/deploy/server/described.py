@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from sightline.deploy import forms
-from sightline.deploy.problems import KINDS, MEDIA_TYPE, PREFIX, Document
+from sightline.deploy.server import forms
+from sightline.deploy.server.problems import KINDS, MEDIA_TYPE, PREFIX, Document
 from sightline.deploy.runtime import TASKS
 
 ABOUT = (

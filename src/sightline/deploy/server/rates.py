@@ -6,7 +6,7 @@ import ipaddress
 import math
 from collections import OrderedDict
 
-from sightline.deploy.problems import Problem
+from sightline.deploy.server.problems import Problem
 
 CLIENTS = 10_000
 """How many are remembered; the one that was quiet longest is forgotten first."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from sightline.deploy.problems import Problem
-from sightline.deploy.settings import MIB, Settings
+from sightline.deploy.server.problems import Problem
+from sightline.deploy.server.settings import MIB, Settings
 
 POLITE = 4
 """How many times the limit is still taken in, and thrown away, before the connection is closed:

@@ -16,9 +16,9 @@ from typing import Any
 
 import uvicorn
 
-from sightline.deploy import logs
-from sightline.deploy.connections import allowed
-from sightline.deploy.server import Application
+from sightline.deploy.server import logs
+from sightline.deploy.server.connections import allowed
+from sightline.deploy.server.application import Application
 from sightline.errors import ParameterError, SightlineError
 
 QUIET = 0.5

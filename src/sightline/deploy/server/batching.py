@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.deploy.problems import Problem
+from sightline.deploy.server.problems import Problem
 
 Answer = Callable[[NDArray[np.uint8]], Sequence[Any]]
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 from python_multipart.multipart import parse_options_header
 
-from sightline.deploy.problems import Problem
+from sightline.deploy.server.problems import Problem
 
 RAW = ("application/octet-stream", "image/")
 MULTIPART, JSON = "multipart/form-data", "application/json"

@@ -8,10 +8,10 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sightline.deploy.keys import Keys
-from sightline.deploy.problems import Problem
-from sightline.deploy.rates import Rates, network
-from sightline.deploy.settings import Settings
+from sightline.deploy.server.keys import Keys
+from sightline.deploy.server.problems import Problem
+from sightline.deploy.server.rates import Rates, network
+from sightline.deploy.server.settings import Settings
 
 GUARDED = ("/v1/", "/metrics")
 COUNTED = "/v1/"

@@ -9,7 +9,7 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-FOLDER = Path(__file__).parent / "web"
+FOLDER = Path(__file__).parent.parent / "web"
 
 HEADERS = {
     # Nothing from elsewhere; pictures also from the camera and from memory.

@@ -1,0 +1,1 @@
+"""Answer over HTTP with exported models: the application, its limits and its process."""
