@@ -27,7 +27,7 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from sightline.data import load_data
-from sightline.models.classic.neighbours import ExactSearch
+from sightline.models.classic.search.exact import ExactSearch
 from sightline.training import run
 
 K = 10

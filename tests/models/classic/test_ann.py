@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sightline.errors import MissingExtraError
-from sightline.models.classic.ann import recall
+from sightline.models.classic.search.ann import recall
 from sightline.models.classic.knn import KNNClassifier
 
 pytest.importorskip("faiss")

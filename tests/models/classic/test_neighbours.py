@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from sightline.models.classic import kernels, manhattan, products
-from sightline.models.classic.neighbours import ExactSearch
-from sightline.models.classic.sieve import COLUMNS
+from sightline.models.classic.search import kernels, manhattan, products
+from sightline.models.classic.search.exact import ExactSearch
+from sightline.models.classic.search.sieve import COLUMNS
 
 NAMES = {"l1": "cityblock", "l2": "euclidean", "cosine": "cosine"}
 

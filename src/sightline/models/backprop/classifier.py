@@ -23,6 +23,7 @@ from sightline.models.backprop.training import (
     outputs,
     train,
 )
+from sightline.models.method import Method
 
 Array = NDArray[Any]
 Flip = Literal["auto", "on", "off"]
@@ -30,7 +31,7 @@ Gradient = Literal["backprop", "numeric"]
 Precision = Literal["float32", "float64"]
 
 
-class NetworkClassifier:
+class NetworkClassifier(Method):
     """Base: scikit-learn's contract around a `Network`; a subclass says which layers.
 
     Attributes
@@ -48,6 +49,8 @@ class NetworkClassifier:
         Knobs that the training has set itself: the epochs of a budget.
     """
 
+    takes = frozenset({"X_val", "progress", "budget"})
+    seeded = True
     classes_: NDArray[np.int64]
     image_shape_: NDArray[np.int64]
     precision: Precision

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, NotFittedError
+from sightline.models.method import Method
 
 
-class MajorityClassifier:
+class MajorityClassifier(Method):
     """Answer with the most frequent class of the training set, whatever is shown.
 
     Its probabilities are the class frequencies (the prior).
@@ -49,7 +50,7 @@ class MajorityClassifier:
         return float((self.predict(X) == y).mean())
 
 
-class NearestMeanClassifier:
+class NearestMeanClassifier(Method):
     """Answer with the class whose mean image is nearest in Euclidean distance.
 
     This is the Bayes rule for equally frequent Gaussian classes that share one spherical

@@ -11,33 +11,28 @@ The distance of two images is taken pixel by pixel:
 .. math:: L_1 = \sum_i |q_i - x_i| \qquad L_2 = \sqrt{\sum_i (q_i - x_i)^2} \qquad
           \cos = 1 - \frac{q \cdot x}{|q| \, |x|}
 
-How the neighbours are found is told in `neighbours` (exactly) and `ann` (approximately).
+How the neighbours are found fast stands behind one door, in the folder `search`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.errors import DataError, NotFittedError, ParameterError, UnknownNameError
-
-if TYPE_CHECKING:
-    from sightline.models.classic.ann import FaissSearch
-    from sightline.models.classic.neighbours import ExactSearch
+from sightline.models.classic.search import Device, Index, as_rows, check_index, search_in
+from sightline.models.method import CPU, Method
+from sightline.types import Neighbours
 
 Metric = Literal["l1", "l2", "cosine"]
 Weights = Literal["uniform", "distance"]
-Index = Literal["exact", "faiss-flat", "faiss-hnsw", "faiss-ivf"]
-Device = Literal["auto", "cpu", "cuda"]
 Progress = Callable[[int, int], None]
 
-_LARGEST = 1e150  # the square of a larger value leaves float64
 
-
-class KNNClassifier:
+class KNNClassifier(Method):
     """Vote of the k nearest training images.
 
     Images are compared as given; a difference of uint8 pixels never wraps. The cosine distance
@@ -111,7 +106,7 @@ class KNNClassifier:
             When an option cannot be.
         """
         self._check_options()
-        rows, labels = _rows(X, "training"), np.asarray(y)
+        rows, labels = as_rows(X, "training"), np.asarray(y)
         if not rows.size:
             raise DataError(f"the training set is empty: its shape is {np.shape(X)}")
         if labels.shape != (len(rows),):
@@ -155,7 +150,7 @@ class KNNClassifier:
             raise NotFittedError("fit the classifier before it looks for neighbours")
         k = self.k if k is None else k
         self._check_k(k, len(self.X_))
-        queries = _rows(X, "query")
+        queries = as_rows(X, "query")
         if queries.shape[1] != self.X_.shape[1]:
             raise DataError(
                 f"queries of shape {np.shape(X)} are {queries.shape[1]} values an image, but the "
@@ -188,6 +183,40 @@ class KNNClassifier:
         votes = ballots(distances, self.weights)
         return self.classes_[winner], shares, votes / votes.sum(1, keepdims=True)
 
+    def neighbours(self, X: ArrayLike) -> list[Neighbours]:
+        """Return the neighbours that decide about each image of X, with their share of the vote."""
+        distances, indices = self.kneighbors(X)
+        votes, labels = self.answer(distances, indices)[2], self.y_[indices]
+        return [Neighbours(*row) for row in zip(indices, distances, labels, votes, strict=True)]
+
+    @property
+    def training_images(self) -> NDArray[Any]:
+        """Return the training images, a row each: shape (n, d)."""
+        return self.X_
+
+    @property
+    def at_once(self) -> int:
+        """Return 1 for Manhattan's distance, which as a graph takes all differences at once."""
+        return 1 if self.metric == "l1" else 0
+
+    @classmethod
+    def usable(cls, options: Mapping[str, Any], images: int) -> bool:
+        """Tell whether there are as many images as neighbours are asked for."""
+        return int(options.get("k", 1)) <= images
+
+    @property
+    def used(self) -> Mapping[str, Any]:
+        """Return what it computes on."""
+        if self.device == "cpu" or self.index != "exact":
+            return CPU
+        from sightline.models.classic.search import device_of
+
+        if device_of(self.device) == "cpu":
+            return CPU
+        import torch
+
+        return {"device": torch.cuda.get_device_name(), "devices": 1, "precision": None}
+
     def predict(self, X: ArrayLike, progress: Progress | None = None) -> NDArray[np.int64]:
         """Label of each image of X, shape (m, ...): shape (m,)."""
         return self.decide(X, progress)[0]
@@ -208,10 +237,7 @@ class KNNClassifier:
                 raise UnknownNameError(option, str(getattr(self, option)), get_args(kind))
         if self.chunk_mb < 1:
             raise ParameterError(f"chunk_mb must be at least 1, not {self.chunk_mb}")
-        if self.index != "exact":
-            from sightline.models.classic.ann import check_index
-
-            check_index(self.index.removeprefix("faiss-"), self.metric)
+        check_index(self.index, self.metric)
 
     @staticmethod
     def _check_k(k: int, n: int) -> None:
@@ -220,19 +246,13 @@ class KNNClassifier:
         if k > n:
             raise ParameterError(f"k is {k}, but there are only {n} training images")
 
-    def _search(self) -> ExactSearch | FaissSearch:
-        """Search by the present options, made on first use: a restored model has none."""
-        from sightline.models.classic.ann import FaissSearch
-        from sightline.models.classic.neighbours import ExactSearch
-
+    def _search(self) -> Any:
+        """Return the search by the present options, made on first use: a restored model has none."""
         options = (self.metric, self.index, self.device, self.chunk_mb)
         made_for, search = getattr(self, "_made", (None, None))
         if search is None or made_for != options or search.X is not self.X_:
             self._check_options()
-            search = ExactSearch(self.X_, self.metric, _device(self.device), self.chunk_mb)
-            if self.index != "exact":
-                kind = self.index.removeprefix("faiss-")
-                search = FaissSearch(self.X_, self.metric, kind, search)
+            search = search_in(self.X_, *options)
             self._made = options, search
         return search
 
@@ -344,37 +364,3 @@ def sweep(
             if progress:
                 progress(len(answers), len(models))
     return [answers[i] for i in range(len(models))]
-
-
-def _rows(X: ArrayLike, what: str) -> NDArray[Any]:
-    """Images as contiguous rows of uint8, float32 or float64, checked to be finite."""
-    array = np.asarray(X)
-    if array.ndim < 1 or array.dtype.kind not in "biuf":
-        raise DataError(
-            f"the {what} images must be a numeric array of shape (n, ...), not {array.dtype} of "
-            f"shape {array.shape}"
-        )
-    if array.dtype.kind == "b":
-        array = array.view(np.uint8)
-    elif array.dtype != np.uint8:
-        array = array.astype(np.result_type(array.dtype, np.float32), copy=False)
-        if array.dtype.itemsize > 8:
-            array = array.astype(np.float64)
-    from sightline.models.classic.sieve import peak
-
-    rows = np.ascontiguousarray(array.reshape(len(array), -1 if array.size else 0))
-    if rows.dtype != np.uint8 and not peak(rows) <= _LARGEST:
-        bad = next(i for i, row in enumerate(rows) if not np.abs(row).max() <= _LARGEST)
-        raise DataError(
-            f"row {bad} of the {what} images has a value that is NaN, infinite or beyond "
-            f"{_LARGEST:g}"
-        )
-    return rows
-
-
-def _device(device: Device) -> str:
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ParameterError("device 'cuda' is not there; use device 'cpu' or 'auto'")
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sightline.errors import DataError, NotFittedError, ParameterError
 from sightline.models.classic import features, least_squares
+from sightline.models.method import Method
 
 Progress = Callable[[int, int], None]
 
@@ -166,7 +167,7 @@ def r_squared(y: ArrayLike, predicted: ArrayLike) -> float:
     return float(np.mean(np.where(constant & (left == 0), 1.0, share)))
 
 
-class LinearClassifier:
+class LinearClassifier(Method):
     """Least squares on one-hot targets: the class whose target is predicted highest.
 
     The scores of an image add up to 1 but may leave [0, 1]; its probabilities are the nearest
@@ -197,6 +198,7 @@ class LinearClassifier:
     [3, 8]
     """
 
+    takes = frozenset({"progress"})
     coef_: NDArray[np.float64]
     intercept_: NDArray[np.float64]
     classes_: NDArray[np.int64]

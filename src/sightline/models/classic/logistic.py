@@ -18,12 +18,13 @@ from sightline.models.classic import features
 from sightline.models.classic.likelihood import Objective, log_losses, logits, sigmoid, softmax
 from sightline.models.classic.line_search import Point
 from sightline.models.classic.optimize import minimize
+from sightline.models.method import Method
 
 Optimizer = Literal["lbfgs", "newton", "cg", "cg-fr", "gd", "momentum", "nesterov"]
 Progress = Callable[[int, int], None]
 
 
-class LogisticClassifier:
+class LogisticClassifier(Method):
     """Linear logits, their weights fitted by maximum likelihood with an L2 penalty.
 
     float64 features are computed with in float64; all others in float32, which is twice as fast and
@@ -73,6 +74,7 @@ class LogisticClassifier:
     [3, 8]
     """
 
+    takes = frozenset({"X_val", "progress"})
     coef_: NDArray[np.float64]
     intercept_: NDArray[np.float64]
     classes_: NDArray[np.int64]

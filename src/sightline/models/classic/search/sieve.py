@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.models.classic import kernels
+from sightline.models.classic.search import kernels
 
 Metric = Literal["l1", "l2", "cosine"]
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.models.classic import kernels, manhattan, products
-from sightline.models.classic.sieve import (
+from sightline.models.classic.search import kernels, manhattan, products
+from sightline.models.classic.search.sieve import (
     UNIT_ROUNDOFF,
     Chunk,
     Metric,

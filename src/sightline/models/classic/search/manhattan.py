@@ -17,7 +17,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from sightline.models.classic.kernels import absolute_sums_u8, compiled, over_rows
+from sightline.models.classic.search.kernels import absolute_sums_u8, compiled, over_rows
 
 _A, _B = 2, 4  # queries and training rows of a tile: their 8 sums stay in registers
 _TILES = 16  # tiles of training rows that stay in the second-level cache

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.models.classic import kernels
-from sightline.models.classic.byte_sieve import ByteSieve
-from sightline.models.classic.float_sieve import FloatSieve
-from sightline.models.classic.sieve import COLUMNS, Metric
+from sightline.models.classic.search import kernels
+from sightline.models.classic.search.byte_sieve import ByteSieve
+from sightline.models.classic.search.float_sieve import FloatSieve
+from sightline.models.classic.search.sieve import COLUMNS, Metric
 
 Progress = Callable[[int, int], None]
 Found = tuple[NDArray[np.float64], NDArray[np.int64]]

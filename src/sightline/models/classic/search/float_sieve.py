@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.models.classic import kernels, products
-from sightline.models.classic.sieve import (
+from sightline.models.classic.search import kernels, products
+from sightline.models.classic.search.sieve import (
     COLUMNS,
     RULES,
     UNIT_ROUNDOFF,

@@ -1,0 +1,108 @@
+"""What an estimator asks of a method on arrays, beside scikit-learn's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.types import Neighbours
+
+CPU: Mapping[str, Any] = {"device": "cpu", "devices": 1, "precision": None}
+
+
+class Method:
+    """Give a method on arrays the answers that suit most of them.
+
+    A method has ``fit(X, y)``, ``predict``, ``predict_proba`` and ``score``; the parameters of its
+    ``__init__`` are its knobs, and attributes that end in ``_`` are what it has learned. Whatever
+    else may be asked of it stands here with its default.
+
+    Attributes
+    ----------
+    takes : frozenset of str
+        What its ``fit`` takes besides X and y: ``X_val`` (and ``y_val``), ``progress``, ``budget``
+        in seconds, ``folder`` and ``resume`` (it keeps checkpoints), ``on_epoch`` (it is called
+        with a row of the history after each epoch).
+    seeded : bool
+        Whether its ``__init__`` takes a ``seed``.
+    history_ : sequence of mapping
+        One row an epoch, where it has epochs.
+    remarks : sequence of str
+        What the reader should know of the training, in words.
+    decided : mapping
+        Knobs that the training has set itself, such as the epochs of a budget.
+    published : mapping
+        What published weights brought along: name, licence, figures, classes.
+    used : mapping
+        What it was computed on: ``device`` (``"cpu"`` or the name of the graphics processor),
+        ``devices`` (how many) and ``precision`` (of networks).
+    at_once : int
+        Images that it should be asked about at once when it is deployed; 0: any number.
+    training_images : array, shape (n, d), optional
+        The training images that it compares with, a row each, in the order of its neighbours.
+    """
+
+    takes: ClassVar[frozenset[str]] = frozenset()
+    seeded: ClassVar[bool] = False
+    classes_: NDArray[np.int64]
+    history_: Sequence[Mapping[str, Any]] = ()
+    remarks: Sequence[str] = ()
+    decided: Mapping[str, Any] = {}  # noqa: RUF012 - never changed in place
+    published: Mapping[str, Any] = {}  # noqa: RUF012
+    used: Mapping[str, Any] = CPU
+
+    def fit(self, X: Any, y: Any, **more: Any) -> Self:
+        """Learn from images and their labels; `takes` says what else may be given."""
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """Return the label of each image, shape (M,)."""
+        raise NotImplementedError
+
+    def predict_proba(self, X: Any) -> NDArray[np.floating]:
+        """Return the probabilities of each image, shape (M, C), in the order of ``classes_``."""
+        raise NotImplementedError
+
+    def decide(self, X: Any) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+        """Return labels, shape (M,), and probabilities, shape (M, C), from one computation."""
+        return self.predict(X), self.predict_proba(X)
+
+    def neighbours(self, X: Any) -> list[Neighbours] | None:
+        """Return the training images that decide about each image; None: it does not compare."""
+        return None
+
+    @property
+    def training_images(self) -> NDArray[Any] | None:
+        """Return the training images that it compares with; None: it keeps none."""
+        return None
+
+    @property
+    def at_once(self) -> int:
+        """Return how many images it should be asked about at once; 0: any number."""
+        return 0
+
+    @classmethod
+    def usable(cls, options: Mapping[str, Any], images: int) -> bool:
+        """Tell whether a setting can be fitted on so many images."""
+        return True
+
+    @property
+    def parameters(self) -> int:
+        """Return how many numbers it keeps."""
+        return sum(int(array.size) for array in self.arrays().values())
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what it has learned: its arrays whose names end in an underscore."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name.endswith("_") and not name.startswith("_") and isinstance(value, np.ndarray)
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what `arrays` gave."""
+        for name, array in arrays.items():
+            setattr(self, name, array)
