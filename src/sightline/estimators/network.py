@@ -252,7 +252,7 @@ class ModuleClassifier:
 
     def features(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the last layer sees of images, shape (M, H, W, C): shape (M, D)."""
-        from sightline.models.classify.features import features
+        from sightline.models.head import features
 
         device = next(self.model.parameters()).device
         self.model.eval()

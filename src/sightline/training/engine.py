@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import RunError, TrainingError
-from sightline.models.classify.features import head_of
+from sightline.models.head import head_of
 from sightline.training import checkpoint, run, schedule
 from sightline.training.feed import Feed
 from sightline.training.recipe import Recipe

@@ -70,6 +70,7 @@ class AlexNet(nn.Module):
             nn.MaxPool2d(kernel_size=3, stride=2),
         )
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1) if small else (6, 6))
+        self.head_names = ("classifier",) if small else ("classifier.6",)
         self.classifier: nn.Module
         if small:
             self.classifier = nn.Linear(256, num_classes)

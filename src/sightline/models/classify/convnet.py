@@ -40,6 +40,8 @@ class ConvNet(nn.Module):
         Filters of the two convolutions.
     """
 
+    head_names = ("classifier.5",)
+
     def __init__(
         self,
         num_classes: int = 10,

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from sightline.errors import MissingExtraError, UnknownNameError, WeightsError
+from sightline.errors import MissingExtraError, ParameterError, UnknownNameError, WeightsError
 from sightline.models.card import ModelCard
 from sightline.models.classify.cards import SMALL_RECIPE, TUNE_RECIPE
 from sightline.models.classify.weights import PublishedWeights
@@ -36,7 +36,7 @@ def torchvision_model(num_classes: int = 1000, in_channels: int = 3, *, name: st
     model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **more)
     if in_channels != 3:
         _replace_stem(model, in_channels)
-    return model
+    return with_head(model)
 
 
 def timm_model(num_classes: int = 1000, in_channels: int = 3, *, name: str) -> nn.Module:
@@ -59,7 +59,25 @@ def timm_model(num_classes: int = 1000, in_channels: int = 3, *, name: str) -> n
     model: nn.Module = timm.create_model(
         name, pretrained=False, num_classes=num_classes, in_chans=in_channels
     )
-    return model
+    return with_head(model)
+
+
+def with_head(model: nn.Module) -> nn.Module:
+    """Let a classifier of another library say its head: its last layer with weights.
+
+    These libraries' classifiers end with the layer that gives the logits: ``heads.head`` in
+    transformers, ``classifier.1``, a convolution, in SqueezeNet.
+
+    Raises
+    ------
+    ParameterError
+        When it has no such layer.
+    """
+    for name, module in reversed(list(model.named_modules())):
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            model.head_names = (name,)  # type: ignore[assignment]
+            return model
+    raise ParameterError(f"{type(model).__name__} has no layer that gives logits")
 
 
 def torchvision_card(name: str) -> ModelCard:
@@ -107,6 +125,7 @@ def timm_published(name: str) -> tuple[nn.Module, PublishedWeights]:
             f"python -c \"import timm; timm.create_model('{name}', pretrained=True)\" and copy its "
             "~/.cache/huggingface here"
         ) from None
+    with_head(model)
     given = timm.data.resolve_model_data_config(model)
     crop = int(given["input_size"][-1])
     pretrained = model.pretrained_cfg

@@ -142,6 +142,8 @@ class GoogLeNet(nn.Module):
         after it. Names and shapes of all weights are the same.
     """
 
+    head_names = ("fc",)
+
     def __init__(
         self,
         num_classes: int = 1000,

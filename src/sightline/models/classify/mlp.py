@@ -33,6 +33,8 @@ class MLP(nn.Module):
         Chance that a hidden unit is left out in training.
     """
 
+    head_names = ("fc",)
+
     def __init__(
         self,
         num_classes: int = 10,

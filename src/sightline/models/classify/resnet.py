@@ -128,6 +128,8 @@ class ResNet(nn.Module):
         after it, so that layer 1 sees every pixel. All but ``conv1.weight`` keeps its shape.
     """
 
+    head_names = ("fc",)
+
     def __init__(
         self,
         block: type[BasicBlock | Bottleneck],

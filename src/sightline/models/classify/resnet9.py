@@ -41,6 +41,8 @@ class ResNet9(nn.Module):
         Factor of the logits.
     """
 
+    head_names = ("fc",)
+
     def __init__(
         self,
         num_classes: int = 10,

@@ -71,6 +71,7 @@ class VGG(nn.Module):
         super().__init__()
         self.features = features
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1) if small else (7, 7))
+        self.head_names = ("classifier",) if small else ("classifier.6",)
         self.classifier: nn.Module
         if small:
             self.classifier = nn.Linear(512, num_classes)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UnknownNameError, WeightsError
-from sightline.models.classify.features import head_of
+from sightline.models.head import head_of
 
 LICENCE = (
     "torchvision states none for these weights: they may have terms derived from the data that "

@@ -6,7 +6,7 @@ from torch import nn
 
 from sightline.errors import ParameterError
 from sightline.models import registry
-from sightline.models.classify.features import features, head_of
+from sightline.models.head import features, head_of
 
 SMALL = {"num_classes": 5, "small": True}
 
@@ -51,5 +51,5 @@ def test_convolution_as_last_layer_gives_means():
 
 
 def test_networks_without_a_last_layer_are_refused():
-    with pytest.raises(ParameterError, match="no layer"):
+    with pytest.raises(ParameterError, match="ReLU does not say which layer is its head"):
         features(nn.ReLU(), torch.zeros(1, 3, 8, 8))

@@ -1,4 +1,8 @@
-"""The last layer of a network, and what it sees: features that others can use too.
+"""Find the head of a network, and what it sees: features that others can use too.
+
+A network says what its head is: its attribute ``head_names`` names the layers that are made anew for
+other classes, the one that gives the logits first. It cannot be guessed: the last layer of a
+detector may be the regression of boxes alone.
 
 What a network has learned for one task serves another: a linear classifier on these features
 does well where there are few images (Donahue et al., DeCAF, 2014; Razavian et al., 2014).
@@ -14,22 +18,37 @@ from torch import Tensor, nn
 from sightline.errors import ParameterError
 
 
-def head_of(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
-    """Name and module of the last layer with weights: the one that gives the logits.
+def head_of(model: nn.Module) -> tuple[str, nn.Module]:
+    """Return the name and the module of the layer that gives the logits.
 
     It is ``fc`` in ResNets and GoogLeNet, ``classifier.6`` in AlexNet and VGG, ``classifier`` in
-    their small-image forms, ``heads.head`` in torchvision's transformers, ``classifier.1``, a
-    convolution, in SqueezeNet.
+    their small-image forms.
 
     Raises
     ------
     ParameterError
-        When there is no such layer.
+        When the network does not say it.
     """
-    for name, module in reversed(list(model.named_modules())):
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            return name, module
-    raise ParameterError(f"{type(model).__name__} has no layer that gives logits")
+    heads = heads_of(model)
+    if not heads:
+        raise ParameterError(
+            f"{type(model).__name__} does not say which layer is its head (attribute head_names)"
+        )
+    return next(iter(heads.items()))
+
+
+def heads_of(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers that are made anew for other classes, by name; none where it has none.
+
+    Raises
+    ------
+    ParameterError
+        When it names a layer that it has not.
+    """
+    try:
+        return {name: model.get_submodule(name) for name in getattr(model, "head_names", ())}
+    except AttributeError as error:
+        raise ParameterError(f"{type(model).__name__}: its head is not there ({error})") from None
 
 
 def features(model: nn.Module, x: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ import torch
 import sightline
 from sightline.data import store
 from sightline.errors import ParameterError, WeightsError
-from sightline.estimators.features import Backbone
+from sightline.estimators.backbone import Backbone
 from sightline.explain.neighbours import NoNeighboursError, explain
-from sightline.models.classify.features import head_of
+from sightline.models.head import head_of
 
 
 @pytest.fixture(scope="module")
