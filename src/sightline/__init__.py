@@ -12,9 +12,13 @@ True
 from __future__ import annotations
 
 import importlib
+from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# A task may lie outside this package; see `sightline.tasks`.
+__path__ = extend_path(__path__, __name__)
 
 if TYPE_CHECKING:
     from sightline.data import load_data

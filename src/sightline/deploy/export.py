@@ -408,6 +408,6 @@ def _pictures(model: Classifier, splits: dict[str, Split]) -> NDArray[np.uint8] 
 
 
 def _at_once(model: Classifier) -> int:
-    from sightline.deploy.neighbours_graph import at_once
+    from sightline.deploy.graphs.classify_neighbours import at_once
 
     return at_once(model.method_)

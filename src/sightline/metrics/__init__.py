@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pkgutil import extend_path
+
+__path__ = extend_path(__path__, __name__)  # see `sightline.tasks`
 
 
 @dataclass(frozen=True)

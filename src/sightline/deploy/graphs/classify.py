@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightline.data.transforms import Fitted
-from sightline.deploy.neighbours_graph import Neighbours
+from sightline.deploy.graphs.classify_neighbours import Neighbours
 from sightline.errors import ParameterError
 from sightline.estimators.classify import Classifier
-from sightline.estimators.features import Backbone
+from sightline.estimators.backbone import Backbone
 from sightline.estimators.network import ModuleClassifier, views
 from sightline.models.backprop.classifier import NetworkClassifier
 from sightline.models.backprop.network import Network
@@ -27,7 +27,7 @@ from sightline.models.classic.baselines import MajorityClassifier, NearestMeanCl
 from sightline.models.classic.knn import KNNClassifier
 from sightline.models.classic.linear import LinearClassifier
 from sightline.models.classic.logistic import LogisticClassifier
-from sightline.models.classify.features import without_head
+from sightline.models.head import without_head
 
 Outputs = tuple[Tensor, ...]
 
