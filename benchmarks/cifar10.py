@@ -32,7 +32,7 @@ from rich.progress import Progress
 import sightline
 from sightline.bench.budget import human, seconds
 from sightline.estimators import methods
-from sightline.estimators.network import figures
+from sightline.estimators.network import mean_and_std
 from sightline.training import recipe as recipes
 from sightline.training.recipe import Recipe
 
@@ -162,7 +162,7 @@ def plain_loop(
     recipe = Recipe(
         epochs=given.epochs or 30, lr=0.1, smoothing=0.1, precision=given.precision
     )  # fmt: skip
-    fitted, workers = figures(X), 8 if device == "cuda" else 0
+    fitted, workers = mean_and_std(X), 8 if device == "cuda" else 0
     test = plain.loader(
         plain.Decoded(X_test, y_test, *fitted, train=False), 500, 0, shuffle=False
     )  # fmt: skip

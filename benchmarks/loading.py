@@ -31,7 +31,7 @@ from torchvision.transforms.v2 import functional
 from sightline.training import run
 
 OURS = (
-    "import sys, time; from sightline.data import load_data; t = time.perf_counter(); "
+    "import sys, time; from sightline.data.load import load_data; t = time.perf_counter(); "
     "d = load_data(sys.argv[1]); n = sum(len(d.splits[s].arrays().X) for s in d.rows); "
     "print(n, time.perf_counter() - t)"
 )

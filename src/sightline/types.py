@@ -7,6 +7,7 @@ index ``classes``, scores lie in [0, 1], label maps use 255 for pixels to be ign
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ from sightline.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) while something long goes on."""
 
 IGNORE = 255
 """Label of a pixel that counts neither for nor against anybody."""
@@ -32,6 +36,82 @@ class Task(StrEnum):
     SEGMENT = "segment"
     INSTANCES = "instances"
     GENERATE = "generate"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How a picture came to a model's size, and the way back.
+
+    A point x of the picture stands at ``x * scale + offset`` of the model's image; both are counted
+    in pixels from the left (upper) edge of the first one.
+
+    Parameters
+    ----------
+    size : (height, width)
+        Of the picture that was given, upright.
+    scale : (vertical, horizontal)
+        Model pixels a picture pixel.
+    offset : (vertical, horizontal)
+        Where the picture's upper left corner lies, in model pixels; negative where it is cut off.
+    """
+
+    size: tuple[int, int]
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def into(self, boxes: NDArray[Any]) -> NDArray[np.float32]:
+        """Return boxes of the picture, shape (N, 4), xyxy, in model pixels; not clipped."""
+        return np.asarray(boxes * self._scales + self._offsets, np.float32)
+
+    def out(self, boxes: NDArray[Any]) -> NDArray[np.float32]:
+        """Return boxes of the model, shape (N, 4), xyxy, in picture pixels, cut to the picture."""
+        h, w = self.size
+        found = (np.asarray(boxes, np.float64) - self._offsets) / self._scales
+        return np.asarray(found.clip(0, (w, h, w, h)), np.float32)
+
+    def map_into(
+        self, values: NDArray[Any], size: tuple[int, int], outside: int = 0
+    ) -> NDArray[Any]:
+        """Return a mask or a label map of the picture, shape (H, W), as the model's image has it.
+
+        Parameters
+        ----------
+        values : bool, uint8 or int32 array, shape (H, W)
+        size : (height, width)
+            Of the model's image.
+        outside : int
+            Value of what lies outside the picture.
+        """
+        (sy, sx), (oy, ox) = self.scale, self.offset
+        return _nearest(values, size, (1 / sx, 0, -ox / sx, 0, 1 / sy, -oy / sy), outside)
+
+    def map_out(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return a mask or label map of the model's image, shape (h, w), as the picture has it."""
+        (sy, sx), (oy, ox) = self.scale, self.offset
+        return _nearest(values, self.size, (sx, 0, ox, 0, sy, oy), 0)
+
+    @property
+    def _scales(self) -> NDArray[np.float64]:
+        return np.array((self.scale[1], self.scale[0]) * 2)
+
+    @property
+    def _offsets(self) -> NDArray[np.float64]:
+        return np.array((self.offset[1], self.offset[0]) * 2)
+
+
+def _nearest(
+    values: NDArray[Any], size: tuple[int, int], back: tuple[float, ...], outside: int
+) -> NDArray[Any]:
+    """Take each value from the nearest place; `back` leads from the new pixels to the old ones."""
+    from PIL import Image
+
+    kind = np.uint8 if values.dtype.itemsize == 1 else np.int32
+    image = Image.fromarray(np.ascontiguousarray(values, kind))
+    moved = image.transform(
+        (size[1], size[0]), Image.Transform.AFFINE, back, Image.Resampling.NEAREST,
+        fillcolor=outside,
+    )  # fmt: skip
+    return np.asarray(moved).astype(values.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +372,8 @@ class Sample:
     label : int, optional
     objects : Detections, optional
     segmentation : Segmentation, optional
+    frame : Frame, optional
+        The way back into the picture; None: the image is the picture.
     """
 
     image: NDArray[np.uint8]
@@ -299,6 +381,34 @@ class Sample:
     label: int | None = None
     objects: Detections | None = None
     segmentation: Segmentation | None = None
+    frame: Frame | None = None
+
+    def resized(self, image: NDArray[np.uint8], frame: Frame) -> Sample:
+        """Return the sample with a resized image, its boxes and masks moved along.
+
+        Boxes that leave the image are cut; those without a pixel left in it are left out.
+        """
+        objects, segmentation, size = self.objects, self.segmentation, image.shape[:2]
+        if objects is not None:
+            h, w = size
+            boxes = frame.into(objects.boxes).clip(0, (w, h, w, h))
+            keep = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1)
+            masks = objects.masks
+            if masks is not None:
+                shown = [frame.map_into(mask, (h, w)) for mask in masks[keep]]
+                masks = np.stack(shown) if shown else np.zeros((0, h, w), np.bool_)
+            marks = {
+                name: None if (mark := getattr(objects, name)) is None else mark[keep]
+                for name in ("crowd", "difficult")
+            }
+            objects = Detections(
+                boxes[keep], objects.labels[keep], objects.classes, objects.scores[keep], masks,
+                **marks,
+            )  # fmt: skip
+        if segmentation is not None:
+            label_map = frame.map_into(segmentation.label_map, (size[0], size[1]), IGNORE)
+            segmentation = Segmentation(label_map, segmentation.classes)
+        return Sample(image, self.id, self.label, objects, segmentation, frame)
 
 
 def _supervision() -> Any:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.data.annotation import Annotation
-from sightline.data.dataset import Dataset, Item, Source
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.types import Task
 
 

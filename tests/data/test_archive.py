@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sightline.data import archive, load_data
+from sightline.data import archive
+from sightline.data.load import load_data
 from sightline.errors import DataError
 
 

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from sightline.data import audit as auditing
-from sightline.data import load_data, mend, voc
+from sightline.data import mend, voc
 from sightline.data.annotation import Annotation
 from sightline.data.convert import convert
-from sightline.data.dataset import Item
+from sightline.data.item import Item
+from sightline.data.load import load_data
 
 PER_SPLIT = {"train": 12, "val": 2, "test": 2}
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from sightline.data import builtin, load_data, shapes
+from sightline.data import builtin, shapes
+from sightline.data.load import load_data
 from sightline.errors import ParameterError, UnknownNameError
 from sightline.types import Task
 

@@ -22,7 +22,8 @@ import pytest
 from PIL import Image
 from torchvision import datasets
 
-from sightline.data import download, load_data, names
+from sightline.data import download
+from sightline.data.load import load_data, names
 from sightline.errors import DataError, UnknownNameError
 from sightline.types import Task
 

@@ -7,9 +7,11 @@ import pytest
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from sightline.data import draw, load_data
+from sightline.data import draw
 from sightline.data.annotation import Annotation
-from sightline.data.dataset import Dataset, Item, Source
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
+from sightline.data.load import load_data
 from sightline.types import IGNORE, Task
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data import duplicates, load_data
+from sightline.data import duplicates
 from sightline.data.duplicates import Pair
+from sightline.data.load import load_data
 
 
 def scene(seed, size=(48, 64)):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data import folder, load_data
+from sightline.data import folder
 from sightline.data.convert import convert
+from sightline.data.load import load_data
 from sightline.errors import DataError
 
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 import sightline
-from sightline.data import LAYOUTS, check_task, load_data, splits
+from sightline.data import splits
+from sightline.data.load import LAYOUTS, check_task, load_data
 from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.types import Task
 

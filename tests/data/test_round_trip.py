@@ -13,7 +13,8 @@ from PIL import Image
 from sightline.data import coco, masks, voc, yolo
 from sightline.data.annotation import Annotation
 from sightline.data.convert import convert
-from sightline.data.dataset import Dataset, Item, Source
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.errors import DataError, UnknownNameError
 from sightline.types import Task
 

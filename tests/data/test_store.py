@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data import images, load_data, store
-from sightline.data.dataset import Item
+from sightline.data import images, store
+from sightline.data.item import Item
+from sightline.data.load import load_data
 from sightline.errors import DataError
 
 SIZE = (8, 8)
@@ -315,7 +316,7 @@ def test_interruption_leaves_nothing(items, monkeypatch, home):
 KILLED = """
 import os, signal, sys
 from sightline.data import store
-from sightline.data.dataset import Item
+from sightline.data.item import Item
 
 def die(pixels):
     os.kill(os.getpid(), signal.SIGKILL)

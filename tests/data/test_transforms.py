@@ -8,8 +8,10 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from sightline.data import load_data, store, transforms
-from sightline.data.dataset import Dataset, Item, Source
+from sightline.data import store, transforms
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
+from sightline.data.load import load_data
 from sightline.errors import ParameterError
 from sightline.types import Detections, Sample, Segmentation, Task
 
@@ -121,12 +123,12 @@ def test_prepare_is_what_training_saw(tmp_path, resize):
         pixels = item.read_image("RGB").copy()
         tensor = torch.from_numpy(pixels).permute(2, 0, 1)
         for form in (item.image, Image.open(item.image), pixels, tensor):
-            assert np.array_equal(found.prepare(form), x)
+            assert np.array_equal(found.prepare(form)[0], x)
 
 
 def test_prepare_of_colour_for_a_grey_set(data):
     found = fitted(data, "none")
-    prepared = found.prepare(np.zeros((50, 40, 3), np.uint8))
+    prepared, _ = found.prepare(np.zeros((50, 40, 3), np.uint8))
     assert prepared.shape == (6, 5, 3 if data.mode == "RGB" else 1)
 
 

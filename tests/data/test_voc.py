@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightline.data import load_data, voc
+from sightline.data import voc
+from sightline.data.load import load_data
 from sightline.errors import DataError
 from sightline.types import Task
 

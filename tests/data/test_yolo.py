@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data import load_data, yolo
+from sightline.data import yolo
+from sightline.data.load import load_data
 from sightline.errors import DataError
 from sightline.types import Task
 

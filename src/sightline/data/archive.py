@@ -16,7 +16,7 @@ from sightline.data import images, store
 from sightline.errors import DataError
 
 if TYPE_CHECKING:
-    from sightline.data.dataset import Progress
+    from sightline.types import Progress
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
 MAX_BYTES = 64 * 2**30

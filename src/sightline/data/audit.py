@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from sightline.data import duplicates, images, store
 from sightline.data.annotation import Annotation
-from sightline.data.dataset import Dataset, Item, Progress, Source
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.errors import SightlineError
+from sightline.types import Progress
 
 Severity = Literal["error", "warning", "note"]
 

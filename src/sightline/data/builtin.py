@@ -10,7 +10,8 @@ import numpy as np
 
 from sightline.data import shapes as drawing
 from sightline.data import splits, store
-from sightline.data.dataset import Dataset, Item, Source
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.errors import ParameterError
 from sightline.types import Task
 

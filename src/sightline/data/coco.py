@@ -22,9 +22,10 @@ from pycocotools import mask as coco_mask
 
 from sightline.data import coco_layout, draw_masks, files, outlines
 from sightline.data.annotation import Annotation, Shape
-from sightline.data.dataset import Dataset, Item, Progress, Source
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.errors import DataError
-from sightline.types import Task
+from sightline.types import Progress, Task
 
 _KEYS: dict[str, dict[str, type | UnionType]] = {
     "images": {"id": int | str, "file_name": str},

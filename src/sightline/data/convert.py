@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import Literal
 
 from sightline.data import folder, masks
-from sightline.data.dataset import Dataset, Progress
+from sightline.data.dataset import Dataset
 from sightline.errors import DataError, UnknownNameError
-from sightline.types import Task
+from sightline.types import Progress, Task
 
 Target = Literal["coco", "voc", "yolo", "folder"]
 TARGETS: tuple[Target, ...] = ("coco", "voc", "yolo", "folder")

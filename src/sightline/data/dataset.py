@@ -7,7 +7,7 @@ split, a fold or a subset therefore copies row numbers, never pixels.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
@@ -17,49 +17,11 @@ from numpy.typing import NDArray
 
 from sightline.data import images, store
 from sightline.data.annotation import Annotation
+from sightline.data.item import Item
 from sightline.errors import DataError
-from sightline.types import Sample, Task
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total) while something long goes on."""
+from sightline.types import Frame, Progress, Sample, Task
 
 Rows = NDArray[np.int64]
-
-
-@dataclass(slots=True)
-class Item:
-    """One image, not yet read.
-
-    Parameters
-    ----------
-    id : str
-        Relative path or number; unique, and the same at every reading.
-    image : str, uint8 array (H, W, C), or a function that gives such an array
-        A path is decoded when asked for.
-    label : int
-        Class id for classification; -1 when there is none.
-    annotation : Annotation, or a function that gives one, optional
-    group : str, optional
-        Images of one group (a patient, a video) never part ways in a split.
-    """
-
-    id: str
-    image: str | NDArray[np.uint8] | Callable[[], NDArray[np.uint8]]
-    label: int = -1
-    annotation: Annotation | Callable[[], Annotation] | None = None
-    group: str | None = None
-
-    def read_annotation(self) -> Annotation | None:
-        """Give the annotation, made now if it is made on demand."""
-        return self.annotation() if callable(self.annotation) else self.annotation
-
-    def read_image(self, mode: images.Mode) -> NDArray[np.uint8]:
-        """Decode the image: uint8 (H, W, C), C = 1 for ``"L"`` and 3 for ``"RGB"``."""
-        if isinstance(self.image, str):
-            stated = self.annotation if isinstance(self.annotation, Annotation) else None
-            frame = (stated.width, stated.height) if stated and stated.width else None
-            return images.read(self.image, mode, frame=frame)
-        return images.as_mode(self.image() if callable(self.image) else self.image, mode)
 
 
 class Arrays(NamedTuple):
@@ -134,6 +96,27 @@ class Source:
         if self.size is not None and not self.recipe:
             digest.update(self.pack().digest.encode())
         return digest.hexdigest()[:16]
+
+
+class Frames(Sequence[Frame]):
+    """The frames of packed images, each made when it is asked for."""
+
+    def __init__(self, packed: store.Packed, rows: Rows, resize: images.Resize) -> None:
+        self.packed, self.rows, self.resize = packed, rows, resize
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Frame]: ...
+    def __getitem__(self, index: int | slice) -> Frame | Sequence[Frame]:
+        if isinstance(index, slice):
+            return Frames(self.packed, self.rows[index], self.resize)
+        height, width = self.packed.pixels.shape[1:3]
+        picture = self.packed.picture(int(self.rows[index]))
+        return images.frame_of(picture, (height, width), self.resize)
 
 
 class Split(Sequence[Sample]):
@@ -228,6 +211,14 @@ class Split(Sequence[Sample]):
             raise DataError(f"no image of {self.data.name}/{self.name} can be read")
         return Arrays(_gather(packed.pixels, rows), labels, rows)
 
+    def frames(
+        self, size: tuple[int, int] | None = None, resize: images.Resize = "crop"
+    ) -> Sequence[Frame]:
+        """Return the way of each image of `arrays` back into its picture, in the same order."""
+        packed = self.data.source.pack(size, resize)
+        keep = np.array([int(r) for r in self.rows if int(r) not in packed.unreadable], np.int64)
+        return Frames(packed, keep, resize)
+
     def tensor(self) -> Any:
         """Give a small-image split as one uint8 tensor, shape (N, C, H, W)."""
         import torch
@@ -319,8 +310,18 @@ class Dataset:
         """The split to report on, looked at once."""
         return self.split("test")
 
-    def sample(self, row: int) -> Sample:
+    def sample(
+        self, row: int, size: tuple[int, int] | None = None, resize: images.Resize = "crop"
+    ) -> Sample:
         """Read one image with everything known of it.
+
+        Parameters
+        ----------
+        row : int
+            Of the source.
+        size : (height, width), optional
+            To bring it to, boxes and masks moved along; its ``frame`` leads back.
+        resize : {"crop", "stretch", "pad"}
 
         Raises
         ------
@@ -332,7 +333,7 @@ class Dataset:
         label = item.label if item.label >= 0 else None
         annotation = item.read_annotation()
         if annotation is None:
-            return Sample(image, item.id, label)
+            return _sized(Sample(image, item.id, label), size, resize)
         from sightline.data import draw_masks
 
         objects = segmentation = None
@@ -348,7 +349,7 @@ class Dataset:
             segmentation = draw_masks.segmentation(
                 annotation, height, width, self.segmentation_classes
             )
-        return Sample(image, item.id, label, objects, segmentation)
+        return _sized(Sample(image, item.id, label, objects, segmentation), size, resize)
 
     def fingerprint(self) -> str:
         """Sixteen hex digits for the images, their annotations and the splits."""
@@ -361,6 +362,15 @@ class Dataset:
     def with_rows(self, rows: dict[str, Rows], *notes: str) -> Dataset:
         """Give the same data split in another way."""
         return replace(self, rows=rows, notes=[*self.notes, *notes])
+
+
+def _sized(sample: Sample, size: tuple[int, int] | None, resize: images.Resize) -> Sample:
+    if size is None:
+        return sample
+    height, width = sample.image.shape[:2]
+    frame = images.frame_of((height, width), size, resize)
+    pixels = np.asarray(images.resize(images.as_picture(sample.image), size, resize))
+    return sample.resized(pixels.reshape(*size, -1), frame)
 
 
 def _digest_shapes(digest: Any, annotation: Annotation) -> None:

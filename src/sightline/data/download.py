@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data import store
-from sightline.data.dataset import Dataset, Item, Source
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.errors import DataError
 from sightline.types import Task
 

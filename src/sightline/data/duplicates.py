@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from sightline.data import images
 
 if TYPE_CHECKING:
-    from sightline.data.dataset import Dataset, Progress
+    from sightline.data.dataset import Dataset
+    from sightline.types import Progress
 
 HAMMING = 10
 TOLERANCE = {"colour": 0.4, "grey": 0.1}

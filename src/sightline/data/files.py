@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from sightline.data import images
 from sightline.data.annotation import Annotation
-from sightline.data.dataset import Dataset, Item
+from sightline.data.dataset import Dataset
 from sightline.data.folder import save_png
+from sightline.data.item import Item
 from sightline.errors import DataError
 
 WIDELY_READ = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))

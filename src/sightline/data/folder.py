@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from sightline.data import images
-from sightline.data.dataset import Dataset, Item, Progress, Source
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.errors import DataError
-from sightline.types import Task
+from sightline.types import Progress, Task
 
 SPLIT_NAMES = {
     "train": "train",

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, TooLargeError
+from sightline.types import Frame
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,6 +33,34 @@ MAX_PIXELS = 100_000_000
 MAX_SIDE = 30_000
 ORIENTATION = 0x0112
 """EXIF tag; 1 means upright."""
+
+
+def frame_of(picture: tuple[int, int], size: tuple[int, int], how: Resize = "crop") -> Frame:
+    """Return how a picture comes to a size: the frame of `resize`.
+
+    Parameters
+    ----------
+    picture, size : (height, width)
+        Of what is resized, and of what it becomes.
+    how : {"crop", "stretch", "pad"}
+        See `resize`.
+
+    Examples
+    --------
+    >>> frame_of((100, 200), (50, 50), "crop")
+    Frame(size=(100, 200), scale=(0.5, 0.5), offset=(0.0, -25.0))
+    """
+    if picture == size:
+        return Frame(picture)
+    (h, w), (height, width) = picture, size
+    if how == "crop":
+        left, top, right, bottom = _kept(picture, size)
+        scale = height / (bottom - top), width / (right - left)
+        return Frame(picture, scale, (0.0 - top * scale[0], 0.0 - left * scale[1]))
+    if how == "pad":
+        (ph, pw), (y, x) = _placed(picture, size)
+        return Frame(picture, (ph / h, pw / w), (float(y), float(x)))
+    return Frame(picture, (height / h, width / w))
 
 
 def is_image(name: str) -> bool:
@@ -223,17 +252,31 @@ def resize(image: Image.Image, size: tuple[int, int], how: Resize = "crop") -> I
     if how == "stretch":
         return _resampled(image, size, (0, 0, w, h))
     if how == "crop":
-        kept_w, kept_h = min(w, h * width / height), min(h, w * height / width)
-        left, top = (w - kept_w) / 2, (h - kept_h) / 2
-        return _resampled(image, size, (left, top, left + kept_w, top + kept_h))
+        return _resampled(image, size, _kept((h, w), size))
+    part, (top, left) = _placed((h, w), size)
+    padded = Image.new(image.mode, (width, height), 128 if image.mode == "L" else (128, 128, 128))
+    padded.paste(_resampled(image, part, (0, 0, w, h)), (left, top))
+    return padded
+
+
+def _kept(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return the part that a crop keeps, the largest of the wanted shape, in the middle: xyxy."""
+    (h, w), (height, width) = picture, size
+    kept_w, kept_h = min(w, h * width / height), min(h, w * height / width)
+    left, top = (w - kept_w) / 2, (h - kept_h) / 2
+    return left, top, left + kept_w, top + kept_h
+
+
+def _placed(
+    picture: tuple[int, int], size: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the size (height, width) of the whole picture inside a padded one, and (top, left)."""
+    (h, w), (height, width) = picture, size
     if w / h > width / height:
         part = max(1, round(h / w * width)), width
     else:
         part = height, max(1, round(w / h * height))
-    padded = Image.new(image.mode, (width, height), 128 if image.mode == "L" else (128, 128, 128))
-    place = round((width - part[1]) / 2), round((height - part[0]) / 2)
-    padded.paste(_resampled(image, part, (0, 0, w, h)), place)
-    return padded
+    return part, (round((height - part[0]) / 2), round((width - part[1]) / 2))
 
 
 def _resampled(
@@ -254,7 +297,7 @@ def _resampled(
 
 def prepare(
     image: Any, size: tuple[int, int], mode: Mode = "RGB", how: Resize = "crop"
-) -> NDArray[np.uint8]:
+) -> tuple[NDArray[np.uint8], Frame]:
     """Bring one image of any accepted form to size and mode, as training and serving do alike.
 
     Parameters
@@ -267,7 +310,9 @@ def prepare(
 
     Returns
     -------
-    uint8 array, shape (height, width, C)
+    pixels : uint8 array, shape (height, width, C)
+    frame : Frame
+        The way back into the picture.
 
     Raises
     ------
@@ -282,7 +327,8 @@ def prepare(
         picture = to_mode(upright(image, getattr(image, "filename", "") or "image"), mode)
     else:
         picture = as_picture(as_array(image, mode))
-    return np.asarray(resize(picture, size, how)).reshape(*size, -1)
+    frame = frame_of((picture.height, picture.width), size, how)
+    return np.asarray(resize(picture, size, how)).reshape(*size, -1), frame
 
 
 def is_grey(image: Image.Image) -> bool:

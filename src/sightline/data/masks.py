@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from sightline.data import draw_masks, files
 from sightline.data.annotation import Annotation
-from sightline.data.dataset import Dataset, Item, Progress, Source
+from sightline.data.dataset import Dataset, Source
 from sightline.data.folder import SPLIT_NAMES
+from sightline.data.item import Item
 from sightline.errors import DataError
-from sightline.types import IGNORE, Task
+from sightline.types import IGNORE, Progress, Task
 
 Kind = Literal["semantic", "instances"]
 IGNORED_NAMES = frozenset(("void", "unlabelled", "unlabeled", "ignore"))

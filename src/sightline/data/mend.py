@@ -11,7 +11,8 @@ import numpy as np
 from sightline.data import files, images
 from sightline.data.annotation import Annotation
 from sightline.data.audit import SLIVER, Audit
-from sightline.data.dataset import Dataset, Item, Source
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 
 
 def fixed(data: Dataset, found: Audit) -> tuple[Dataset, list[str]]:

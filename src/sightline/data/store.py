@@ -25,9 +25,10 @@ from sightline.data import images
 from sightline.errors import DataError, SightlineError
 
 if TYPE_CHECKING:
-    from sightline.data.dataset import Item, Progress
+    from sightline.data.item import Item
+    from sightline.types import Progress
 
-VERSION = 2
+VERSION = 3
 _CHUNK = 512
 _SMALL_JOB = 1_500
 SMALL_SIDE = 64
@@ -50,6 +51,8 @@ class Packed:
         How many had another size.
     digest : str
         SHA-256 of the pixels.
+    sizes : int32 array, shape (N, 2), optional
+        Height and width of each picture before it was resized; None where none was.
     """
 
     pixels: NDArray[np.uint8]
@@ -57,12 +60,18 @@ class Packed:
     grey: int
     resized: int
     digest: str
+    sizes: NDArray[np.int32] | None = None
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8]) -> Packed:
         """Take images that are one array already."""
         grey = len(pixels) if pixels.shape[3] == 1 else 0
         return cls(pixels, {}, grey, 0, digest_of(pixels))
+
+    def picture(self, row: int) -> tuple[int, int]:
+        """Return height and width of a picture before it was resized."""
+        height, width = self.pixels.shape[1:3] if self.sizes is None else self.sizes[row]
+        return int(height), int(width)
 
 
 def home() -> Path:
@@ -151,12 +160,11 @@ def forget(packed: Packed) -> None:
 
 def decode_one(
     path: str, size: tuple[int, int], mode: images.Mode, resize: images.Resize
-) -> tuple[NDArray[np.uint8], bool, bool]:
-    """Decode one file to (H, W, C) of `size`; tell whether it is grey, and was resized."""
+) -> tuple[NDArray[np.uint8], bool, tuple[int, int]]:
+    """Decode one file to (H, W, C) of `size`; tell whether it is grey, and its (height, width)."""
     image = images.decode(path)
-    grey, resized = images.is_grey(image), image.size != (size[1], size[0])
     pixels = np.asarray(images.resize(images.to_mode(image, mode), size, resize))
-    return pixels.reshape(*size, -1), grey, resized
+    return pixels.reshape(*size, -1), images.is_grey(image), (image.height, image.width)
 
 
 def in_chunks(
@@ -197,18 +205,18 @@ def _decode_chunk(
     shape: tuple[int, ...],
     mode: images.Mode,
     resize: images.Resize,
-) -> tuple[dict[int, str], int, int]:
+) -> tuple[dict[int, str], int, NDArray[np.int32]]:
     out = np.lib.format.open_memmap(target, mode="r+", dtype=np.uint8, shape=shape)
     unreadable: dict[int, str] = {}
-    grey = resized = 0
-    for row, path in enumerate(paths, first):
+    grey, sizes = 0, np.full((len(paths), 2), shape[1:3], np.int32)
+    for i, path in enumerate(paths):
         try:
-            out[row], is_grey, was_resized = decode_one(path, (shape[1], shape[2]), mode, resize)
+            out[first + i], is_grey, sizes[i] = decode_one(path, (shape[1], shape[2]), mode, resize)
         except SightlineError as error:
-            unreadable[row] = str(error)
+            unreadable[first + i] = str(error)
         else:
-            grey, resized = grey + is_grey, resized + was_resized
-    return unreadable, grey, resized
+            grey += is_grey
+    return unreadable, grey, sizes
 
 
 def _decode_to(
@@ -242,10 +250,14 @@ def _decode_to(
         parts = in_chunks(_decode_chunk, paths, str(target), shape, mode, resize, progress=progress)
         unreadable = {row: why for part, *_ in parts for row, why in part.items()}
         pixels = np.load(target, mmap_mode="r")
+        sizes = np.concatenate([sizes for *_, sizes in parts])
+        resized = int((sizes != shape[1:3]).any(1).sum())
+        if resized:
+            np.save(work / "sizes.npy", sizes)
         meta = {
             "unreadable": unreadable,
             "grey": sum(grey for _, grey, _ in parts),
-            "resized": sum(resized for *_, resized in parts),
+            "resized": resized,
             "digest": digest_of(pixels),
         }
         (work / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
@@ -283,10 +295,10 @@ def _load(folder: Path, shape: tuple[int, ...]) -> Packed | None:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         pixels = np.load(folder / "pixels.npy", mmap_mode="r")
         unreadable = {int(row): str(why) for row, why in meta["unreadable"].items()}
-        entry = Packed(
-            pixels, unreadable, int(meta["grey"]), int(meta["resized"]), str(meta["digest"])
-        )
-        if pixels.shape != shape:
+        resized = int(meta["resized"])
+        sizes = np.load(folder / "sizes.npy") if resized else None
+        entry = Packed(pixels, unreadable, int(meta["grey"]), resized, str(meta["digest"]), sizes)
+        if pixels.shape != shape or (sizes is not None and len(sizes) != len(pixels)):
             raise ValueError(f"shape {pixels.shape}")
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
         shutil.rmtree(folder, ignore_errors=True)
@@ -303,7 +315,7 @@ def _pack_memory(
 ) -> Packed:
     out = np.zeros(shape, np.uint8)
     unreadable: dict[int, str] = {}
-    resized = 0
+    sizes = np.full((len(items), 2), shape[1:3], np.int32)
     for row, item in enumerate(items):
         try:
             pixels = item.read_image(mode)
@@ -311,11 +323,12 @@ def _pack_memory(
             unreadable[row] = str(error)
             continue
         if pixels.shape[:2] != shape[1:3]:
+            sizes[row] = pixels.shape[:2]
             image = images.as_picture(pixels)
             pixels = np.asarray(images.resize(image, (shape[1], shape[2]), resize))
-            resized += 1
         out[row] = pixels.reshape(shape[1:])
         if progress and (row % 64 == 0 or row + 1 == len(items)):
             progress(row + 1, len(items))
     grey = len(items) if mode == "L" else 0
-    return Packed(out, unreadable, grey, resized, digest_of(out))
+    resized = int((sizes != shape[1:3]).any(1).sum())
+    return Packed(out, unreadable, grey, resized, digest_of(out), sizes if resized else None)

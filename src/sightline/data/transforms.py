@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sightline.data import images
 from sightline.data.dataset import Dataset, Split
 from sightline.errors import ParameterError
-from sightline.types import IGNORE, Detections, Sample, Segmentation
+from sightline.types import IGNORE, Detections, Frame, Sample, Segmentation
 
 if TYPE_CHECKING:
     import torch
@@ -98,8 +98,8 @@ class Fitted:
         """Height, width and channels of a prepared image."""
         return (*self.size, 1 if self.mode == "L" else 3)
 
-    def prepare(self, image: Any) -> NDArray[np.uint8]:
-        """Bring one image of any accepted form to size and mode: uint8 (H, W, C)."""
+    def prepare(self, image: Any) -> tuple[NDArray[np.uint8], Frame]:
+        """Bring one image of any accepted form to size and mode: uint8 (H, W, C), and its frame."""
         return images.prepare(image, self.size, self.mode, self.resize)
 
     def _scaled(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -21,9 +21,10 @@ from defusedxml import ElementTree as SafeTree
 
 from sightline.data import draw_masks, files
 from sightline.data.annotation import Annotation
-from sightline.data.dataset import Dataset, Item, Progress, Source
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.errors import DataError
-from sightline.types import Task
+from sightline.types import Progress, Task
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

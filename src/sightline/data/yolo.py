@@ -23,10 +23,11 @@ import yaml
 
 from sightline.data import draw_masks, files, images, outlines
 from sightline.data.annotation import Annotation, Shape
-from sightline.data.dataset import Dataset, Item, Progress, Source
+from sightline.data.dataset import Dataset, Source
 from sightline.data.folder import SPLIT_NAMES
+from sightline.data.item import Item
 from sightline.errors import DataError
-from sightline.types import Task
+from sightline.types import Progress, Task
 
 
 class _Layout(NamedTuple):

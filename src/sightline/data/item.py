@@ -1,0 +1,48 @@
+"""One image of a data set, not yet read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data import images
+from sightline.data.annotation import Annotation
+
+
+@dataclass(slots=True)
+class Item:
+    """One image, not yet read.
+
+    Parameters
+    ----------
+    id : str
+        Relative path or number; unique, and the same at every reading.
+    image : str, uint8 array (H, W, C), or a function that gives such an array
+        A path is decoded when asked for.
+    label : int
+        Class id for classification; -1 when there is none.
+    annotation : Annotation, or a function that gives one, optional
+    group : str, optional
+        Images of one group (a patient, a video) never part ways in a split.
+    """
+
+    id: str
+    image: str | NDArray[np.uint8] | Callable[[], NDArray[np.uint8]]
+    label: int = -1
+    annotation: Annotation | Callable[[], Annotation] | None = None
+    group: str | None = None
+
+    def read_annotation(self) -> Annotation | None:
+        """Give the annotation, made now if it is made on demand."""
+        return self.annotation() if callable(self.annotation) else self.annotation
+
+    def read_image(self, mode: images.Mode) -> NDArray[np.uint8]:
+        """Decode the image: uint8 (H, W, C), C = 1 for ``"L"`` and 3 for ``"RGB"``."""
+        if isinstance(self.image, str):
+            stated = self.annotation if isinstance(self.annotation, Annotation) else None
+            frame = (stated.width, stated.height) if stated and stated.width else None
+            return images.read(self.image, mode, frame=frame)
+        return images.as_mode(self.image() if callable(self.image) else self.image, mode)
