@@ -27,11 +27,12 @@ from rich.table import Table
 from torch import nn
 
 import sightline
-from sightline.estimators.network import cross_entropy, figures
+from sightline.estimators.classify_network import cross_entropy
+from sightline.estimators.network import mean_and_std
 from sightline.models.classify.resnet import resnet18
 from sightline.training import run
 from sightline.training.engine import Training, launch
-from sightline.training.feed import Feed
+from sightline.training.packed_feed import PackedFeed
 from sightline.training.recipe import Recipe
 
 BATCH = {32: 128, 224: 16}
@@ -88,10 +89,10 @@ def measure(side: int, steps: int, repeats: int, workers: list[int]) -> dict[str
 
     def ours() -> None:
         training.model.train()
-        for x, target in training.feed.epoch(next(calls)):
-            training.advance(x, target, 1.0)
+        for given in training.feed.epoch(next(calls)):
+            training.advance(given, 1.0)
 
-    decoded = plain.Decoded(X, y, *figures(X))
+    decoded = plain.Decoded(X, y, *mean_and_std(X))
     loops = {
         n: plain.epochs(network(10, 3, side, 0), plain.loader(decoded, batch, n), recipe)
         for n in workers
@@ -119,7 +120,7 @@ def accuracies(name: str, images: int, epochs: int, seeds: int) -> dict[str, Any
     side, channels, classes = X.shape[1], X.shape[3], len(data.classes)
     flip = "random" if channels == 3 else "none"
     recipe = Recipe(epochs=epochs, batch_size=64, lr=0.05, shift=side // 8, flip=flip)
-    fitted = figures(X)
+    fitted = mean_and_std(X)
     judged = plain.loader(
         plain.Decoded(X_val, y_val, *fitted, train=False), 256, 0, shuffle=False
     )  # fmt: skip
@@ -152,8 +153,8 @@ def trained_by_us(
     X: np.ndarray, y: np.ndarray, recipe: Recipe, model: nn.Module, seed: int
 ) -> Training:
     fabric = launch(recipe)
-    feed = Feed(X, y, *figures(X), int(y.max()) + 1, recipe, fabric.device, seed)
-    return Training(fabric, model, feed, recipe, lambda m, x, t: cross_entropy(m(x), t))
+    feed = PackedFeed(X, y, *mean_and_std(X), int(y.max()) + 1, recipe, fabric.device, seed)
+    return Training(fabric, model, feed, recipe, lambda m, b: cross_entropy(m(b[0]), b[1]))
 
 
 def seconds(work: Callable[[], None]) -> float:

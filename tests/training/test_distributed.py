@@ -13,9 +13,10 @@ import sys
 import torch
 from safetensors.torch import save_file
 import sightline
-from sightline.estimators.network import cross_entropy, figures
+from sightline.estimators.classify_network import cross_entropy
+from sightline.estimators.network import mean_and_std
 from sightline.training.engine import Training, launch
-from sightline.training.feed import Feed
+from sightline.training.packed_feed import PackedFeed
 from sightline.training.recipe import Recipe
 
 devices, out = int(sys.argv[1]), sys.argv[2]
@@ -28,8 +29,10 @@ model = torch.nn.Sequential(
     torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 10)
 )
 X, y = X[:1280], y[:1280]
-feed = Feed(X, y, *figures(X), 10, recipe, fabric.device, 0, fabric.global_rank, fabric.world_size)
-training = Training(fabric, model, feed, recipe, lambda m, x, t: cross_entropy(m(x), t))
+feed = PackedFeed(
+    X, y, *mean_and_std(X), 10, recipe, fabric.device, 0, fabric.global_rank, fabric.world_size
+)
+training = Training(fabric, model, feed, recipe, lambda m, b: cross_entropy(m(b[0]), b[1]))
 outcome = training.run()
 assert training.step == 20, training.step
 if fabric.is_global_zero:

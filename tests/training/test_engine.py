@@ -16,18 +16,22 @@ from torch import nn
 
 import sightline
 from sightline.errors import DataError, ParameterError, RunError, TrainingError, UnknownNameError
-from sightline.estimators.network import ModuleClassifier, cross_entropy, figures
+from sightline.estimators.classify_network import ModuleClassifier, cross_entropy
+from sightline.estimators.network import mean_and_std
 from sightline.models.classify.weights import PublishedWeights
 from sightline.models.registry import ModelCard
 from sightline.training import augment, checkpoint, recipe, schedule
-from sightline.training.engine import Training, launch, optimizer
-from sightline.training.feed import Feed
+from sightline.training.engine import Training, launch
+from sightline.training.optimizers import optimizer
+from sightline.training.packed_feed import PackedFeed
 from sightline.training.recipe import Recipe
 from sightline.types import Task
 
 
 class Small(nn.Module):
     """Two layers: enough to learn, quick enough for a test."""
+
+    head_names = ("fc",)
 
     def __init__(self, num_classes=10, in_channels=1, side=(8, 8)):
         super().__init__()
@@ -96,10 +100,10 @@ def test_one_epoch_equals_a_plain_pytorch_loop(digits):
     torch.manual_seed(3)
     ours, theirs = Small(), Small()
     theirs.load_state_dict(ours.state_dict())
-    mean, std = figures(X)
+    mean, std = mean_and_std(X)
     fabric = launch(knobs)
-    feed = Feed(X, y, mean, std, 10, knobs, fabric.device, 0)
-    Training(fabric, ours, feed, knobs, lambda m, x, t: cross_entropy(m(x), t)).run()
+    feed = PackedFeed(X, y, mean, std, 10, knobs, fabric.device, 0)
+    Training(fabric, ours, feed, knobs, lambda m, b: cross_entropy(m(b[0]), b[1])).run()
     decayed = [p for p in theirs.parameters() if p.ndim > 1]
     rest = [p for p in theirs.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 5e-4}, {"params": rest, "weight_decay": 0.0}]
@@ -138,8 +142,8 @@ def test_parts_of_a_batch_add_up(digits):
         torch.manual_seed(0)
         model = Plain()
         fabric = launch(knobs)
-        feed = Feed(X[:512], y[:512], *figures(X), 10, knobs, fabric.device, 0)
-        Training(fabric, model, feed, knobs, lambda m, x, t: cross_entropy(m(x), t)).run()
+        feed = PackedFeed(X[:512], y[:512], *mean_and_std(X), 10, knobs, fabric.device, 0)
+        Training(fabric, model, feed, knobs, lambda m, b: cross_entropy(m(b[0]), b[1])).run()
         states.append(model.state_dict())
     for name in states[0]:
         torch.testing.assert_close(states[0][name], states[1][name], rtol=1e-4, atol=1e-6)
@@ -296,8 +300,8 @@ def test_freezing_leaves_the_backbone_as_it_is(digits):
     knobs = Recipe(epochs=1, freeze="backbone", accelerator="cpu")
     X, y, *_ = digits
     fabric = launch(knobs)
-    feed = Feed(X, y, *figures(X), 10, knobs, fabric.device, 0)
-    Training(fabric, model, feed, knobs, lambda m, x, t: cross_entropy(m(x), t)).run()
+    feed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, fabric.device, 0)
+    Training(fabric, model, feed, knobs, lambda m, b: cross_entropy(m(b[0]), b[1])).run()
     changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
     assert changed == {"fc.weight", "fc.bias"}
 
@@ -335,11 +339,11 @@ def test_class_weights_and_sampling_even_out_the_classes(digits):
     X, y, *_ = digits
     rare = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:6]])
     knobs = Recipe(balance="weights", accelerator="cpu")
-    feed = Feed(X[rare], y[rare], *figures(X), 2, knobs, torch.device("cpu"), 0)
+    feed = PackedFeed(X[rare], y[rare], *mean_and_std(X), 2, knobs, torch.device("cpu"), 0)
     weights = feed.class_weights().numpy()
     assert (weights * feed.counts).tolist() == pytest.approx([len(rare) / 2] * 2)
-    sampled = Feed(
-        X[rare], y[rare], *figures(X), 2, Recipe(balance="sampling"), torch.device("cpu"), 0
+    sampled = PackedFeed(
+        X[rare], y[rare], *mean_and_std(X), 2, Recipe(balance="sampling"), torch.device("cpu"), 0
     )
     drawn = np.concatenate([y[rare][sampled.order(epoch)] for epoch in range(20)])
     assert 0.4 < (drawn == 1).mean() < 0.6
@@ -348,8 +352,10 @@ def test_class_weights_and_sampling_even_out_the_classes(digits):
 def test_processes_share_every_batch(digits):
     X, y, *_ = digits
     knobs = Recipe(batch_size=64, accelerator="cpu")
-    whole = Feed(X, y, *figures(X), 10, knobs, torch.device("cpu"), 3)
-    parts = [Feed(X, y, *figures(X), 10, knobs, torch.device("cpu"), 3, r, 2) for r in (0, 1)]
+    whole = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3)
+    parts = [
+        PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3, r, 2) for r in (0, 1)
+    ]
     for (x, _), (a, _), (b, _) in zip(whole.epoch(1), *(p.epoch(1) for p in parts), strict=True):
         torch.testing.assert_close(x[0::2], a)
         torch.testing.assert_close(x[1::2], b)
@@ -358,9 +364,9 @@ def test_processes_share_every_batch(digits):
 def test_a_set_too_large_for_the_device_gives_the_same_batches(digits, monkeypatch):
     X, y, *_ = digits
     knobs = Recipe(batch_size=64, shift=1, flip="alternate", accelerator="cpu")
-    resident = Feed(X, y, *figures(X), 10, knobs, torch.device("cpu"), 3)
-    monkeypatch.setattr("sightline.training.feed.RESIDENT", 10)
-    streamed = Feed(X, y, *figures(X), 10, knobs, torch.device("cpu"), 3)
+    resident = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3)
+    monkeypatch.setattr("sightline.training.packed_feed.RESIDENT", 10)
+    streamed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3)
     assert not isinstance(streamed.images, torch.Tensor)
     for (a, _), (b, _) in zip(resident.epoch(0), streamed.epoch(0), strict=True):
         assert torch.equal(a, b)
@@ -369,7 +375,7 @@ def test_a_set_too_large_for_the_device_gives_the_same_batches(digits, monkeypat
 def test_alternating_flips_show_both_sides_in_two_epochs(digits):
     X, y, *_ = digits
     knobs = Recipe(flip="alternate", accelerator="cpu")
-    feed = Feed(X, y, *figures(X), 10, knobs, torch.device("cpu"), 0)
+    feed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 0)
     rows = np.arange(50)
     first, second = (feed._mirrored(rows, epoch, None) for epoch in (0, 1))
     assert (first ^ second).all()

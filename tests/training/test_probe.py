@@ -6,10 +6,11 @@ import pytest
 import torch
 
 import sightline
-from sightline.estimators.network import cross_entropy, figures
+from sightline.estimators.classify_network import cross_entropy
+from sightline.estimators.network import mean_and_std
 from sightline.training import probe
 from sightline.training.engine import Training, launch
-from sightline.training.feed import Feed
+from sightline.training.packed_feed import PackedFeed
 from sightline.training.recipe import Recipe
 
 
@@ -29,8 +30,8 @@ def training(digits, **knobs):
         torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Dropout(0.5),
         torch.nn.Linear(32, 10),
     )  # fmt: skip
-    feed = Feed(X, y, *figures(X), 10, recipe, fabric.device, 0)
-    return Training(fabric, model, feed, recipe, lambda m, x, t: cross_entropy(m(x), t))
+    feed = PackedFeed(X, y, *mean_and_std(X), 10, recipe, fabric.device, 0)
+    return Training(fabric, model, feed, recipe, lambda m, b: cross_entropy(m(b[0]), b[1]))
 
 
 def test_the_suggested_rate_learns_and_the_last_tried_explodes(digits):

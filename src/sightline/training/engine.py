@@ -1,7 +1,8 @@
 """The loop: forward, backward, step, until the epochs are over or nothing gets better.
 
-One loop for the processor, one card or many (Lightning Fabric). What a batch's loss is, the
-task says; how long, how fast and with which optimiser, the recipe.
+One loop for the processor, one graphics processor or many (Lightning Fabric), and for every task:
+it never looks inside a batch. What a batch is, its feed knows; what its loss is, and how a step is
+taken, the task says; how long and how fast, the recipe.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,29 +22,29 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import RunError, TrainingError
-from sightline.models.head import head_of
 from sightline.training import checkpoint, run, schedule
-from sightline.training.feed import Feed
+from sightline.training.feed import Batch, Feed
+from sightline.training.optimizers import NORMS, optimizer
 from sightline.training.recipe import Recipe
+from sightline.types import Progress
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
-"""Loss of a batch: called with the network, the images and the targets."""
+Loss = Callable[[nn.Module, Batch], Tensor]
+"""Mean loss of a batch, or of a part of one: called with the network and the batch."""
 
 Judge = Callable[[nn.Module], Mapping[str, float]]
-"""Validation: figures of the network as it is, the headline first."""
+"""Figures of the network as it is, the headline first."""
 
-Progress = Callable[[int, int], None]
+Step = Callable[["Training", Batch], Tensor]
+"""Takes one step on a batch, and returns its loss, detached."""
 
 OnEpoch = Callable[[Mapping[str, Any]], None]
 """Called with the row of each epoch, also of those before a resumed training went on."""
 
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
-
 _PILOT = 4  # steps that are timed to fit the epochs to a budget
-_LOOK = 20  # steps between looks at the loss where looking costs (a card)
+_LOOK = 20  # steps between looks at the loss where looking costs (a graphics processor)
 
 
 @dataclass
@@ -97,8 +98,15 @@ def launch(recipe: Recipe) -> Fabric:
     return fabric
 
 
+def used(fabric: Fabric, recipe: Recipe) -> dict[str, Any]:
+    """Return what a training computes on: the processor, or the graphics processor by its name."""
+    cuda = fabric.device.type == "cuda"
+    name = torch.cuda.get_device_name(fabric.device) if cuda else fabric.device.type
+    return {"device": name, "devices": fabric.world_size, "precision": recipe.precision}
+
+
 class Training:
-    """One training of one network.
+    """Train one network.
 
     Parameters
     ----------
@@ -110,12 +118,18 @@ class Training:
     recipe : Recipe
     loss : callable
         Of a batch.
-    judge : callable, optional
-        Validation after each epoch.
-    judge_train : callable, optional
-        The same on some training images, without augmentation, to see overfitting.
+    judges : mapping of str to callable
+        What is measured after each epoch; the figures become ``NAME_FIGURE`` in its row. The first
+        figure of the first one is watched: for the best weights, and for patience.
+    head : sequence of str, optional
+        Names of the layers that ``freeze`` and ``backbone_lr`` leave out; default: what the network
+        says its head is.
+    optimizers : sequence of Optimizer, optional
+        Default: the recipe's, over all weights. A GAN has two.
+    step : callable
+        Takes a step; default `descend`.
     higher_is_better : bool
-        Of the first figure that `judge` gives.
+        Of the figure that is watched.
     folder : path, optional
         Where checkpoints go; without it only memory holds the best weights.
     """
@@ -127,28 +141,31 @@ class Training:
         feed: Feed,
         recipe: Recipe,
         loss: Loss,
-        judge: Judge | None = None,
-        judge_train: Judge | None = None,
+        judges: Mapping[str, Judge] | None = None,
         *,
+        head: Sequence[str] | None = None,
+        optimizers: Sequence[torch.optim.Optimizer] | None = None,
+        step: Step | None = None,
         higher_is_better: bool = True,
         folder: Path | None = None,
     ) -> None:
         self.fabric, self.feed, self.recipe, self.loss = fabric, feed, recipe, loss
-        self.judge, self.sign = judge, 1 if higher_is_better else -1
-        self.judge_train = judge_train
+        self.judges, self.sign = dict(judges or {}), 1 if higher_is_better else -1
+        self.take_step = step or descend
         self.folder = folder
         self.plain = model
         if recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)
-        self.optimizer = optimizer(model, recipe)
-        self.base = [group["lr"] for group in self.optimizer.param_groups]
+        given = optimizers or [optimizer(model, recipe, head)]
+        self.base = [[group["lr"] for group in one.param_groups] for one in given]
         wrapped: Any = torch.compile(model) if recipe.compile else model
-        self.model, self.optimizer = fabric.setup(wrapped, self.optimizer)
+        self.model, *ready = fabric.setup(wrapped, *given)
+        self.optimizers: list[Any] = ready
         self.average = copy.deepcopy(model) if recipe.ema else None
         self.outcome = Outcome(recipe=recipe)
         if fabric.device.type == "cpu" and recipe.devices > run.threads():
             self.outcome.remarks.append(
-                f"{recipe.devices} processes shared {run.threads()} cores: --devices "
+                f"{recipe.devices} processes shared {run.threads()} cores: devices "
                 f"{run.threads()} would have been as fast"
             )
         self.step, self.best, self.since_best = 0, -math.inf, 0
@@ -158,7 +175,7 @@ class Training:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole training."""
+        """Return the number of steps of the whole training."""
         return max(1, round(self.recipe.epochs * self.feed.steps))
 
     def fit_to(self, budget: float) -> None:
@@ -169,12 +186,12 @@ class Training:
         times = []
         with self.untouched():
             start = time.perf_counter()
-            if self.judge:
-                self.judge(self.plain)
+            for judge in self.judges.values():
+                judge(self.plain)
             validation = time.perf_counter() - start
-            for x, target in self.feed.epoch(0):
+            for batch in self.feed.epoch(0):
                 start = time.perf_counter()
-                self.advance(x, target, 0.0)
+                self.advance(batch, 0.0)
                 self._synchronise()
                 times.append(time.perf_counter() - start)
                 if len(times) > _PILOT:
@@ -192,13 +209,14 @@ class Training:
     def untouched(self) -> Iterator[None]:
         """Put weights, optimiser and chance back afterwards, as if nothing had been tried."""
         weights = copy.deepcopy(self.plain.state_dict())
-        state = copy.deepcopy(self.optimizer.state_dict())
+        states = [copy.deepcopy(one.state_dict()) for one in self.optimizers]
         random = torch.get_rng_state()
         try:
             yield
         finally:
             self.plain.load_state_dict(weights)
-            self.optimizer.load_state_dict(state)
+            for one, state in zip(self.optimizers, states, strict=True):
+                one.load_state_dict(state)
             torch.set_rng_state(random)
 
     def run(self, progress: Progress | None = None, on_epoch: OnEpoch | None = None) -> Outcome:
@@ -243,12 +261,11 @@ class Training:
         total = torch.zeros((), device=self.fabric.device)
         count, images, lr = 0, 0, 0.0
         look = 1 if self.fabric.device.type == "cpu" else _LOOK
-        for x, target in self.feed.epoch(epoch, first):
+        for batch in self.feed.epoch(epoch, first):
             lr = schedule.share(self.recipe, self.step, self.steps)
-            loss = self.advance(x, target, lr)
-            total += loss
+            total += self.advance(batch, lr)
             count += 1
-            images += len(x)
+            images += self.feed.size(batch)
             self.step += 1
             if self.step % look == 0 and not torch.isfinite(total):
                 return self._diverged(epoch)
@@ -261,13 +278,13 @@ class Training:
             return self._diverged(epoch)
         learning = time.perf_counter() - start
         row: dict[str, Any] = {"epoch": epoch + 1, "step": self.step, "train_loss": mean}
-        if self.judge:
-            model = self.average if self.average is not None else self.plain
-            judged = dict(self.judge(model))
-            row |= {f"val_{name}": value for name, value in judged.items()}
-            if self.judge_train:
-                row["train_accuracy"] = next(iter(self.judge_train(model).values()))
-            self._remember(self.sign * next(iter(judged.values())))
+        model = self.average if self.average is not None else self.plain
+        judged = {name: dict(judge(model)) for name, judge in self.judges.items()}
+        for name, figures in judged.items():
+            for figure, value in figures.items():
+                row.setdefault(f"{name}_{figure}", value)
+        if judged:
+            self._remember(self.sign * next(iter(next(iter(judged.values())).values())))
         self.seconds += time.perf_counter() - start
         row |= {
             "lr": lr * self.recipe.lr, "seconds": self.seconds,
@@ -279,26 +296,22 @@ class Training:
         self._save()
         return True
 
-    def advance(self, x: Tensor, target: Tensor, lr: float) -> Tensor:
-        """Take one step of the optimiser, at a share of the highest rate; gives the loss."""
-        recipe = self.recipe
-        for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
-            group["lr"] = base * lr
-        parts = recipe.accumulate
-        total = torch.zeros((), device=x.device)
-        for i, (part, wanted) in enumerate(
-            zip(x.chunk(parts), target.chunk(parts), strict=True), 1
-        ):
-            with self.fabric.no_backward_sync(self.model, enabled=i < parts):
-                loss = self.loss(self.model, part, wanted) * (len(part) / len(x))
-                self.fabric.backward(loss)
-            total += loss.detach()
-        if recipe.clip:
-            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=recipe.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+    def advance(self, batch: Batch, lr: float) -> Tensor:
+        """Take one step on a batch and return its loss.
+
+        Parameters
+        ----------
+        batch
+            From the feed.
+        lr : float
+            Learning rate, as a share of each group's own.
+        """
+        for one, base in zip(self.optimizers, self.base, strict=True):
+            for group, own in zip(one.param_groups, base, strict=True):
+                group["lr"] = own * lr
+        loss = self.take_step(self, batch)
         self._follow()
-        return total
+        return loss
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -328,7 +341,7 @@ class Training:
             self.since_best += 1
 
     def _diverged(self, epoch: int) -> bool:
-        advice = f"try --lr {self.recipe.lr / 10:g}" + ("" if self.recipe.clip else " or --clip 1")
+        advice = f"try lr {self.recipe.lr / 10:g}" + ("" if self.recipe.clip else " or clip 1")
         what = f"the loss is not finite at step {self.step} (epoch {epoch + 1})"
         if self.good is None:
             raise TrainingError(f"{what}; {advice}")
@@ -351,14 +364,18 @@ class Training:
             tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         if self.best_state is not None:
             tensors |= {f"best.{k}": v for k, v in self.best_state.items()}
-        state, shape = checkpoint.flatten("optimizer", self.optimizer.state_dict())
-        tensors |= state
+        shapes = []
+        for i, one in enumerate(self.optimizers):
+            name = "optimizer" if i == 0 else f"optimizer{i}"
+            state, shape = checkpoint.flatten(name, one.state_dict())
+            tensors |= state
+            shapes.append(shape)
         tensors["random"] = torch.get_rng_state()
         facts = {
             "step": self.step, "best": self.best if math.isfinite(self.best) else None,
             "since_best": self.since_best, "seconds": self.seconds,
             "history": self.outcome.history, "remarks": self.outcome.remarks,
-            "recipe": dataclasses.asdict(self.recipe), "optimizer": shape,
+            "recipe": dataclasses.asdict(self.recipe), "optimizers": shapes,
             "seed": self.feed.seed, "data": self.feed.digest,
         }  # fmt: skip
         checkpoint.write(self.folder / checkpoint.FOLDER / checkpoint.LAST, tensors, facts)
@@ -377,7 +394,7 @@ class Training:
         if facts["seed"] != self.feed.seed:
             raise RunError(f"{path} was trained with seed {facts['seed']}, not {self.feed.seed}")
         if facts.get("data") != self.feed.digest:
-            raise RunError(f"{path} was trained on other images; name another folder with -o")
+            raise RunError(f"{path} was trained on other images; name another folder for the run")
         part = {
             name: {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
             for name in ("model", "average", "best")
@@ -393,7 +410,9 @@ class Training:
         if self.average is not None:
             checkpoint.load_into(self.average, part["average"], path)
         self.best_state = part["best"] or None
-        self.optimizer.load_state_dict(checkpoint.unflatten(facts["optimizer"], tensors))
+        shapes = facts.get("optimizers") or [facts["optimizer"]]
+        for one, shape in zip(self.optimizers, shapes, strict=True):
+            one.load_state_dict(checkpoint.unflatten(shape, tensors))
         torch.set_rng_state(tensors["random"])
         self.recipe = dataclasses.replace(self.recipe, epochs=kept["epochs"])
         self.step, self.since_best = facts["step"], facts["since_best"]
@@ -403,24 +422,23 @@ class Training:
         self.outcome = Outcome(facts["history"], facts["remarks"], self.recipe)
 
 
-def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD or AdamW, with groups: weights, biases of normalisations, backbone and head."""
-    _, head = head_of(model)
-    of_norm = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters()}
-    in_head = {id(p) for p in head.parameters()}
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter in model.parameters():
-        if id(parameter) not in in_head and recipe.freeze == "backbone":
-            parameter.requires_grad = False
-        if not parameter.requires_grad:
-            continue
-        lr = recipe.lr if id(parameter) in in_head else recipe.lr * recipe.backbone_lr
-        lr *= recipe.bias_lr if id(parameter) in of_norm else 1
-        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((lr, decay), []).append(parameter)
-    listed = [{"params": p, "lr": lr, "weight_decay": d} for (lr, d), p in groups.items()]
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(listed, lr=recipe.lr, betas=(recipe.momentum, 0.999))
-    return torch.optim.SGD(
-        listed, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0
-    )
+def descend(training: Training, batch: Batch) -> Tensor:
+    """Take one step down the gradient of the loss, in as many parts as the recipe says.
+
+    Source: stochastic gradient descent; the parts' losses are weighed by their size, so that the
+    gradient is the whole batch's.
+    """
+    recipe, fabric = training.recipe, training.fabric
+    parts, size = training.feed.parts(batch, recipe.accumulate), training.feed.size(batch)
+    total = torch.zeros((), device=fabric.device)
+    for i, part in enumerate(parts, 1):
+        with fabric.no_backward_sync(training.model, enabled=i < len(parts)):
+            loss = training.loss(training.model, part) * (training.feed.size(part) / size)
+            fabric.backward(loss)
+        total += loss.detach()
+    for one in training.optimizers:
+        if recipe.clip:
+            fabric.clip_gradients(training.model, one, max_norm=recipe.clip)
+        one.step()
+        one.zero_grad(set_to_none=True)
+    return total

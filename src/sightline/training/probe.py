@@ -10,13 +10,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from sightline.errors import TrainingError
-from sightline.training.engine import Progress, Training
+from sightline.training.engine import Training
+from sightline.training.feed import Batch
+from sightline.types import Progress
 
 LEARNED = 0.01
 """Loss below which a batch counts as learned by heart."""
@@ -50,15 +53,15 @@ class Estimate:
     Parameters
     ----------
     input : tuple of int
-        Shape of a batch.
+        Shape of a batch, where it is one tensor.
     output : tuple of int
-        Shape of its logits.
+        Shape of what the network makes of it, where that is one tensor.
     parameters : int
     steps : int
     step_seconds, epoch_seconds, total_seconds : float
         Without validation.
     memory_mb : float
-        Largest memory so far: of the card, or of this process.
+        Largest memory so far: of the graphics processor, or of this process.
     """
 
     input: tuple[int, ...]
@@ -89,8 +92,7 @@ def find_lr(
         batches = _endless(training)
         for step in range(steps):
             rate = low * (high / low) ** (step / (steps - 1))
-            x, target = next(batches)
-            loss = float(training.advance(x, target, rate / training.recipe.lr))
+            loss = float(training.advance(next(batches), rate / training.recipe.lr))
             if not math.isfinite(loss):
                 break
             average = _SMOOTH * average + (1 - _SMOOTH) * loss
@@ -122,9 +124,9 @@ def overfit_batch(
     losses: list[float] = []
     with training.untouched(), _without_dropout(training.plain):
         training.model.train()
-        x, target = next(iter(training.feed.epoch(0)))
+        batch = next(iter(training.feed.epoch(0)))
         for step in range(steps):
-            losses.append(float(training.advance(x, target, 1.0)))
+            losses.append(float(training.advance(batch, 1.0)))
             if progress:
                 progress(step + 1, steps)
             if losses[-1] < LEARNED or not math.isfinite(losses[-1]):
@@ -134,23 +136,24 @@ def overfit_batch(
 
 def estimate(training: Training) -> Estimate:
     """Time a few steps and say what the whole will take."""
+    seen: list[Any] = []
+    handle = training.plain.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     with training.untouched():
         training.model.train()
         times = []
-        for x, target in training.feed.epoch(0):
+        for batch in training.feed.epoch(0):
             start = time.perf_counter()
-            training.advance(x, target, 0.0)
+            training.advance(batch, 0.0)
             times.append(time.perf_counter() - start)
             if len(times) == _TIMED:
                 break
-        training.plain.eval()
-        with torch.inference_mode():
-            output = tuple(training.plain(x[:1]).shape)
+        handle.remove()
+        shape_in, shape_out = _shapes(training.plain, seen)
     step = float(np.median(times[1:] or times))
     size = training.recipe.batch_size
     return Estimate(
-        input=(min(size, training.feed.n), *x.shape[1:]),
-        output=(min(size, training.feed.n), *output[1:]),
+        input=(min(size, training.feed.n), *shape_in) if shape_in else (),
+        output=(min(size, training.feed.n), *shape_out) if shape_out else (),
         parameters=sum(p.numel() for p in training.plain.parameters()),
         steps=training.steps,
         step_seconds=step,
@@ -158,6 +161,17 @@ def estimate(training: Training) -> Estimate:
         total_seconds=step * training.steps,
         memory_mb=_memory(training.fabric.device),
     )
+
+
+def _shapes(model: nn.Module, seen: list[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shapes of one image and of what the network makes of it; empty for no tensor."""
+    if not seen or not isinstance(seen[-1], torch.Tensor):
+        return (), ()
+    model.eval()
+    with torch.inference_mode():
+        output = model(seen[-1][:1])
+    shape_out = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
+    return tuple(seen[-1].shape[1:]), shape_out
 
 
 def _memory(device: torch.device) -> float:
@@ -180,7 +194,7 @@ def _without_dropout(model: nn.Module) -> Iterator[None]:
             layer.p = p
 
 
-def _endless(training: Training) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _endless(training: Training) -> Iterator[Batch]:
     epoch = 0
     while True:
         yield from training.feed.epoch(epoch)

@@ -85,7 +85,7 @@ class Recipe:
     backbone_lr : float
         Factor of the learning rate for all but the last layer.
     devices : int
-        Cards (or processes) of a machine; more than one under torchrun.
+        Graphics processors (or processes) of a machine; more than one under torchrun.
     nodes : int
         Machines, under torchrun.
     accelerator : {"auto", "cpu", "cuda", "mps"}
@@ -139,8 +139,14 @@ class Recipe:
             raise ParameterError(f"a batch of {self.batch_size} has no {self.accumulate} parts")
 
 
-def read(recipe: str | Path) -> dict[str, Any]:
+def read(recipe: str | Path, kind: type[Recipe] = Recipe) -> dict[str, Any]:
     """Read a recipe's settings: of a name in `shipped`, or from a TOML file.
+
+    Parameters
+    ----------
+    recipe : str or path
+    kind : type of Recipe
+        What its settings belong to.
 
     Raises
     ------
@@ -160,7 +166,7 @@ def read(recipe: str | Path) -> dict[str, Any]:
         raise ParameterError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path} is not TOML: {error}") from None
-    check(settings)
+    check(settings, kind)
     return settings
 
 
@@ -169,14 +175,14 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
-def check(settings: Mapping[str, Any]) -> None:
+def check(settings: Mapping[str, Any], kind: type[Recipe] = Recipe) -> None:
     """Refuse settings that no recipe has.
 
     Raises
     ------
     UnknownNameError
     """
-    known = [f.name for f in dataclasses.fields(Recipe)]
+    known = [f.name for f in dataclasses.fields(kind)]
     for name in settings:
         if name not in known:
             raise UnknownNameError("training knob", name, known)

@@ -1,0 +1,54 @@
+"""Make the optimiser of a recipe: which weights learn, at which rate, with which decay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from sightline.models.head import head_of, heads_of
+from sightline.training.recipe import Recipe
+
+NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
+
+
+def optimizer(
+    model: nn.Module, recipe: Recipe, head: Sequence[str] | None = None
+) -> torch.optim.Optimizer:
+    """Return SGD or AdamW with groups for weights, biases of normalisations, backbone and head.
+
+    Parameters
+    ----------
+    model : Module
+        A frozen backbone is marked as such in it.
+    recipe : Recipe
+    head : sequence of str, optional
+        Names of the layers of the head; default: what the network says.
+
+    Raises
+    ------
+    ParameterError
+        When the backbone is to be treated apart, and the network does not say what its head is.
+    """
+    layers = heads_of(model) if head is None else {n: model.get_submodule(n) for n in head}
+    if not layers and (recipe.freeze == "backbone" or recipe.backbone_lr != 1):
+        head_of(model)  # says what is missing
+    of_norm = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters()}
+    in_head = {id(p) for layer in layers.values() for p in layer.parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if id(parameter) not in in_head and recipe.freeze == "backbone":
+            parameter.requires_grad = False
+        if not parameter.requires_grad:
+            continue
+        lr = recipe.lr if id(parameter) in in_head else recipe.lr * recipe.backbone_lr
+        lr *= recipe.bias_lr if id(parameter) in of_norm else 1
+        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((lr, decay), []).append(parameter)
+    listed = [{"params": p, "lr": lr, "weight_decay": d} for (lr, d), p in groups.items()]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(listed, lr=recipe.lr, betas=(recipe.momentum, 0.999))
+    return torch.optim.SGD(
+        listed, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0
+    )
