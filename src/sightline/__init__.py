@@ -21,8 +21,8 @@ __version__ = "0.1.0"
 __path__ = extend_path(__path__, __name__)
 
 if TYPE_CHECKING:
-    from sightline.data import load_data
     from sightline.data.dataset import Dataset
+    from sightline.data.load import load_data
     from sightline.errors import SightlineError
     from sightline.estimators import create_model, load_model
     from sightline.metrics import Metrics
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "load_data": "sightline.data",
+    "load_data": "sightline.data.load",
     "Dataset": "sightline.data.dataset",
     "create_model": "sightline.estimators",
     "load_model": "sightline.estimators",

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from sightline.bench.results import MethodEntry
-from sightline.data import load_data
-from sightline.data.dataset import Dataset, Progress
+from sightline.data.dataset import Dataset
+from sightline.data.load import load_data
 from sightline.errors import SightlineError
 from sightline.estimators import create_model, tuning
 from sightline.estimators.classify import Classifier, Evaluation, check_classes, preprocess_of
 from sightline.metrics import cost
 from sightline.training import run
+from sightline.types import Progress
 
 JOB, RESULT, EVALUATION = "job.json", "result.json", "evaluation.safetensors"
 BATCH = 256

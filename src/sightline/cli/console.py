@@ -25,7 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sightline.data import load_data
+from sightline.data.load import load_data
 from sightline.errors import RunError
 from sightline.training import run
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sightline.data.dataset import Dataset
-    from sightline.data.dataset import Progress as Report
+    from sightline.types import Progress as Report
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON document on stdout.")]
 Seed = Annotated[int, Parameter(help="Of splits, and of all chance in training.")]

@@ -11,11 +11,12 @@ from cyclopts import App, Parameter
 from rich.markup import escape
 from rich.table import Table
 
-from sightline import data as room
 from sightline.cli import console
 from sightline.data import audit as auditing
 from sightline.data import convert as converting
+from sightline.data import load as loading
 from sightline.data import mend
+from sightline.data.dataset import Dataset
 from sightline.errors import ParameterError
 
 app = App(name="data", help="Look at, check and convert DATA.")
@@ -88,7 +89,7 @@ def audit(
     if fix is not None:
         converting.check_target(fix)
     with console.bar(f"reading {data}") as report:
-        loaded = room.load_data(
+        loaded = loading.load_data(
             data, seed=seed, group=group, layout=layout, progress=report, strict=False
         )
     with console.bar("looking at every image") as report:
@@ -153,16 +154,16 @@ def convert(
 def list_names(*, json: console.Json = False) -> int:
     """List the data sets that have a name."""
     if json:
-        console.print_json(room.names())
+        console.print_json(loading.names())
         return 0
     table = Table("name", "what it is")
-    for name, text in room.names().items():
+    for name, text in loading.names().items():
         table.add_row(name, escape(text))
     console.out().print(table)
     return 0
 
 
-def describe(data: room.Dataset) -> dict[str, Any]:
+def describe(data: Dataset) -> dict[str, Any]:
     """A data set for ``--json``."""
     return {
         "name": data.name, "layout": data.layout, "tasks": [str(t) for t in data.tasks],

@@ -1,27 +1,57 @@
-"""Methods as estimators on data sets: one file a task."""
+"""Methods as estimators on data sets: one file a task, found by the task's name."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
-from sightline.data import load_data
+from sightline import tasks
 from sightline.data.dataset import Dataset
+from sightline.data.load import load_data
 from sightline.errors import RunError
 from sightline.models import registry
 from sightline.training import run
-from sightline.types import Task
 
 if TYPE_CHECKING:
-    from sightline.estimators.classify import Classifier
+    from sightline.estimators.base import Estimator
 
-ESTIMATORS: dict[Task, str] = {Task.CLASSIFY: "sightline.estimators.classify:Classifier"}
-"""The class that makes a method of a task an estimator; a new task is one line here."""
+__path__ = extend_path(__path__, __name__)  # see `sightline.tasks`
+
+
+def estimator(task: str) -> type[Estimator]:
+    """Return the estimator of a task: the subclass of `Estimator` in the task's file.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such task here.
+    """
+    from sightline.estimators.base import Estimator
+
+    module = tasks.module("estimators", task)
+    made: type[Estimator] = next(
+        value for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Estimator)
+        and value.__module__ == module.__name__
+    )  # fmt: skip
+    return made
+
+
+def estimator_for(name: str) -> type[Estimator]:
+    """Return the estimator of a method's task.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such method, or its task has no files here.
+    """
+    return estimator(registry.card(name).task)
 
 
 def create_model(
     name: str, data: Dataset | str | Path | None = None, *, seed: int = 0, **options: Any
-) -> Classifier:
+) -> Estimator:
     """Make an unfitted estimator.
 
     Parameters
@@ -45,17 +75,13 @@ def create_model(
     >>> sightline.create_model("knn", k=7, metric="l1").options["k"]
     7
     """
-    card = registry.card(name)
+    kind = estimator_for(name)
     if data is not None:
-        from sightline.data import check_task
-
-        check_task(load_data(data), card.task)
-    estimator = registry.resolve(ESTIMATORS[card.task])
-    made: Classifier = estimator.create(name, options, seed=seed)
-    return made
+        kind.check_serves(load_data(data))
+    return kind.create(name, options, seed=seed)
 
 
-def load_model(path: str | Path) -> Classifier:
+def load_model(path: str | Path) -> Estimator:
     """Load a saved run.
 
     Raises
@@ -68,11 +94,14 @@ def load_model(path: str | Path) -> Classifier:
         raise RunError(f"{folder}: no such run")
     config = run.read_json(folder / run.CONFIG)
     try:
-        version, task = int(config["format"]), Task(config["task"])
+        version, task = int(config["format"]), str(config["task"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{folder / run.CONFIG} is not a run's configuration ({error})") from None
     if version > run.FORMAT:
         raise RunError(f"{folder} was written by a newer sightline; upgrade to read it")
-    estimator = registry.resolve(ESTIMATORS[task])
-    loaded: Classifier = estimator.load(folder, config)
-    return loaded
+    if task not in tasks.names():
+        raise RunError(
+            f"{folder} is a run of the task {task!r}, which is not here; here are "
+            f"{', '.join(tasks.names())}"
+        )
+    return estimator(task).load(folder, config)

@@ -1,4 +1,4 @@
-"""Frozen features: what a trained network sees, as numbers for k-NN and linear models.
+"""Freeze a trained network: what it sees of images, as numbers for k-NN and linear models.
 
 With few photographs this is the strongest cheap method: the network has learned what matters in
 images from many others (Donahue et al., DeCAF, 2014), and only the last step is learned anew.
@@ -19,8 +19,9 @@ from sightline.data import store, transforms
 from sightline.data.dataset import Split
 from sightline.data.transforms import Fitted, Preprocess
 from sightline.errors import ParameterError
-from sightline.estimators.network import ModuleClassifier
+from sightline.estimators.classify_network import ModuleClassifier
 from sightline.models import registry
+from sightline.training import run
 
 _BATCH = 128
 PREFIX = "features."
@@ -40,7 +41,7 @@ class Backbone:
 
     @classmethod
     def named(cls, spec: str) -> Backbone:
-        """Give the network of a run's folder, of ``imagenet:NAME`` or of ``timm:NAME``.
+        """Return the network of a run's folder, of ``imagenet:NAME`` or of ``timm:NAME``.
 
         Raises
         ------
@@ -57,22 +58,24 @@ class Backbone:
             return cls(ModuleClassifier.with_published(card))
         if not Path(spec).is_dir():
             raise ParameterError(
-                f"--features {spec}: no such run; give a run's folder, imagenet:NAME or timm:NAME"
+                f"features {spec}: no such run; give a run's folder, imagenet:NAME or timm:NAME"
             )
-        from sightline.estimators import load_model
-
-        method = load_model(spec).method_
-        if not isinstance(method, ModuleClassifier):
+        config = run.read_json(Path(spec) / run.CONFIG)
+        model = config.get("model", "") if isinstance(config, dict) else ""
+        if not model or registry.card(model).kind != "module":
             raise ParameterError(f"{spec} is no network's run, so it has no features")
-        return cls(method)
+        arrays = run.read_arrays(Path(spec) / run.MODEL)
+        network = ModuleClassifier(registry.card(model), config.get("options", {}))
+        network.restore(arrays)
+        return cls(network)
 
     @property
     def side(self) -> int:
-        """Pixels a side that the network was made for."""
+        """Return the pixels a side that the network was made for."""
         return int(self.network.side_.max())
 
     def __call__(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features of images, shape (N, H, W, C): shape (N, D), rows of length sqrt(D).
+        """Return features of images, shape (N, H, W, C): shape (N, D), rows of length sqrt(D).
 
         Of more than a batch they are kept under ``SIGHTLINE_HOME/features``, by what the images
         and the weights are.
@@ -83,19 +86,19 @@ class Backbone:
         try:
             return np.asarray(np.load(place, allow_pickle=False), np.float32)
         except (OSError, ValueError, EOFError):
-            found = self._computed(X)
+            seen = self._computed(X)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            part = place.with_suffix(f".{id(found)}.part")
+            part = place.with_suffix(f".{id(seen)}.part")
             with part.open("wb") as file:
-                np.save(file, found)
+                np.save(file, seen)
             part.replace(place)
         except OSError:  # a full or read-only cache costs time, not the answer
             part.unlink(missing_ok=True)
-        return found
+        return seen
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What a run keeps of it, so that it needs nothing else."""
+        """Return what a run keeps of it, so that it needs nothing else."""
         return {f"{PREFIX}{name}": array for name, array in self.network.arrays().items()}
 
     @classmethod
@@ -109,9 +112,9 @@ class Backbone:
 
     def _computed(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
         parts = [self.network.features(X[i : i + _BATCH]) for i in range(0, len(X), _BATCH)]
-        found = np.concatenate(parts)
-        length = np.linalg.norm(found, axis=1, keepdims=True) / np.sqrt(found.shape[1])
-        return np.asarray(found / np.where(length > 0, length, 1), np.float32)
+        seen = np.concatenate(parts)
+        length = np.linalg.norm(seen, axis=1, keepdims=True) / np.sqrt(seen.shape[1])
+        return np.asarray(seen / np.where(length > 0, length, 1), np.float32)
 
     def _key(self, X: NDArray[np.uint8]) -> str:
         digest = hashlib.sha256(str((X.shape, self.network.card.name)).encode())
@@ -124,7 +127,7 @@ class Backbone:
 
 
 def fit(options: Preprocess, train: Split, default_side: int) -> Fitted:
-    """Take from the training split what preprocessing needs, frozen features included.
+    """Fit preprocessing to the training split, a frozen network included.
 
     See `sightline.data.transforms.fit`.
     """

@@ -79,7 +79,7 @@ def explain(model: Classifier, image: Any) -> Explanation:
     channels = 1 if fitted.mode == "L" else 3
     stored = model.method_.X_[answer.neighbours.indices]
     pictures = _visible(stored.reshape(-1, *fitted.size, channels))
-    return Explanation(fitted.prepare(image), answer, pictures)
+    return Explanation(fitted.prepare(image)[0], answer, pictures)
 
 
 def draw(explanation: Explanation) -> Figure:

@@ -1,10 +1,14 @@
-"""Is it right, how sure are we of that, and what does it cost?"""
+"""Measure how right answers are, how sure that is, and what they cost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pkgutil import extend_path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 __path__ = extend_path(__path__, __name__)  # see `sightline.tasks`
 
@@ -23,6 +27,8 @@ class Metrics(Mapping[str, float]):
     higher_is_better : bool
     n : int
         Number of images measured on.
+    share : bool
+        Whether the headline is a share, in [0, 1], and so is said in per cent.
     """
 
     figures: dict[str, float]
@@ -30,10 +36,11 @@ class Metrics(Mapping[str, float]):
     interval: tuple[float, float]
     higher_is_better: bool = True
     n: int = 0
+    share: bool = True
 
     @property
     def headline(self) -> float:
-        """The figure that methods are ranked by."""
+        """Return the figure that methods are ranked by."""
         return self.figures[self.headline_name]
 
     def __getitem__(self, name: str) -> float:
@@ -51,3 +58,32 @@ class Metrics(Mapping[str, float]):
             f"{self.headline_name} {self.headline:.4f} "
             f"(95% interval {low:.4f} to {high:.4f}, {self.n:,} images)"
         )
+
+
+class Evaluation(Protocol):
+    """Answers on a split, measured: what every ``metrics/<task>.py`` has under this name.
+
+    Beside it stands ``differ(best, other, margin)``, the paired test of two evaluations on the same
+    images (`sightline.metrics.paired`), or None where the task has none.
+
+    Attributes
+    ----------
+    metrics : Metrics
+    rows : int64 array, shape (N,)
+        Rows of the data's source, to find the images again.
+    """
+
+    @property
+    def metrics(self) -> Metrics:
+        """Return the figures."""
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Return rows of the data's source."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a comparison keeps of it; `restored` takes it back."""
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make an evaluation of what `arrays` gave."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,56 @@ from numpy.typing import NDArray
 from sightline.metrics import Metrics
 
 Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Answers of a classifier on a split, row by row.
+
+    Parameters
+    ----------
+    metrics : Metrics
+    labels, predicted : int64 array, shape (N,)
+        True and decided class ids, both in the run's classes.
+    probabilities : float32 array, shape (N, C)
+    rows : int64 array, shape (N,)
+        Rows of the data's source, to find the images again.
+    """
+
+    metrics: Metrics
+    labels: Labels
+    predicted: Labels
+    probabilities: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls, labels: Labels, predicted: Labels, probabilities: NDArray[np.float32],
+        rows: NDArray[np.int64],
+    ) -> Self:  # fmt: skip
+        """Measure answers."""
+        metrics = evaluate(labels, predicted, probabilities)
+        return cls(metrics, labels, predicted, probabilities, rows)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a comparison keeps of it."""
+        names = ("labels", "predicted", "probabilities", "rows")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make an evaluation of what `arrays` gave."""
+        return cls.of(**dict(arrays))
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Return which images were answered rightly, shape (N,)."""
+        return np.asarray(self.labels == self.predicted, np.bool_)
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """Return the probability of each decided class, shape (N,)."""
+        return self.probabilities[np.arange(len(self.predicted)), self.predicted]
 
 
 def evaluate(y: Labels, predicted: Labels, probabilities: NDArray[np.floating]) -> Metrics:

@@ -1,7 +1,7 @@
 """Find the head of a network, and what it sees: features that others can use too.
 
-A network says what its head is: its attribute ``head_names`` names the layers that are made anew for
-other classes, the one that gives the logits first. It cannot be guessed: the last layer of a
+A network says what its head is: its attribute ``head_names`` names the layers that are made anew
+for other classes, the one that gives the logits first. It cannot be guessed: the last layer of a
 detector may be the regression of boxes alone.
 
 What a network has learned for one task serves another: a linear classifier on these features

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,13 +50,11 @@ class Method:
     classes_: NDArray[np.int64]
     history_: Sequence[Mapping[str, Any]] = ()
     remarks: Sequence[str] = ()
-    decided: Mapping[str, Any] = {}  # noqa: RUF012 - never changed in place
-    published: Mapping[str, Any] = {}  # noqa: RUF012
+    decided: Mapping[str, Any] = {}
+    published: Mapping[str, Any] = {}
     used: Mapping[str, Any] = CPU
-
-    def fit(self, X: Any, y: Any, **more: Any) -> Self:
-        """Learn from images and their labels; `takes` says what else may be given."""
-        raise NotImplementedError
+    fit: Callable[..., Any]
+    """Learn from X and y; `takes` says what else may be given."""
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return the label of each image, shape (M,)."""
@@ -70,8 +68,10 @@ class Method:
         """Return labels, shape (M,), and probabilities, shape (M, C), from one computation."""
         return self.predict(X), self.predict_proba(X)
 
-    def neighbours(self, X: Any) -> list[Neighbours] | None:
-        """Return the training images that decide about each image; None: it does not compare."""
+    def compare(
+        self, X: Any
+    ) -> tuple[NDArray[np.int64], NDArray[np.floating], list[Neighbours]] | None:
+        """Return what `decide` does, and the training images behind it; None: it compares none."""
         return None
 
     @property

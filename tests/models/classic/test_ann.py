@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sightline.errors import MissingExtraError
-from sightline.models.classic.search.ann import recall
 from sightline.models.classic.knn import KNNClassifier
+from sightline.models.classic.search.ann import recall
 
 pytest.importorskip("faiss")
 

@@ -16,14 +16,13 @@ from sightline.models.backprop.losses import Loss, SoftmaxCrossEntropy
 from sightline.models.backprop.network import Network
 from sightline.models.backprop.training import (
     Examples,
-    Progress,
     Recipe,
-    Trained,
     affordable,
     outputs,
     train,
 )
 from sightline.models.method import Method
+from sightline.types import Progress
 
 Array = NDArray[Any]
 Flip = Literal["auto", "on", "off"]
@@ -72,23 +71,12 @@ class NetworkClassifier(Method):
 
     def _start(self) -> None:
         """Make what is known before any data, and check the knobs."""
-        self._trained = Trained()
         self._restored: Network | None = None
         self.recipe((1,)).check()
         if self.precision not in ("float32", "float64"):
             raise ParameterError(f"precision is float32 or float64, not {self.precision!r}")
         if self.flip not in ("auto", "on", "off"):
             raise ParameterError(f"flip is auto, on or off, not {self.flip!r}")
-
-    @property
-    def history_(self) -> list[dict[str, Any]]:
-        """One row an epoch; empty before `fit` and after loading."""
-        return self._trained.history
-
-    @property
-    def remarks(self) -> list[str]:
-        """What was noticed in training, in words."""
-        return self._trained.remarks
 
     def fit(
         self, X: Array, y: Array, *, X_val: Array | None = None, y_val: Array | None = None,
@@ -127,14 +115,15 @@ class NetworkClassifier(Method):
             val = self._validation(X_val, y_val)
         self._restored = network = self.build(X.shape[1:], len(self.classes_))
         recipe, data = self.recipe(X.shape[1:]), Examples(X, ids)
-        self.decided: dict[str, Any] = {}
+        self.decided = {}
         if budget is not None:
             with one_thread():
                 epochs = affordable(network, self.make_loss(), recipe, data, val, budget)
             self.epochs, recipe = epochs, replace(recipe, epochs=epochs)
             self.decided = {"epochs": epochs}
         with one_thread():
-            self._trained = train(network, self.make_loss(), recipe, data, val, progress)
+            trained = train(network, self.make_loss(), recipe, data, val, progress)
+        self.history_, self.remarks = trained.history, trained.remarks
         for name, array in network.arrays().items():
             setattr(self, f"{name}_", array)
         return self

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,9 +18,9 @@ from sightline.models.backprop.losses import Loss
 from sightline.models.backprop.network import Network
 from sightline.models.backprop.optimizers import OPTIMIZERS, AdamW, Optimizer
 from sightline.models.backprop.penalties import L1, L2, Penalty
+from sightline.types import Progress
 
 Array = NDArray[Any]
-Progress = Callable[[int, int], None]
 Schedule = Literal["cosine", "step", "constant"]
 Rule = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
 

@@ -16,20 +16,19 @@ How the neighbours are found fast stands behind one door, in the folder `search`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.errors import DataError, NotFittedError, ParameterError, UnknownNameError
-from sightline.models.classic.search import Device, Index, as_rows, check_index, search_in
+from sightline.models.classic.search import Device, Index, as_rows, check_index, search_in, used_of
 from sightline.models.method import CPU, Method
-from sightline.types import Neighbours
+from sightline.types import Neighbours, Progress
 
 Metric = Literal["l1", "l2", "cosine"]
 Weights = Literal["uniform", "distance"]
-Progress = Callable[[int, int], None]
 
 
 class KNNClassifier(Method):
@@ -118,6 +117,7 @@ class KNNClassifier(Method):
         self._check_k(self.k, len(rows))
         self.X_, self.y_ = rows, labels.astype(np.int64)
         self.classes_ = np.unique(self.y_)
+        self.used = CPU if self.index != "exact" else used_of(self.device)
         return self
 
     def kneighbors(
@@ -156,7 +156,8 @@ class KNNClassifier(Method):
                 f"queries of shape {np.shape(X)} are {queries.shape[1]} values an image, but the "
                 f"training images, of shape {self.X_.shape}, are {self.X_.shape[1]}"
             )
-        return self._search()(queries, k, progress)
+        distances, indices = self._search()(queries, k, progress)
+        return distances, indices
 
     def decide(
         self, X: ArrayLike, progress: Progress | None = None
@@ -183,11 +184,14 @@ class KNNClassifier(Method):
         votes = ballots(distances, self.weights)
         return self.classes_[winner], shares, votes / votes.sum(1, keepdims=True)
 
-    def neighbours(self, X: ArrayLike) -> list[Neighbours]:
-        """Return the neighbours that decide about each image of X, with their share of the vote."""
+    def compare(
+        self, X: ArrayLike
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], list[Neighbours]]:
+        """Return labels, shape (m,), shares of the vote, (m, C), and the neighbours that voted."""
         distances, indices = self.kneighbors(X)
-        votes, labels = self.answer(distances, indices)[2], self.y_[indices]
-        return [Neighbours(*row) for row in zip(indices, distances, labels, votes, strict=True)]
+        predicted, shares, votes = self.answer(distances, indices)
+        rows = zip(indices, distances, self.y_[indices], votes, strict=True)
+        return predicted, shares, [Neighbours(*row) for row in rows]
 
     @property
     def training_images(self) -> NDArray[Any]:
@@ -203,19 +207,6 @@ class KNNClassifier(Method):
     def usable(cls, options: Mapping[str, Any], images: int) -> bool:
         """Tell whether there are as many images as neighbours are asked for."""
         return int(options.get("k", 1)) <= images
-
-    @property
-    def used(self) -> Mapping[str, Any]:
-        """Return what it computes on."""
-        if self.device == "cpu" or self.index != "exact":
-            return CPU
-        from sightline.models.classic.search import device_of
-
-        if device_of(self.device) == "cpu":
-            return CPU
-        import torch
-
-        return {"device": torch.cuda.get_device_name(), "devices": 1, "precision": None}
 
     def predict(self, X: ArrayLike, progress: Progress | None = None) -> NDArray[np.int64]:
         """Label of each image of X, shape (m, ...): shape (m,)."""
@@ -247,7 +238,7 @@ class KNNClassifier(Method):
             raise ParameterError(f"k is {k}, but there are only {n} training images")
 
     def _search(self) -> Any:
-        """Return the search by the present options, made on first use: a restored model has none."""
+        """Return the search by the present options; a restored model makes it on first use."""
         options = (self.metric, self.index, self.device, self.chunk_mb)
         made_for, search = getattr(self, "_made", (None, None))
         if search is None or made_for != options or search.X is not self.X_:

@@ -32,7 +32,6 @@ columns depend on each other there is no inverse at all (Golub & Van Loan, Matri
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.models.classic.features import centre
-
-Progress = Callable[[int, int], None]
+from sightline.types import Progress
 
 
 @dataclass(frozen=True, slots=True)

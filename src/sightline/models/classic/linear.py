@@ -13,7 +13,7 @@ not penalised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from sightline.errors import DataError, NotFittedError, ParameterError
 from sightline.models.classic import features, least_squares
 from sightline.models.method import Method
-
-Progress = Callable[[int, int], None]
+from sightline.types import Progress
 
 
 def fit_line(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:

@@ -7,7 +7,6 @@ is minimised stands in `likelihood`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -19,9 +18,9 @@ from sightline.models.classic.likelihood import Objective, log_losses, logits, s
 from sightline.models.classic.line_search import Point
 from sightline.models.classic.optimize import minimize
 from sightline.models.method import Method
+from sightline.types import Progress
 
 Optimizer = Literal["lbfgs", "newton", "cg", "cg-fr", "gd", "momentum", "nesterov"]
-Progress = Callable[[int, int], None]
 
 
 class LogisticClassifier(Method):

@@ -307,5 +307,5 @@ def _blocks(model: nn.Module, prefix: str = "") -> dict[str, str]:
 
 def _longest_prefix(name: str, blocks: dict[str, str]) -> str:
     parts = name.split(".")
-    head_names = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    heads = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
     return next((h for h in heads if h in blocks), parts[0])

@@ -7,12 +7,14 @@ and `ann` (FAISS).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.errors import DataError, ParameterError
+from sightline.models.method import CPU
 
 if TYPE_CHECKING:
     from sightline.models.classic.search.ann import FaissSearch
@@ -109,3 +111,12 @@ def device_of(device: Device) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise ParameterError("device 'cuda' is not there; use device 'cpu' or 'auto'")
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def used_of(device: Device) -> Mapping[str, Any]:
+    """Return what the exact search of a device computes on; see `sightline.models.method`."""
+    if device == "cpu" or device_of(device) == "cpu":
+        return CPU
+    import torch
+
+    return {"device": torch.cuda.get_device_name(), "devices": 1, "precision": None}

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from sightline.errors import MissingExtraError, ParameterError
 from sightline.models.classic.search import kernels
-from sightline.models.classic.search.exact import ExactSearch, Found, Progress
+from sightline.models.classic.search.exact import ExactSearch, Found
 from sightline.models.classic.search.sieve import RULES, Metric, inverse_norms
+from sightline.types import Progress
 
 _ROWS = 4096  # queries or training rows that are brought to float32 at once
 _HNSW_LINKS, _HNSW_BUILD, _HNSW_SEARCH = 32, 200, 128

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from sightline.models.classic.search import kernels
 from sightline.models.classic.search.byte_sieve import ByteSieve
 from sightline.models.classic.search.float_sieve import FloatSieve
 from sightline.models.classic.search.sieve import COLUMNS, Metric
+from sightline.types import Progress
 
-Progress = Callable[[int, int], None]
 Found = tuple[NDArray[np.float64], NDArray[np.int64]]
 """Distances and indices, each of shape (m, k)."""
 

@@ -1,0 +1,537 @@
+"""What every task's estimator is: made by name, fitted on a split, saved as a run's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data.dataset import Dataset, Split
+from sightline.data.load import check_task, unreadable_note
+from sightline.data.transforms import Fitted, Preprocess
+from sightline.errors import NotFittedError, ParameterError, RunError, UnknownNameError
+from sightline.estimators import backbone, methods
+from sightline.metrics import Evaluation, Metrics
+from sightline.models import registry
+from sightline.models.method import Method
+from sightline.training import run
+from sightline.types import Frame, Prediction, Progress
+
+if TYPE_CHECKING:
+    from sightline.estimators.network import NetworkMethod
+    from sightline.training.engine import OnEpoch, Training
+
+PREPROCESS = tuple(f.name for f in dataclasses.fields(Preprocess))
+"""Options of every method that belong to preprocessing."""
+
+Answers = Callable[[NDArray[np.uint8], Sequence[Frame]], Sequence[Prediction]]
+"""Answers for prepared images, shape (N, H, W, C), and their frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What a fit was asked for besides the data.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called with (images decoded, images in all), then with (steps, steps in all).
+    budget : float, optional
+        Seconds, for methods that can fit their epochs to a time.
+    folder : path, optional
+        Of the run, for methods that keep checkpoints.
+    resume : bool
+        Go on from the folder's last checkpoint.
+    on_epoch : callable, optional
+        Called with each epoch's row of the history.
+    """
+
+    progress: Progress | None = None
+    budget: float | None = None
+    folder: Path | None = None
+    resume: bool = False
+    on_epoch: OnEpoch | None = None
+
+    def for_method(self, method: Method) -> dict[str, Any]:
+        """Return as keywords what a method's ``fit`` takes of this."""
+        asked = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value for name, value in asked.items() if name in method.takes}
+
+
+class Estimator(ABC):
+    """A method on images: fit, predict, score, save. Made by `sightline.create_model`.
+
+    A task's estimator says what can be learned from (`check`), how (`learn`), how images are
+    answered for (`predict`, `evaluate`), and what of it a run keeps (`arrays`, `restore`).
+
+    Parameters
+    ----------
+    name : str
+        Of the method.
+    options : dict
+        The method's knobs.
+    preprocess : Preprocess
+    seed : int
+
+    Attributes
+    ----------
+    method_ : Method
+        The fitted method, on arrays.
+    classes_ : tuple of str
+    fitted_ : Fitted
+        Preprocessing with the training split's mean and deviation.
+    history : list of dict
+        What happened in each epoch, where the method has epochs.
+    remarks : list of str
+        What the reader should know of the training.
+    config : dict
+        What the run says of itself: data, environment, time.
+    """
+
+    task: ClassVar[str]
+    network: ClassVar[type[NetworkMethod] | None] = None
+    """What makes a network of the registry a method of this task; None: the task has none."""
+
+    method_: Any
+    classes_: tuple[str, ...]
+    fitted_: Fitted
+
+    def __init__(
+        self, name: str, options: Mapping[str, Any], preprocess: Preprocess, seed: int
+    ) -> None:
+        self.name, self.options, self.seed = name, dict(options), seed
+        self.preprocess = preprocess
+        self.history: list[dict[str, Any]] = []
+        self.remarks: list[str] = []
+        self.config: dict[str, Any] = {}
+        self.build(name, self.options, seed)  # a wrong option is said now, not after loading
+
+    # ---- making
+
+    @classmethod
+    def create(cls, name: str, options: Mapping[str, Any], *, seed: int = 0) -> Self:
+        """Make an unfitted estimator of a method.
+
+        Raises
+        ------
+        UnknownNameError, ParameterError
+            When an option does not exist, or cannot have the value.
+        """
+        known = {f.name for f in dataclasses.fields(cls.knobs(name))}
+        for option in options:
+            if option not in known and option not in PREPROCESS:
+                raise UnknownNameError(f"option of {name}", option, known | set(PREPROCESS))
+        before = {k: v for k, v in options.items() if k in PREPROCESS}
+        rest = {k: v for k, v in options.items() if k not in PREPROCESS}
+        return cls(name, rest, cls.preprocess_of(name, before), seed)
+
+    @classmethod
+    def knobs(cls, name: str) -> type[Any]:
+        """Return the knobs of a method as a dataclass; those of a network are its recipe's."""
+        if registry.card(name).kind == "module":
+            return cls._network(name).recipe_type
+        return methods.knobs(registry.card(name))
+
+    @classmethod
+    def build(cls, name: str, options: Mapping[str, Any], seed: int = 0) -> Method:
+        """Make a method's instance from its options.
+
+        Raises
+        ------
+        UnknownNameError, ParameterError
+            When an option does not exist, or cannot have the value.
+        """
+        known = {f.name for f in dataclasses.fields(cls.knobs(name))}
+        for option in options:
+            if option not in known:
+                raise UnknownNameError(f"option of {name}", option, known or {"(none)"})
+        if registry.card(name).kind == "module":
+            return cls._network(name)(registry.card(name), options, seed)
+        return methods.build(registry.card(name), options, seed)
+
+    @classmethod
+    def preprocess_of(cls, name: str, given: Mapping[str, Any] | None = None) -> Preprocess:
+        """Return a method's preprocessing: as its card says, but for what is given."""
+        return Preprocess(**({"scale": registry.card(name).scale} | dict(given or {})))
+
+    @classmethod
+    def _network(cls, name: str) -> type[NetworkMethod]:
+        if cls.network is None:
+            raise ParameterError(f"{name}: there are no networks for the task {cls.task}")
+        return cls.network
+
+    # ---- learning
+
+    def fit(
+        self,
+        train: Split,
+        val: Split | None = None,
+        progress: Progress | None = None,
+        *,
+        budget: float | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+        on_epoch: OnEpoch | None = None,
+    ) -> Self:
+        """Learn from a split.
+
+        Parameters
+        ----------
+        train : Split
+        val : Split, optional
+            For methods that watch it while they learn.
+        progress : callable, optional
+            Called with (images decoded, images in all), then with (steps, steps in all).
+        budget : float, optional
+            Seconds, for methods that can fit their epochs to a time. What they decide becomes
+            part of `options`, so that a replay does the same.
+        folder : path, optional
+            Of the run, for methods that keep checkpoints.
+        resume : bool
+            Go on from the folder's last checkpoint.
+        on_epoch : callable, optional
+            Called with each epoch's row of `history`, for methods that the engine trains.
+
+        Raises
+        ------
+        ParameterError
+            When the method has no checkpoints to resume, or no epochs to watch.
+        DataError
+            When the split cannot teach this, or has no readable image.
+        """
+        self.check(train)
+        method = self.build(self.name, self.options, self.seed)
+        if resume and "resume" not in method.takes:
+            raise ParameterError(f"{self.name} keeps no checkpoints; train it again")
+        if on_epoch is not None and "on_epoch" not in method.takes:
+            raise ParameterError(f"{self.name} is not trained by the engine; networks are")
+        card = registry.card(self.name)
+        self.fitted_ = backbone.fit(self.preprocess, train, card.largest_side)
+        self.classes_ = train.data.classes
+        self.method_ = method
+        how = Fitting(progress, budget, folder, resume, on_epoch)
+        count = self.learn(train, val if val is not None and len(val) else None, how)
+        self.options |= method.decided
+        self.remarks = [*method.remarks, *self._unread(train)]
+        self.history = [dict(row) for row in method.history_]
+        self.config = {
+            "data": run.describe_data(train.data),
+            "environment": run.environment(self.seed, method.used),
+            "trained_on": count,
+        }
+        if method.published:
+            self.config["published_weights"] = dict(method.published)
+        return self
+
+    @classmethod
+    def check(cls, train: Split) -> None:
+        """Refuse a training split that cannot teach this.
+
+        Raises
+        ------
+        DataError
+        """
+        cls.check_serves(train.data)
+
+    @classmethod
+    def check_serves(cls, data: Dataset) -> None:
+        """Refuse data whose annotations do not allow the task.
+
+        Raises
+        ------
+        DataError
+        """
+        check_task(data, cls.task)
+
+    @abstractmethod
+    def learn(self, train: Split, val: Split | None, how: Fitting) -> int:
+        """Fit ``method_`` on a split, prepared as ``fitted_`` says; return the images seen."""
+
+    def training(self, train: Split) -> Training:
+        """Return a network's training as it would begin, to look at; see `training.probe`.
+
+        Raises
+        ------
+        ParameterError
+            When the method is no network that the engine trains.
+        """
+        raise ParameterError(f"{self.name} is not trained by the engine; networks are")
+
+    def answer_with(self, tta: Any) -> None:
+        """Choose the views of an image that a fitted network is asked about from now on.
+
+        Raises
+        ------
+        ParameterError
+            When the method is no network, or its task knows no views.
+        """
+        raise ParameterError(f"{self.name} has no test-time augmentation; networks have")
+
+    @classmethod
+    def try_settings(
+        cls,
+        name: str,
+        train: Split,
+        val: Split,
+        settings: Sequence[Mapping[str, Any]],
+        preprocess: Preprocess,
+        *,
+        budget: float | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Tried:
+        """Measure settings of a method on images that it has not learned from.
+
+        Parameters
+        ----------
+        name : str
+            Of the method.
+        train, val : Split
+        settings : sequence of dict
+            Knobs, a whole setting each.
+        preprocess : Preprocess
+        budget : float, optional
+            Seconds; settings are tried until the next would take too long.
+        seed : int
+        progress : callable, optional
+            Called with (settings tried, settings in all).
+        """
+        tried = Tried([], len(val))
+        start = time.perf_counter()
+        for setting in settings:
+            made = cls.create(name, dict(setting) | dataclasses.asdict(preprocess), seed=seed)
+            metrics = made.fit(train).score(val)
+            tried.add(setting, metrics.headline, metrics.higher_is_better)
+            if progress:
+                progress(len(tried.figures), len(settings))
+            if is_late(start, len(tried.figures), budget):
+                break
+        return tried
+
+    # ---- answering
+
+    @abstractmethod
+    def predict(self, images: Sequence[Any] | Any) -> Sequence[Prediction]:
+        """Answer for images.
+
+        Parameters
+        ----------
+        images : image or sequence of images
+            Paths, PIL images, uint8 arrays (H, W, C) or uint8 tensors (C, H, W).
+
+        Returns
+        -------
+        list of Prediction
+            In the pixels of the pictures that were given.
+
+        Raises
+        ------
+        DataError
+            When an image cannot be read.
+        """
+
+    @abstractmethod
+    def evaluate(
+        self, split: Split, progress: Progress | None = None, *, answers: Answers | None = None
+    ) -> Evaluation:
+        """Answer for every image of a split, and measure the answers.
+
+        Parameters
+        ----------
+        split : Split
+        progress : callable, optional
+            Called with (images answered, images in all).
+        answers : callable, optional
+            Measure these answers instead of the method's own: an exported file's.
+
+        Raises
+        ------
+        DataError
+            When the split is empty, or its classes are not the model's.
+        """
+
+    def score(self, split: Split) -> Metrics:
+        """Measure on a split; `Metrics.headline` is the task's main figure."""
+        return self.evaluate(split).metrics
+
+    @property
+    def parameters(self) -> int:
+        """Return how many numbers the method keeps (k-NN: all training pixels)."""
+        self.fitted()
+        count: int = self.method_.parameters
+        return count
+
+    # ---- keeping
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what the method has learned, for `save`."""
+        learned: dict[str, NDArray[Any]] = self.method_.arrays()
+        return learned
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Make ``method_`` of what `arrays` gave.
+
+        Raises
+        ------
+        RunError
+            When they are another method's.
+        """
+        self.method_ = self.build(self.name, self.options, self.seed)
+        self.method_.restore(arrays)
+
+    def save(self, path: str | Path, **more: Any) -> Path:
+        """Write the run's folder: configuration and learned arrays, no pickle.
+
+        Parameters
+        ----------
+        path : folder
+        **more
+            Further entries of ``config.json``.
+
+        Raises
+        ------
+        RunError
+            When it cannot be written.
+        """
+        fitted = self.fitted()
+        folder = run.create(path)
+        arrays = self.arrays() | {"preprocess.mean": fitted.mean, "preprocess.std": fitted.std}
+        if fitted.mean_image is not None:
+            arrays["preprocess.mean_image"] = fitted.mean_image
+        embed = fitted.embed if isinstance(fitted.embed, backbone.Backbone) else None
+        if embed is not None:
+            arrays |= embed.arrays()
+        run.write_arrays(folder / run.MODEL, arrays, {"model": self.name})
+        (folder / run.TEST).unlink(missing_ok=True)  # it was another model's
+        if self.history:
+            run.write_history(folder / run.HISTORY, self.history)
+        run.write_json(
+            folder / run.CONFIG,
+            {
+                "format": run.FORMAT,
+                "task": str(self.task),
+                "model": self.name,
+                "options": self.options,
+                "preprocess": {
+                    "size": list(fitted.size),
+                    "mode": fitted.mode,
+                    "resize": fitted.resize,
+                    "scale": fitted.scale,
+                    "features": self.preprocess.features,
+                    "backbone": None if embed is None else embed.network.card.name,
+                },
+                "classes": list(self.classes_),
+                "seed": self.seed,
+                "written": run.now(),
+                "command": run.command(),
+                **self.config,
+                **more,
+            },
+        )
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path, config: Mapping[str, Any]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        RunError
+            When the folder is incomplete or damaged.
+        """
+        arrays = run.read_arrays(folder / run.MODEL)
+        try:
+            before = config["preprocess"]
+            height, width = (int(side) for side in before["size"])
+            model = cls(
+                config["model"],
+                config["options"],
+                Preprocess(height, before["resize"], before["scale"], before.get("features", "")),
+                int(config["seed"]),
+            )
+            model.classes_ = tuple(config["classes"])
+            model.fitted_ = Fitted(
+                (height, width), before["mode"], before["resize"], before["scale"],
+                arrays.pop("preprocess.mean"), arrays.pop("preprocess.std"),
+                arrays.pop("preprocess.mean_image", None),
+            )  # fmt: skip
+            if before.get("backbone"):
+                model.fitted_.embed = backbone.Backbone.restored(before["backbone"], arrays)
+                for name in [n for n in arrays if n.startswith(backbone.PREFIX)]:
+                    del arrays[name]
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{folder / run.CONFIG} is incomplete ({error}); train again") from None
+        model.history = run.read_history(folder)
+        model.restore(arrays)
+        model.config = {
+            k: config[k]
+            for k in ("data", "environment", "trained_on", "published_weights")
+            if k in config
+        }
+        return model
+
+    # ---- for the tasks
+
+    def fitted(self) -> Fitted:
+        """Return the fitted preprocessing.
+
+        Raises
+        ------
+        NotFittedError
+            When the estimator was not fitted yet.
+        """
+        if not hasattr(self, "fitted_"):
+            raise NotFittedError(f"fit the model ({self.name}) before it predicts")
+        return self.fitted_
+
+    def prepared(self, images: Sequence[Any] | Any) -> tuple[NDArray[np.uint8] | None, list[Frame]]:
+        """Return images of any accepted form as one array (N, H, W, C), with their frames.
+
+        None for no image.
+        """
+        many = images if isinstance(images, list | tuple) else [images]
+        ready = [self.fitted().prepare(image) for image in many]
+        return (np.stack([p for p, _ in ready]) if ready else None), [f for _, f in ready]
+
+    def _unread(self, train: Split) -> list[str]:
+        """Say how many images could not be read; of small images, loading has said it."""
+        source = train.data.source
+        packed = source.packed.get((*self.fitted_.size, self.fitted_.resize))
+        if packed is None or not packed.unreadable or source.size is not None:
+            return []
+        return [unreadable_note(packed, len(source.items))]
+
+
+def is_late(start: float, done: int, budget: float | None) -> bool:
+    """Tell whether one more of what was done since `start` would pass the budget of seconds."""
+    return budget is not None and (time.perf_counter() - start) * (1 + 1 / done) > budget
+
+
+@dataclass(slots=True)
+class Tried:
+    """Settings that were measured, in the order tried.
+
+    Parameters
+    ----------
+    figures : list of (setting, headline)
+    images : int
+        Held-out images that each was judged by.
+    higher_is_better : bool
+        Of the headline.
+    """
+
+    figures: list[tuple[dict[str, Any], float]]
+    images: int
+    higher_is_better: bool = True
+
+    def add(self, setting: Mapping[str, Any], figure: float, higher_is_better: bool = True) -> None:
+        """Note what a setting reached."""
+        self.figures.append((dict(setting), figure))
+        self.higher_is_better = higher_is_better
