@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from sightline.data import load_data
+from sightline.data.load import load_data
 from sightline.deploy.export import export
 from sightline.deploy.graphs import graph
 from sightline.deploy.runtime import Runtime

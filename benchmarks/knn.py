@@ -26,7 +26,7 @@ from rich.table import Table
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
-from sightline.data import load_data
+from sightline.data.load import load_data
 from sightline.models.classic.search.exact import ExactSearch
 from sightline.training import run
 

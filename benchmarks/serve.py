@@ -212,8 +212,8 @@ def bare(path: str, picture: str, seconds: str) -> None:
 
 def sightline(path: str, source: str, port: str) -> None:
     """Serve as the command does."""
-    from sightline.deploy.server.process import serve
     from sightline.deploy.server.application import Application
+    from sightline.deploy.server.process import serve
     from sightline.deploy.server.settings import Settings
 
     settings = Settings(threads=1, max_batch=BATCH, max_wait_ms=WAIT_MS)

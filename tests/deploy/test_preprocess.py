@@ -21,7 +21,7 @@ def test_a_resized_picture_has_pillows_bytes(how, mode, size):
     different = total = 0
     for shape in SHAPES:
         pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-        wanted = images.prepare(pixels, size, mode, how).astype(int)
+        wanted = images.prepare(pixels, size, mode, how)[0].astype(int)
         found = resized(torch.from_numpy(pixels))[0].numpy().astype(int)
         assert found.shape == wanted.shape
         assert np.abs(found - wanted).max() <= 1, shape

@@ -17,10 +17,10 @@ from schemathesis import GenerationMode
 from schemathesis.checks import load_all_checks
 from schemathesis.specs.openapi import checks as openapi
 
-from sightline.deploy.server import forms, predicting
-from sightline.deploy.server.problems import Problem
 from sightline.deploy.runtime import Runtime
+from sightline.deploy.server import forms, predicting
 from sightline.deploy.server.application import Application
+from sightline.deploy.server.problems import Problem
 from sightline.deploy.server.settings import Settings
 
 load_all_checks()

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sightline.data.dataset import Progress
 from sightline.deploy.export import exported
 from sightline.deploy.runtime import Runtime
 from sightline.deploy.sources import Place, Reader, listed, storage
 from sightline.errors import MissingExtraError, ParameterError, RunError
+from sightline.types import Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -181,43 +181,29 @@ def shard_table(
                 ahead.append(pool.map(read, parts[i + _AHEAD]))
             rows += _answered(runtime, order, part, pixels)
             yield len(part)
-    yield pa.Table.from_pylist(rows, _schema())
+    yield pa.Table.from_pylist(rows, _schema(runtime))
 
 
 def _answered(
-    runtime: Runtime, order: Order, places: Sequence[Place], pixels: Sequence[Any]
+    runtime: Runtime, order: Order, places: Sequence[Place], ready: Sequence[Any]
 ) -> list[dict[str, Any]]:
-    good = [p for p in pixels if not isinstance(p, str)]
-    answers = iter(runtime.answer(np.stack(good)) if good else [])
+    good = [one for one in ready if not isinstance(one, str)]
+    said = runtime.answer(np.stack([p for p, _ in good]), [f for _, f in good]) if good else []
+    answers = iter(said)
     rows: list[dict[str, Any]] = []
-    for place, found in zip(places, pixels, strict=True):
-        if isinstance(found, str):
-            rows.append({"image": place.name, "error": found})
+    for place, one in zip(places, ready, strict=True):
+        if isinstance(one, str):
+            rows.append({"image": place.name, "error": one})
             continue
-        answer = next(answers)
-        best = answer.top(order.top)
-        rows.append(
-            {
-                "image": place.name,
-                "label": answer.name if answer.score >= order.reject else None,
-                "score": answer.score,
-                "top_labels": [name for name, _ in best],
-                "top_scores": [score for _, score in best],
-            }
-        )
+        answer = runtime.task.document(next(answers), top=order.top, threshold=order.reject)
+        rows.append({"image": place.name, **runtime.task.row(answer)})
     return rows
 
 
-def _schema() -> pa.Schema:
+def _schema(runtime: Runtime) -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema(
-        [
-            ("image", pa.string()), ("label", pa.string()), ("score", pa.float32()),
-            ("top_labels", pa.list_(pa.string())), ("top_scores", pa.list_(pa.float32())),
-            ("error", pa.string()),
-        ]
-    )  # fmt: skip
+    return pa.schema([("image", pa.string()), *runtime.task.columns(), ("error", pa.string())])
 
 
 def _local(runtime: Runtime, order: Order, todo: list[tuple[int, list[Place]]]) -> Iterator[int]:

@@ -1,28 +1,37 @@
-"""Classification, deployed: from a graph's outputs to typed answers, and from those to JSON.
-
-A task that is to be served is one file like this and one line in `runtime.TASKS`.
-"""
+"""Classification, deployed: from a graph's outputs to typed answers, to JSON and to rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from sightline.types import Classification, Neighbours
+from sightline.types import Classification, Frame, Neighbours
 
-OUTPUTS = ("probabilities", "label")
-"""What every classifier's graph gives, in this order."""
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sightline.deploy.runtime import About
 
 COMPARING = ("neighbours", "distances", "neighbour_labels", "votes")
 """What the graph of a method that answers by comparing gives besides."""
 
+OUTPUTS = ("probabilities", "label", *COMPARING)
+"""What a classifier's graph gives, in this order; the last four may be missing."""
+
+DIFFERENCE = "of a probability"
+"""What `agreement` measures the difference of."""
+
+TOLERANCE = MappingProxyType({"fp32": 1e-4, "fp16": 2e-2})
+"""Largest difference from the run that an export may have; int8 is judged by its headline."""
+
 
 def decode(
-    outputs: Mapping[str, NDArray[Any]], classes: Sequence[str], size: tuple[int, int]
+    outputs: Mapping[str, NDArray[Any]], about: About, frames: Sequence[Frame]
 ) -> list[Classification]:
     """Make the answers of a batch.
 
@@ -30,20 +39,26 @@ def decode(
     ----------
     outputs : mapping
         Of the graph, by name; arrays with one row an image.
-    classes : sequence of str
-    size : (height, width)
+    about : About
+    frames : sequence of Frame
         Of the images, for tasks that answer in pixels.
     """
-    probabilities, labels = (outputs[name] for name in OUTPUTS)
+    probabilities, labels = (outputs[name] for name in OUTPUTS[:2])
     near: list[Neighbours | None] = [None] * len(labels)
     if COMPARING[0] in outputs:
         rows = zip(*(outputs[name] for name in COMPARING), strict=True)
         near = [Neighbours(*row) for row in rows]
-    names = tuple(classes)
     return [
-        Classification(np.clip(p, 0, 1), names, int(label), n)
+        Classification(np.clip(p, 0, 1), about.classes, int(label), n)
         for p, label, n in zip(probabilities, labels, near, strict=True)
     ]
+
+
+def agreement(said: Sequence[Classification], got: Sequence[Classification]) -> tuple[float, float]:
+    """Return the largest difference of a probability, and the share of equal labels."""
+    wanted, given = (np.stack([one.probabilities for one in many]) for many in (said, got))
+    same = [a.label == b.label for a, b in zip(said, got, strict=True)]
+    return float(np.abs(wanted - given).max()), float(np.mean(same))
 
 
 class Score(BaseModel):
@@ -74,8 +89,17 @@ class Answer(BaseModel):
     )
 
 
+EXAMPLE = MappingProxyType(
+    {
+        "label": "7", "score": 0.98, "rejected": False,
+        "top": [{"label": "7", "score": 0.98}, {"label": "1", "score": 0.01}], "neighbours": None,
+    }
+)  # fmt: skip
+"""An answer, for the documentation of the server."""
+
+
 def document(answer: Classification, *, top: int = 5, threshold: float = 0.0) -> Answer:
-    """Give an answer as JSON would have it.
+    """Return an answer as JSON has it, everywhere: server, command line and bulk.
 
     Parameters
     ----------
@@ -100,3 +124,23 @@ def document(answer: Classification, *, top: int = 5, threshold: float = 0.0) ->
             )
         ],
     )
+
+
+def columns() -> list[tuple[str, pa.DataType]]:
+    """Return names and types of the columns of bulk prediction."""
+    import pyarrow as pa
+
+    return [
+        ("label", pa.string()), ("score", pa.float32()),
+        ("top_labels", pa.list_(pa.string())), ("top_scores", pa.list_(pa.float32())),
+    ]  # fmt: skip
+
+
+def row(answer: Answer) -> dict[str, Any]:
+    """Return an answer as a row of bulk prediction; a rejected one has no label."""
+    return {
+        "label": None if answer.rejected else answer.label,
+        "score": answer.score,
+        "top_labels": [one.label for one in answer.top],
+        "top_scores": [one.score for one in answer.top],
+    }

@@ -192,16 +192,16 @@ def measure(model: Path, pictures: Sequence[bytes], *, seconds: float = 3.0) -> 
     while time.perf_counter() < end or len(times) < 20:
         picture = pictures[len(times) % len(pictures)]
         start = time.perf_counter()
-        pixels = runtime.prepare(picture)
+        pixels, frame = runtime.prepare(picture)
         decodes.append(time.perf_counter() - start)
-        runtime.answer(pixels[None])
+        runtime.answer(pixels[None], [frame])
         times.append(time.perf_counter() - start)
     batch = [pictures[i % len(pictures)] for i in range(32)]
     rates: list[float] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(rates) < 3:
         start = time.perf_counter()
-        runtime.answer(np.stack([runtime.prepare(picture) for picture in batch]))
+        runtime.predict(batch)
         rates.append(len(batch) / (time.perf_counter() - start))
     # Rare interruptions by the rest of the machine are not the model's.
     usual = sorted(times)[: max(1, int(0.98 * len(times)))]
@@ -215,7 +215,7 @@ def measure(model: Path, pictures: Sequence[bytes], *, seconds: float = 3.0) -> 
 
 
 def rows(measured: Measured, prices: Prices, rate: float, target_ms: float) -> list[Row]:
-    """Give every mode at a rate.
+    """Return what each way to deploy takes at a rate of requests.
 
     Parameters
     ----------

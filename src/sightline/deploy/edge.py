@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
 
-from sightline.data.dataset import Progress
-from sightline.deploy.export import MODEL, Exported, Precision, export
+from sightline.deploy.export import MODEL, Exported, Precision, export, measured
 from sightline.training import run
+from sightline.types import Progress
 
 RUNNER = "predict.py"
 NEEDED = ("numpy", "onnxruntime", "pillow")
@@ -67,11 +67,11 @@ def bundle(
 
 def _readme(done: Exported) -> str:
     about = done.about
-    accuracy = "" if about.accuracy is None else f", accuracy {about.accuracy:.1%}"
+    figure = f", {measured(about)}" if about.headline is not None else ""
     licence = f"\nIts first weights: {about.licence}\n" if about.licence else ""
     return f"""# {about.name}
 
-{about.method} for {len(about.classes)} classes, trained on {about.data}{accuracy};
+{about.method} for {len(about.classes)} classes, trained on {about.data}{figure};
 {about.precision}, version {about.version}.
 {licence}
     python3 -m venv env

@@ -23,15 +23,17 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import load_data
-from sightline.data.dataset import Progress, Split
+from sightline import tasks
+from sightline.data.dataset import Split
 from sightline.data.images import Mode, Resize, is_image, png
-from sightline.deploy import classify
+from sightline.data.load import load_data
 from sightline.deploy.runtime import INPUT, KEY, About, Runtime
 from sightline.errors import MissingExtraError, ParameterError, RunError, SightlineError
 from sightline.estimators import load_model
-from sightline.estimators.classify import Classifier
+from sightline.estimators.base import Estimator
+from sightline.metrics import Metrics
 from sightline.training import run
+from sightline.types import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -45,9 +47,6 @@ MODEL = "model.onnx"
 OPSET = 20
 CHECKED = 64
 """Images that a file is checked on against its run."""
-
-TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
-"""Largest difference of a probability; int8 is judged by its accuracy instead."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,11 @@ class Exported:
     checked_on : str
         What the check's images were.
     difference : float
-        Largest difference of a probability from the run's.
+        Largest difference from the run, of what the task's ``DIFFERENCE`` names.
     agreement : float
-        Share of the checked images with the run's label.
-    before, after : float, optional
-        Accuracy on the test split, of quantised models: of the run and of the file.
+        Share of the checked images with the run's answer.
+    before, after : Metrics, optional
+        On the test split, of models in 8 bits: of the run and of the file.
     test_images : int
         That it was measured on.
     """
@@ -79,8 +78,8 @@ class Exported:
     checked_on: str
     difference: float
     agreement: float
-    before: float | None = None
-    after: float | None = None
+    before: Metrics | None = None
+    after: Metrics | None = None
     test_images: int = 0
 
 
@@ -139,17 +138,19 @@ def export(
         about = describe(model, Path(source), precision, chosen)
         _stamp(chosen, about)
         runtime = Runtime(chosen)
-        difference, agreement = compare(model, runtime, images)
-        limit = TOLERANCE.get(precision)
+        difference, agreement = agreement_with(model, runtime, images)
+        limit = runtime.task.TOLERANCE.get(precision)
         if limit is not None and not difference <= limit:
             raise RunError(
-                f"the exported file differs from {source} by {difference:.2g} in a probability, "
-                f"over the {limit:g} that is allowed; nothing was written"
+                f"the exported file differs from {source} by {difference:.2g} "
+                f"{runtime.task.DIFFERENCE}, over the {limit:g} that is allowed; nothing was "
+                "written"
             )
         done = Exported(path, about, {}, checked_on, difference, agreement)
         if precision == "int8" and "test" in splits:
-            before, after, n = _accuracies(model, runtime, splits["test"])
-            done = dataclasses.replace(done, before=before, after=after, test_images=n)
+            before = model.score(splits["test"])
+            after = model.evaluate(splits["test"], answers=runtime.answer).metrics
+            done = dataclasses.replace(done, before=before, after=after, test_images=after.n)
         resize = scratch / "resize.onnx"
         resize.write_bytes(preprocess(about.size, about.mode, about.resize))
         parts = {path: chosen, preprocess_of(path): resize}
@@ -209,10 +210,10 @@ def samples(source: str | Path, folder: Path | None = None, n: int = 64) -> list
             raise RunError(f"{folder}: no picture in it")
         return [p.read_bytes() for p in files]
     if Path(source).suffix == ".onnx":
-        raise RunError(f"{source} knows no pictures; name a folder of them with --images")
+        raise RunError(f"{source} knows no pictures; name a folder of them (images=...)")
     some = _some(_splits(load_model(source), None, required=False), n)
     if some is None:
-        raise RunError(f"the data of {source} was not found; name pictures with --images")
+        raise RunError(f"the data of {source} was not found; name pictures (images=...)")
     return [
         Path(item.image).read_bytes()
         if isinstance(item.image, str)
@@ -227,7 +228,7 @@ def preprocess_of(model: Path) -> Path:
     return model.with_name(name)
 
 
-def write_graph(model: Classifier, path: Path) -> None:
+def write_graph(model: Estimator, path: Path) -> None:
     """Write a run's graph from bytes to answer; see `graphs.graph`."""
     import torch
 
@@ -237,7 +238,7 @@ def write_graph(model: Classifier, path: Path) -> None:
     some = torch.zeros((2, *model.fitted_.shape), dtype=torch.uint8)
     with torch.no_grad():
         outputs = len(whole(some))
-    names = [*classify.OUTPUTS, *classify.COMPARING][:outputs]
+    names = list(tasks.module("deploy", model.task).OUTPUTS[:outputs])
     _write(whole, some, [INPUT], names, {0: _dynamic()}, path)
 
 
@@ -256,34 +257,49 @@ def preprocess(size: tuple[int, int], mode: Mode, how: Resize) -> bytes:
         return path.read_bytes()
 
 
-def describe(model: Classifier, source: Path, precision: str, graph: Path) -> About:
-    """What an exported file says of itself."""
-    metrics: Any = {}
-    with contextlib.suppress(RunError):
-        metrics = run.read_json(source / run.METRICS)
+def describe(model: Estimator, source: Path, precision: str, graph: Path) -> About:
+    """Return what an exported file says of itself.
+
+    Its figure is what `eval` measured on the run's own test split, where that was done; else what
+    training wrote, of the split that it names.
+    """
     published = model.config.get("published_weights", {})
     digest = hashlib.sha256(graph.read_bytes()).hexdigest()
-    accuracy = metrics.get("accuracy") if isinstance(metrics, dict) else None
+    figure = run.read_headline(source)
     return About(
-        name=source.resolve().name, method=model.name, task=model.task, classes=model.classes_,
-        size=model.fitted_.size, mode=model.fitted_.mode, resize=model.fitted_.resize,
-        version=digest[:12], precision=precision, parameters=model.parameters,
-        at_once=_at_once(model), accuracy=accuracy,
+        name=source.resolve().name, method=model.name, task=str(model.task),
+        classes=model.classes_, size=model.fitted_.size, mode=model.fitted_.mode,
+        resize=model.fitted_.resize, version=digest[:12], precision=precision,
+        parameters=model.parameters, at_once=model.method_.at_once,
+        **({} if figure is None else dataclasses.asdict(figure)),
         data=model.config.get("data", {}).get("name", ""), licence=published.get("licence", ""),
         made=run.now(),
     )  # fmt: skip
 
 
-def compare(model: Classifier, runtime: Runtime, X: NDArray[np.uint8]) -> tuple[float, float]:
-    """Largest difference of a probability from the run's, and the share of equal labels.
+def measured(about: About) -> str:
+    """Say a model's figure and what it was measured on.
+
+    Examples
+    --------
+    >>> measured(About("a", "knn", "classify", (), (8, 8), "L", "crop", "1", headline=0.98,
+    ...                metric="accuracy", split="val"))
+    'accuracy 98.0% on its validation images'
+    """
+    if about.headline is None:
+        return ""
+    value = f"{about.headline:.1%}" if about.share else f"{about.headline:.4g}"
+    words = {"test": " on its test images", "val": " on its validation images"}
+    return f"{about.metric.replace('_', ' ')} {value}{words.get(about.split, '')}"
+
+
+def agreement_with(model: Estimator, runtime: Runtime, X: NDArray[np.uint8]) -> tuple[float, float]:
+    """Compare a file's answers with its run's: the largest difference, the share of equal ones.
 
     X are images of the model's size, shape (N, H, W, C).
     """
-    said, found = model.predict(list(X)), runtime.answer(X)
-    wanted = np.stack([answer.probabilities for answer in said])
-    given = np.stack([answer.probabilities for answer in found])
-    same = [a.label == b.label for a, b in zip(said, found, strict=True)]
-    return float(np.abs(wanted - given).max()), float(np.mean(same))
+    found: tuple[float, float] = runtime.task.agreement(model.predict(list(X)), runtime.answer(X))
+    return found
 
 
 def _write(
@@ -303,7 +319,7 @@ def _write(
             )  # fmt: skip
         except torch.onnx.OnnxExporterError as error:
             why = str(error.__cause__ or error).strip().splitlines()[0]
-            raise ParameterError(f"it cannot be exported to ONNX: {why}") from error
+            raise ParameterError(f"the network cannot be exported to ONNX: {why}") from error
     cast(Any, made).save(path, external_data=False)
 
 
@@ -342,7 +358,7 @@ def _place(folder: Path) -> Iterator[Path]:
         raise RunError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
-def _splits(model: Classifier, data: str | None, *, required: bool) -> dict[str, Split]:
+def _splits(model: Estimator, data: str | None, *, required: bool) -> dict[str, Split]:
     """The run's data, where it can still be found."""
     known = model.config.get("data", {})
     where = data or known.get("path") or known.get("name")
@@ -355,7 +371,7 @@ def _splits(model: Classifier, data: str | None, *, required: bool) -> dict[str,
         return found.splits
     except SightlineError as error:
         if data is not None or required:
-            raise RunError(f"{error}; name the data with --data") from None
+            raise RunError(f"{error}; name the data (data=...)") from None
         return {}
 
 
@@ -368,7 +384,7 @@ def _some(splits: dict[str, Split], n: int) -> Split | None:
     return None
 
 
-def _images(model: Classifier, splits: dict[str, Split]) -> tuple[NDArray[np.uint8], str]:
+def _images(model: Estimator, splits: dict[str, Split]) -> tuple[NDArray[np.uint8], str]:
     """Images of the model's size to check on: real ones, where they can be found."""
     if (some := _some(splits, CHECKED)) is not None:
         X = some.arrays(model.fitted_.size, model.fitted_.resize).X
@@ -378,24 +394,17 @@ def _images(model: Classifier, splits: dict[str, Split]) -> tuple[NDArray[np.uin
     return noise, f"{CHECKED} images of noise, as the run's data was not found"
 
 
-def _calibration(model: Classifier, splits: dict[str, Split], n: int = 256) -> NDArray[np.uint8]:
+def _calibration(model: Estimator, splits: dict[str, Split], n: int = 256) -> NDArray[np.uint8]:
     train = splits["train"]
     rows = np.sort(np.random.default_rng(0).permutation(len(train))[:n])
     taken = train.take(rows)
     return np.array(taken.arrays(model.fitted_.size, model.fitted_.resize).X)
 
 
-def _accuracies(model: Classifier, runtime: Runtime, test: Split) -> tuple[float, float, int]:
-    before = model.evaluate(test)
-    X, _, _ = test.arrays(model.fitted_.size, model.fitted_.resize)
-    after = float((runtime.outputs(X)["label"] == before.labels).mean())
-    return float(before.metrics["accuracy"]), after, len(X)
-
-
-def _pictures(model: Classifier, splits: dict[str, Split]) -> NDArray[np.uint8] | None:
+def _pictures(model: Estimator, splits: dict[str, Split]) -> NDArray[np.uint8] | None:
     """Training images of a method that compares, in the order in which it kept them."""
-    rows = getattr(model.method_, "X_", None)
-    if rows is None or not hasattr(model.method_, "kneighbors"):
+    rows = model.method_.training_images
+    if rows is None:
         return None
     shape = (len(rows), *model.fitted_.shape)
     if rows.dtype == np.uint8 and rows.size == np.prod(shape):
@@ -405,9 +414,3 @@ def _pictures(model: Classifier, splits: dict[str, Split]) -> NDArray[np.uint8] 
         if len(X) == len(rows):
             return np.asarray(X)
     return None
-
-
-def _at_once(model: Classifier) -> int:
-    from sightline.deploy.graphs.classify_neighbours import at_once
-
-    return at_once(model.method_)

@@ -21,9 +21,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from sightline.data.dataset import Progress
 from sightline.deploy.runtime import INPUT
 from sightline.errors import ParameterError
+from sightline.types import Progress
 
 _BATCH = 32
 QUANTIZED = ("Conv", "MatMul", "Gemm", "MaxPool", "Add", "Concat", "GlobalAveragePool", "Relu")

@@ -1,4 +1,4 @@
-"""An exported model and ONNX Runtime: typed answers without torch.
+"""Answer with an exported model and ONNX Runtime: typed answers without torch.
 
 This is what the server, the bulk worker and the edge run; it needs NumPy, Pillow and onnxruntime.
 """
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline import tasks
 from sightline.data import images
-from sightline.deploy import classify
 from sightline.errors import DataError, MissingExtraError, ParameterError, RunError
-from sightline.types import Classification, Task
+from sightline.types import Frame, Prediction
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -28,9 +28,6 @@ KEY = "sightline"
 """Name of the entry in the file's metadata that holds an `About` as JSON."""
 
 INPUT = "images"
-
-TASKS = {Task.CLASSIFY: classify}
-"""How the outputs of a task's graph are read; a new task is one line here."""
 
 BATCH = 256
 
@@ -58,8 +55,14 @@ class About:
     parameters : int
     at_once : int
         Images that it should be asked about at once; 0: as many as one likes.
-    accuracy : float, optional
-        Of the run on its test split.
+    headline : float, optional
+        Main figure of the run.
+    metric : str
+        Its name, such as accuracy.
+    split : str
+        What it was measured on: test, val, or empty where an older export does not say.
+    share : bool
+        Whether it is a share, in [0, 1].
     data : str
         Name of the data that it was trained on.
     licence : str
@@ -71,7 +74,7 @@ class About:
 
     name: str
     method: str
-    task: Task
+    task: str
     classes: tuple[str, ...]
     size: tuple[int, int]
     mode: images.Mode
@@ -80,7 +83,10 @@ class About:
     precision: str = "fp32"
     parameters: int = 0
     at_once: int = 0
-    accuracy: float | None = None
+    headline: float | None = None
+    metric: str = ""
+    split: str = ""
+    share: bool = True
     data: str = ""
     licence: str = ""
     made: str = ""
@@ -108,11 +114,13 @@ class About:
             given = json.loads(text)
             if int(given["format"]) > FORMAT:
                 raise RunError(f"{where} was exported by a newer sightline; upgrade to read it")
+            if "accuracy" in given:  # as older exports have it, of a split that they do not tell
+                given |= {"headline": given["accuracy"], "metric": "accuracy"}
             known = {f.name for f in dataclasses.fields(cls)}
             about = cls(**{k: v for k, v in given.items() if k in known})
             height, width = about.size
             return dataclasses.replace(
-                about, task=Task(about.task), classes=tuple(about.classes),
+                about, task=str(about.task), classes=tuple(about.classes),
                 size=(int(height), int(width)),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
@@ -158,11 +166,12 @@ class Runtime:
         if KEY not in entries:
             raise RunError(f"{path} was not written by sightline export")
         self.about = About.from_json(entries[KEY], path)
+        self.task = tasks.module("deploy", self.about.task)
         self._names = [output.name for output in self.session.get_outputs()]
         self._pictures: NDArray[np.uint8] | None = None
 
-    def prepare(self, image: Any) -> NDArray[np.uint8]:
-        """Bring one image to the model's size: uint8, shape (H, W, C).
+    def prepare(self, image: Any) -> tuple[NDArray[np.uint8], Frame]:
+        """Bring one image to the model's size: uint8, shape (H, W, C), and the way back.
 
         Parameters
         ----------
@@ -199,21 +208,28 @@ class Runtime:
         joined = (np.concatenate(part) for part in zip(*parts, strict=True))
         return dict(zip(self._names, joined, strict=True))
 
-    def answer(self, X: NDArray[np.uint8]) -> list[Classification]:
-        """Answers for prepared images, shape (N, H, W, C); see `outputs`."""
-        about = self.about
-        found: list[Classification] = TASKS[about.task].decode(
-            self.outputs(X), about.classes, about.size
-        )
-        return found
+    def answer(
+        self, X: NDArray[np.uint8], frames: Sequence[Frame] | None = None
+    ) -> list[Prediction]:
+        """Answer for prepared images, shape (N, H, W, C); see `outputs`.
 
-    def predict(self, pictures: Sequence[Any]) -> list[Classification]:
-        """Answers for images of any accepted form; see `prepare`."""
-        return [
-            answer
-            for part in _batches(pictures)
-            for answer in self.answer(np.stack([self.prepare(picture) for picture in part]))
-        ]
+        Parameters
+        ----------
+        X : uint8 array, shape (N, H, W, C)
+        frames : sequence of Frame, length N, optional
+            From `prepare`: the way back into the pictures. Default: X are the pictures.
+        """
+        frames = [Frame(self.about.size)] * len(X) if frames is None else frames
+        said: list[Prediction] = self.task.decode(self.outputs(X), self.about, frames)
+        return said
+
+    def predict(self, pictures: Sequence[Any]) -> list[Prediction]:
+        """Answer for images of any accepted form; see `prepare`."""
+        answers: list[Prediction] = []
+        for part in _batches(pictures):
+            ready = [self.prepare(picture) for picture in part]
+            answers += self.answer(np.stack([p for p, _ in ready]), [f for _, f in ready])
+        return answers
 
     @property
     def neighbours(self) -> Path:

@@ -22,14 +22,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.dataset import Progress
+from sightline import tasks
 from sightline.data.images import as_picture
 from sightline.deploy import npm
 from sightline.deploy.export import MODEL, Exported, Precision, export
 from sightline.errors import RunError
 from sightline.training import run
+from sightline.types import Progress
 
 WEB = Path(__file__).parent / "web"
+"""The page; scripts of tasks may lie elsewhere, see `sightline.tasks`."""
 
 RUNTIME = npm.Package(
     "onnxruntime-web", "1.30.0",
@@ -122,14 +124,14 @@ def site(
 def _check(place: Path) -> None:
     """Refuse to replace what is not a site."""
     if place.is_file():
-        raise RunError(f"{place} is a file; name a folder with -o")
+        raise RunError(f"{place} is a file; name a folder")
     if place.is_dir() and any(place.iterdir()):
         try:
             ours = "sightline" in json.loads((place / MODELS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             ours = False
         if not ours:
-            raise RunError(f"{place} holds other files; name a new folder with -o")
+            raise RunError(f"{place} holds other files; name a new folder")
 
 
 def _swap(new: Path, place: Path, aside: Path) -> None:
@@ -148,7 +150,11 @@ def _swap(new: Path, place: Path, aside: Path) -> None:
 def _page(made: Path, archive: Path) -> None:
     """The page as the server has it, but for the engine and the policy, and the engine's files."""
     static = made / "static"
-    shutil.copytree(WEB, static, ignore=lambda _, names: {"index.html", "sw.js"} & set(names))
+    for folder in reversed(tasks.places("deploy.web")):
+        shutil.copytree(
+            folder, static, dirs_exist_ok=True,
+            ignore=lambda _, names: {"index.html", "sw.js"} & set(names),
+        )  # fmt: skip
     page = (WEB / "index.html").read_text(encoding="utf-8")
     ours = '<meta name="engine" content="remote">'
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'

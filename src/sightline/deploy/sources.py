@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sightline.data import images
 from sightline.deploy.runtime import Runtime
 from sightline.errors import DataError, MissingExtraError
+from sightline.types import Frame
 
 if TYPE_CHECKING:
     import fsspec
@@ -78,8 +79,8 @@ class Reader:
         self._lock = Lock()
         self._path, self._first, self._column = "", 0, pa.chunked_array([], pa.string())
 
-    def __call__(self, place: Place) -> NDArray[np.uint8] | str:
-        """Prepared pixels (H, W, C), or what was wrong."""
+    def __call__(self, place: Place) -> tuple[NDArray[np.uint8], Frame] | str:
+        """Return prepared pixels (H, W, C) and their frame, or what was wrong."""
         try:
             return self.runtime.prepare(self._bytes(place))
         except DataError as error:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,15 @@ from numpy.typing import NDArray
 
 from sightline.data.dataset import Dataset
 from sightline.errors import RunError
+from sightline.metrics import Metrics
+from sightline.models.method import CPU
 
 FORMAT = 1
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
 HISTORY = "history.jsonl"
+TEST = "test.json"
+"""What `eval` measured on the run's own test split."""
+
 CHECKPOINTS, LAST = "checkpoints", "last.safetensors"
 
 
@@ -50,10 +56,10 @@ def create(path: str | Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except FileExistsError:
-        raise RunError(f"{folder} is a file; name a folder with -o") from None
+        raise RunError(f"{folder} is a file; name a folder") from None
     except OSError as error:
         raise RunError(
-            f"cannot write to {folder} ({error.strerror}); name another folder with -o"
+            f"cannot write to {folder} ({error.strerror}); name another folder"
         ) from error
     return folder
 
@@ -102,6 +108,50 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}); train again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The main figure of a run.
+
+    Parameters
+    ----------
+    headline : float
+    metric : str
+        Its name.
+    split : str
+        What it was measured on: test or val.
+    share : bool
+        Whether it is a share, in [0, 1].
+    """
+
+    headline: float
+    metric: str
+    split: str
+    share: bool = True
+
+
+def write_metrics(folder: Path, metrics: Metrics, split: str) -> None:
+    """Write a run's figures, with the split that they were measured on."""
+    about = {"split": split, "headline": metrics.headline_name, "share": metrics.share}
+    write_json(folder / METRICS, about | dict(metrics))
+
+
+def read_headline(folder: Path) -> Headline | None:
+    """Read a run's main figure: of its own test split where that was measured, else of training.
+
+    None where there is none.
+    """
+    with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
+        told = read_json(folder / TEST)
+        name = told["headline"]
+        return Headline(float(told["metrics"][name]), name, "test", told.get("share", True))
+    with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
+        told = read_json(folder / METRICS)
+        name = told.get("headline", "accuracy")
+        # Comparisons did not write the split: theirs are figures of the test split.
+        return Headline(float(told[name]), name, told.get("split", "test"), told.get("share", True))
+    return None
 
 
 def speed(history: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
@@ -162,15 +212,25 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise RunError(f"{path} is damaged ({error}); train again") from error
 
 
-def environment(seed: int) -> dict[str, Any]:
-    """What a result depends on beside the code and the data."""
+def environment(seed: int, used: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what a result depends on beside the code and the data.
+
+    Parameters
+    ----------
+    seed : int
+    used : mapping, optional
+        Device, number of devices and precision; see `sightline.models.method.Method`.
+    """
+    used = CPU if used is None else used
     packages = ("numpy", "pillow", "scikit-learn", "scipy", "numba", "torch", "torchvision")
     return {
         "sightline": metadata.version("sightline"),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
-        "device": "cpu",
+        "device": used["device"],
+        "devices": used["devices"],
+        "precision": used["precision"],
         "threads": threads(),
         "versions": {p: metadata.version(p) for p in packages},
         "git": _git_revision(),

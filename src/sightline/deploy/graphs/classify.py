@@ -1,4 +1,4 @@
-"""Classifiers as graphs: from the bytes of images to the answer, in nothing but tensors.
+"""Turn fitted classifiers into graphs: from the bytes of images to the answer, all tensors.
 
 Every method of the bench, from k-NN to ResNet, becomes one ``torch.nn.Module`` that takes images
 of the run's own size, uint8 of shape (N, H, W, C), and does all that the run does: scaling,
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightline.data.transforms import Fitted
-from sightline.deploy.graphs.classify_neighbours import Neighbours
+from sightline.deploy.graphs.classify_neighbours import NearestVote
 from sightline.errors import ParameterError
-from sightline.estimators.classify import Classifier
 from sightline.estimators.backbone import Backbone
-from sightline.estimators.network import ModuleClassifier, views
+from sightline.estimators.classify import Classifier
+from sightline.estimators.classify_network import ModuleClassifier, views
 from sightline.models.backprop.classifier import NetworkClassifier
 from sightline.models.backprop.network import Network
 from sightline.models.classic.baselines import MajorityClassifier, NearestMeanClassifier
@@ -44,7 +44,8 @@ def graph(run: Classifier) -> nn.Module:
     -------
     Module
         uint8 images, shape (N, H, W, C), to ``probabilities``, float32 of shape (N, classes), and
-        ``label``, int64 of shape (N,); of k-NN also to what `neighbours_graph.Neighbours` gives.
+        ``label``, int64 of shape (N,); of k-NN also what
+        `classify_neighbours.NearestVote` gives.
 
     Raises
     ------
@@ -335,7 +336,7 @@ _LAYERS: dict[str, Callable[[Any, Any], list[nn.Module]]] = {
 _BUILDERS: dict[type, Callable[[Any], nn.Module]] = {
     ModuleClassifier: Convolutional,
     NetworkClassifier: Layered,
-    KNNClassifier: Neighbours,
+    KNNClassifier: NearestVote,
     LinearClassifier: _least_squares,
     LogisticClassifier: _logistic,
     NearestMeanClassifier: Means,

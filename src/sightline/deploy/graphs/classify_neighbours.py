@@ -1,8 +1,8 @@
-"""k-NN as a graph: one matrix product that sieves, then exact distances of the few left."""
+"""Turn k-NN into a graph: a matrix product that sieves, then exact distances of the few left."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ MARGIN = 32
 _ROWS = 4096  # training rows whose differences are taken at once, where there is no product
 
 
-class Neighbours(nn.Module):
+class NearestVote(nn.Module):
     """The vote of the k nearest training images.
 
     Distances of bytes go through ``MatMulInteger``, of floats through a product in float32;
@@ -149,8 +149,3 @@ def _smallest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
         return found.values, found.indices
     values, places = torch.sort(x, dim=1, stable=True)
     return values[:, :k], places[:, :k]
-
-
-def at_once(method: Any) -> int:
-    """Images that such a graph should be asked about at once; 0: as many as one likes."""
-    return 1 if isinstance(method, KNNClassifier) and method.metric == "l1" else 0

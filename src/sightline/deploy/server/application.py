@@ -20,13 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sightline import __version__
 from sightline.data import images
+from sightline.deploy.runtime import About, Runtime
 from sightline.deploy.server import described, page
 from sightline.deploy.server.access import Access
 from sightline.deploy.server.envelope import Envelope, failed
 from sightline.deploy.server.measures import CONTENT_TYPE_LATEST, Measures
 from sightline.deploy.server.predicting import Predictor
 from sightline.deploy.server.problems import Problem, from_status
-from sightline.deploy.runtime import About, Runtime
 from sightline.deploy.server.serving import Models
 from sightline.deploy.server.settings import Settings
 

@@ -16,12 +16,9 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sightline.deploy.server.problems import Problem
 
-Answer = Callable[[NDArray[np.uint8]], Sequence[Any]]
+Answer = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class Request:
@@ -35,8 +32,8 @@ class Request:
         self.future = future
 
 
-Item = tuple[Request, int, NDArray[np.uint8], float]
-"""One image: whose, which of theirs, its pixels, when it came."""
+Item = tuple[Request, int, Any, float]
+"""One image: whose, which of theirs, what was prepared of it, when it came."""
 
 
 class Batcher:
@@ -47,7 +44,7 @@ class Batcher:
     Parameters
     ----------
     answer : callable
-        Prepared images, shape (N, H, W, C), to N answers.
+        N prepared images to N answers.
     max_batch : int
     max_wait : float
         Seconds that the oldest image may wait for others once the model is free.
@@ -93,7 +90,7 @@ class Batcher:
         finally:
             self.inside -= n
 
-    async def ask(self, images: Sequence[NDArray[np.uint8]]) -> list[Any]:
+    async def ask(self, images: Sequence[Any]) -> list[Any]:
         """Answer prepared images; when cancelled, those that still wait are dropped."""
         loop = asyncio.get_running_loop()
         request = Request(len(images), loop.create_future())
@@ -154,7 +151,7 @@ class Batcher:
             answers: Sequence[Any] = ()
             failed: Exception | None = None
             try:
-                answers = self.answer(np.stack([item[2] for item in batch]))
+                answers = self.answer([item[2] for item in batch])
             except Exception as error:  # noqa: BLE001 - whoever asked is told
                 failed = error
             seconds = time.perf_counter() - start

@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from sightline import tasks
 from sightline.deploy.server import forms
 from sightline.deploy.server.problems import KINDS, MEDIA_TYPE, PREFIX, Document
-from sightline.deploy.runtime import TASKS
 
 ABOUT = (
     "Image recognition. Every error is application/problem+json (RFC 9457) with the limit that "
@@ -38,6 +38,22 @@ def problems(*kinds: str) -> dict[int | str, dict[str, Any]]:
         )["content"][MEDIA_TYPE]  # fmt: skip
         there["examples"][kind] = {"value": example}
     return found
+
+
+def _named(task: str, schema: str) -> str:
+    """Return the name of a task's schema, which no other task's has."""
+    return f"{task.capitalize()}{schema}"
+
+
+def _schemas(task: str) -> dict[str, Any]:
+    """Return the schemas of a task's answers by their names."""
+    schema = tasks.module("deploy", task).Answer.model_json_schema(
+        ref_template=REF.format(_named(task, "{model}"))
+    )
+    parts = schema.pop("$defs", {}) | {"Answer": schema}
+    return {
+        _named(task, name): part | {"title": _named(task, name)} for name, part in parts.items()
+    }
 
 
 def _query() -> list[dict[str, Any]]:
@@ -79,7 +95,7 @@ _RESULTS = {
             "type": "array", "description": "one an image, in their order",
             "items": {
                 "anyOf": [
-                    *({"$ref": REF.format(task.Answer.__name__)} for task in TASKS.values()),
+                    *({"$ref": REF.format(_named(task, "Answer"))} for task in tasks.names()),
                     {
                         "type": "object", "required": ["error"],
                         "properties": {"error": {"$ref": REF.format("Problem")}},
@@ -91,14 +107,8 @@ _RESULTS = {
 }  # fmt: skip
 _ANSWERED = {
     "model": {"name": "digits", "version": "3f2a9c01"},
-    "results": [
-        {
-            "label": "7", "score": 0.98, "rejected": False,
-            "top": [{"label": "7", "score": 0.98}, {"label": "1", "score": 0.01}],
-            "neighbours": None,
-        }
-    ],
-}  # fmt: skip
+    "results": [dict(tasks.module("deploy", "classify").EXAMPLE)],
+}
 
 _GUARDED = ("unauthorized", "method-not-allowed", "too-many-requests", "failed")
 
@@ -173,10 +183,10 @@ def describe(app: FastAPI) -> None:
             )  # fmt: skip
             parts = made.setdefault("components", {})
             schemas = parts.setdefault("schemas", {})
-            for kind in (Document, *(task.Answer for task in TASKS.values())):
-                schema = kind.model_json_schema(ref_template=REF.format("{model}"))
-                schemas |= schema.pop("$defs", {})
-                schemas[schema["title"]] = schema
+            schema = Document.model_json_schema(ref_template=REF.format("{model}"))
+            schemas[schema["title"]] = schema
+            for task in tasks.names():
+                schemas |= _schemas(task)
             parts["securitySchemes"] = {
                 "key": {
                     "type": "http", "scheme": "bearer",

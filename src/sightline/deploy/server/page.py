@@ -9,6 +9,8 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from sightline import tasks
+
 FOLDER = Path(__file__).parent.parent / "web"
 
 HEADERS = {
@@ -39,7 +41,9 @@ def mount(app: FastAPI, folder: Path) -> None:
     index = folder / "index.html"
     if not index.is_file():
         return
-    app.mount("/static", Files(directory=folder))
+    files = Files(directory=folder)
+    files.all_directories = [folder, *tasks.places("deploy.web")]
+    app.mount("/static", files)
 
     @app.get("/", include_in_schema=False)
     async def home() -> Response:

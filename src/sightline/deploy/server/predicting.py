@@ -15,14 +15,15 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from sightline.data import images
+from sightline.deploy.runtime import Runtime
 from sightline.deploy.server import forms
 from sightline.deploy.server.bodies import CLOSE, Bodies
 from sightline.deploy.server.measures import Measures
 from sightline.deploy.server.problems import Problem
-from sightline.deploy.runtime import Runtime
 from sightline.deploy.server.serving import Models, Served
 from sightline.deploy.server.settings import Settings
 from sightline.errors import DataError, TooLargeError
+from sightline.types import Frame
 
 SMALL_BYTES, SMALL_PIXELS = 2**14, 2**14
 """Up to here an image is decoded at once: handing it to another thread would take longer."""
@@ -30,7 +31,8 @@ SMALL_BYTES, SMALL_PIXELS = 2**14, 2**14
 SMALL_BODY = 2**16
 """Up to here a body is taken apart at once."""
 
-Prepared = NDArray[np.uint8] | Problem
+Prepared = tuple[NDArray[np.uint8], Frame] | Problem
+"""Pixels of the model's size and the way back into the picture, or why there are none."""
 
 
 class Predictor:
@@ -119,7 +121,7 @@ class Predictor:
                 coming.append(loop.run_in_executor(self.pool, prepare, runtime, picture, most))
             else:
                 coming.append(now)
-        return [p if isinstance(p, np.ndarray | Problem) else await p for p in coming]
+        return [p if isinstance(p, tuple | Problem) else await p for p in coming]
 
     def _count(self, served: Served, good: int, bad: int) -> None:
         if good:

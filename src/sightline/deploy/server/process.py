@@ -17,8 +17,8 @@ from typing import Any
 import uvicorn
 
 from sightline.deploy.server import logs
-from sightline.deploy.server.connections import allowed
 from sightline.deploy.server.application import Application
+from sightline.deploy.server.connections import allowed
 from sightline.errors import ParameterError, SightlineError
 
 QUIET = 0.5

@@ -13,18 +13,19 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from sightline.deploy.export import FOLDER, MODEL, ready
+from sightline.deploy.runtime import About, Runtime
 from sightline.deploy.server import logs
 from sightline.deploy.server.batching import Batcher
-from sightline.deploy.export import FOLDER, MODEL, ready
 from sightline.deploy.server.measures import Measures
 from sightline.deploy.server.problems import Problem
-from sightline.deploy.runtime import TASKS, About, Runtime
 from sightline.deploy.server.settings import Settings
 from sightline.errors import ParameterError, RunError, SightlineError, UnknownNameError
 from sightline.training import run
-from sightline.types import Classification
+from sightline.types import Frame, Prediction
 
 POLL = 1.0
 """Seconds between two looks at the files."""
@@ -55,10 +56,10 @@ class Served:
         """What the exported model says of itself."""
         return self.runtime.about
 
-    def document(self, answer: Classification, top: int, threshold: float) -> BaseModel:
-        """Give an answer as JSON has it."""
-        found: BaseModel = TASKS[self.about.task].document(answer, top=top, threshold=threshold)
-        return found
+    def document(self, answer: Prediction, top: int, threshold: float) -> BaseModel:
+        """Return an answer as JSON has it."""
+        said: BaseModel = self.runtime.task.document(answer, top=top, threshold=threshold)
+        return said
 
 
 class Models:
@@ -166,8 +167,12 @@ class Models:
         shape = (*about.size, about.channels)
         for n in {1, limits.max_batch}:
             runtime.answer(np.zeros((n, *shape), np.uint8))
+
+        def answer(ready: Sequence[tuple[NDArray[np.uint8], Frame]]) -> list[Prediction]:
+            return runtime.answer(np.stack([p for p, _ in ready]), [frame for _, frame in ready])
+
         batcher = Batcher(
-            runtime.answer, max_batch=limits.max_batch, max_wait=limits.max_wait_ms / 1e3,
+            answer, max_batch=limits.max_batch, max_wait=limits.max_wait_ms / 1e3,
             capacity=limits.queue, on_batch=self.measures.batches.labels(name).observe,
         )  # fmt: skip
         return Served(name, runtime, batcher, seen)

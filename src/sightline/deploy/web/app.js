@@ -3,13 +3,14 @@
 import * as camera from "./camera.js";
 import { byId, el, sharpen } from "./elements.js";
 import { History } from "./history.js";
-import { explain, percent, t, toggle, translate } from "./i18n.js";
+import { explain, nameOf, number, percent, t, toggle, translate } from "./i18n.js";
 import { Problem } from "./problem.js";
 import { curl, urllib } from "./snippets.js";
 
 const TOP = 5;  // classes with a bar
 const FINAL = ["bad-image", "too-large", "unsupported-media-type"];  // of the picture itself
 const AGAIN = 2000;  // ms, after which a server that is still loading is asked again
+const MEASURED = { test: "measuredTest", val: "measuredVal" };
 const AT_FIRST = 3;  // models asked unless one says otherwise
 
 const kind = document.querySelector("meta[name=engine]").content;
@@ -144,14 +145,20 @@ function look() {
 function card(model, entry) {
   const body = el("div");
   const took = el("span");
-  const accuracy = model.accuracy ? t("accuracy", { accuracy: percent(model.accuracy) }) : "";
   const made = el("article", { className: "card" },
     el("header", {},
       el("h3", {}, model.name),
-      el("p", { className: "soft" }, [model.method, accuracy].filter(Boolean).join(" · "), took)),
+      el("p", { className: "soft" }, [model.method, figure(model)].filter(Boolean).join(" · "), took)),
     body);
   fill(model, entry, body, took);
   return made;
+}
+
+// Its main figure, and what it was measured on.
+function figure({ headline, metric, split, share }) {
+  if (headline == null) return "";
+  const value = share === false ? number(headline) : percent(headline);
+  return t(MEASURED[split] ?? "measured", { metric: nameOf(metric), value });
 }
 
 async function fill(model, entry, body, took) {

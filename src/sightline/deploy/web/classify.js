@@ -7,7 +7,7 @@ import { percent, number, t } from "./i18n.js";
 const LONG = 18;  // letters, from which a name is set smaller
 
 // The same as the server's: {label, score, top, neighbours}.
-export function decode(outputs, { classes }, top) {
+export function decode(outputs, { classes }, frame, top) {
   const scores = outputs.probabilities.map((score) => Math.min(1, Math.max(0, score)));
   const [winner] = outputs.label;
   // Of equal scores the graph's own choice stands first.

@@ -13,7 +13,9 @@ const WORDS = {
     none: "None of these", guess: "Nearest guess: {label}, {score}",
     neighbours: "Nearest training pictures", neighbourAlt: "Training picture {index}: {label}",
     noPicture: "not kept", distance: "at {distance}", vote: "vote {vote}",
-    accuracy: "{accuracy} on its test images", took: "{ms} ms",
+    measured: "{metric} {value}", measuredTest: "{metric} {value} on its test images",
+    measuredVal: "{metric} {value} on its validation images",
+    metrics: {}, took: "{ms} ms",
     waiting: "Answers appear here.", working: "Looking…", loading: "Loading the model…",
     curl: "Copy as curl", python: "Copy as Python", copied: "Copied",
     notCopied: "The browser does not allow copying: select it here.",
@@ -47,7 +49,9 @@ const WORDS = {
     none: "都不是", guess: "最接近的猜测：{label}，{score}",
     neighbours: "最相近的训练图片", neighbourAlt: "训练图片 {index}：{label}",
     noPicture: "未保存", distance: "距离 {distance}", vote: "票 {vote}",
-    accuracy: "测试集准确率 {accuracy}", took: "{ms} 毫秒",
+    measured: "{metric} {value}", measuredTest: "测试集{metric} {value}",
+    measuredVal: "验证集{metric} {value}",
+    metrics: { accuracy: "准确率" }, took: "{ms} 毫秒",
     waiting: "结果会显示在这里。", working: "正在识别…", loading: "正在加载模型…",
     curl: "复制为 curl", python: "复制为 Python", copied: "已复制",
     notCopied: "浏览器不允许复制，请在这里手动选择。",
@@ -90,6 +94,9 @@ if (!(language in WORDS)) language = "en";
 export function t(key, values = {}) {
   return WORDS[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
+
+// The name of a figure, such as accuracy or mean_iou.
+export const nameOf = (metric) => WORDS[language].metrics[metric] ?? metric.replaceAll("_", " ");
 
 // The title of a problem in the reader's language, and what the server says of this very one.
 export function explain(problem) {

@@ -1,6 +1,7 @@
 // The engine that answers in the browser: the exported graphs in ONNX Runtime Web. One thread, so
 // that any static host will do: more would need headers for cross-origin isolation.
 
+import { frameOf } from "./frame.js";
 import { decode } from "./pixels.js";
 import { Problem } from "./problem.js";
 
@@ -40,7 +41,8 @@ export class Engine {
     const { images } = await resize.run({ image });
     const outputs = await graph.run({ images });
     const found = Object.entries(outputs).map(([key, value]) => [key, Array.from(value.data, Number)]);
-    return task.decode(Object.fromEntries(found), about, top);
+    const frame = frameOf([height, width], about.size, about.resize);
+    return task.decode(Object.fromEntries(found), about, frame, top);
   }
 
   // A training picture, as a Blob, cut out of its sheet.
