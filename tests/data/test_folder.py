@@ -10,8 +10,11 @@ from PIL import Image
 
 from sightline.data import folder
 from sightline.data.convert import convert
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.data.load import load_data
 from sightline.errors import DataError
+from sightline.types import Task
 
 
 @pytest.fixture
@@ -155,6 +158,35 @@ def test_same_name_in_two_folders_of_a_class_keeps_both(tree, tmp_path):
     folder.write(folder.read(root, "x"), tmp_path / "out")
     written = sorted(p.read_bytes() for p in (tmp_path / "out/train/cat").iterdir())
     assert written == sorted((root / f"cat/{d}/a.png").read_bytes() for d in ("one", "two"))
+
+
+def test_names_that_clash_thrice_keep_all_three(tree, tmp_path):
+    """The path in place of the name may be a name that is taken as well."""
+    root = tree("cat/a/b.png", "cat/cat_c_b.png", "cat/c/b.png", "cat/c/B.PNG", "dog/a.png")
+    folder.write(folder.read(root, "x"), tmp_path / "out")
+    written = {p.name: p.read_bytes() for p in (tmp_path / "out/train/cat").iterdir()}
+    given = {p.read_bytes() for p in (root / "cat").rglob("*.*")}
+    assert set(written.values()) == given
+    assert len(given) == 4
+    assert len({name.casefold() for name in written}) == 4
+
+
+def test_what_is_decoded_does_not_take_the_name_of_a_copy(tmp_path):
+    """As `data audit --fix` does to a turned photograph beside a PNG of its name."""
+    colours = {n: np.full((4, 4, 3), n, np.uint8) for n in range(4)}
+    Image.fromarray(colours[0]).save(tmp_path / "1.png")
+    items = [
+        Item("train/a/1.jpg", lambda: colours[1], 0),
+        Item("train/a/1.png", str(tmp_path / "1.png"), 0),
+        Item("train/a/1.gif", lambda: colours[2], 0),
+        Item("train/a/1.gif", lambda: colours[3], 0),
+    ]
+    data = Dataset("x", Source(items, "RGB"), {"train": np.arange(4)}, ("a",), (Task.CLASSIFY,))
+    folder.write(data, tmp_path / "out")
+    seen = {p.name: int(np.asarray(Image.open(p))[0, 0, 0]) for p in tmp_path.glob("out/*/a/*")}
+    assert seen == {
+        "1.png": 1, "train_a_1.png": 0, "train_a_1.gif.png": 2, "train_a_1.gif-2.png": 3,
+    }  # fmt: skip
 
 
 def test_arrays_become_png(tmp_path):

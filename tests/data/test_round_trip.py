@@ -184,6 +184,27 @@ def test_names_that_clash_are_told_apart(tmp_path, draw):
     assert names == ["a_1_png.png", "b_1_jpg.jpg", "b_1_png.png"]
 
 
+@pytest.mark.parametrize("to", ["coco", "voc", "yolo", "folder"])
+def test_no_image_is_lost_to_another_of_its_name(tmp_path, draw, to):
+    """Even the whole paths of these are alike, once they are names; two differ in case alone."""
+    paths = ["a/b_png.png", "a/b.png.png", "a_b.png.png", "a_B.png.png", "c/b_png.png"]
+    items = []
+    for i, name in enumerate(paths):
+        file = draw.photo(tmp_path / name, (40, 30 + i))
+        shape = [np.array([(1.0, 1), (9, 1), (9, 9), (1, 9)])]
+        drawn = Annotation(40, 30 + i, np.array([[1.0, 1, 9, 9]]), np.array([0]), shapes=[shape])
+        items.append(Item(name, str(file), annotation=drawn))
+    tasks = (Task.DETECT, Task.INSTANCES, Task.SEGMENT)
+    data = Dataset(
+        "x", Source(items, "RGB"), {"train": np.arange(5)}, ("cat",), tasks, ("background", "cat")
+    )
+    convert(data, tmp_path / "out", to)
+    again = {**FORMATS, "folder": masks}[to].read(tmp_path / "out", "x")
+    assert sorted(sample.image.shape[0] for sample in again.train) == [30, 31, 32, 33, 34]
+    heights = sorted(p.name.casefold() for p in (tmp_path / "out").rglob("*.png"))
+    assert len(heights) == len(list((tmp_path / "out").rglob("*.png")))
+
+
 def test_arrays_become_png(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
     item = Item(

@@ -17,6 +17,7 @@ from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset
 from sightline.data.folder import save_png
 from sightline.data.item import Item
+from sightline.data.naming import Names
 from sightline.errors import DataError
 
 WIDELY_READ = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
@@ -103,16 +104,17 @@ def stems(items: Sequence[Item]) -> list[str]:
     """Give each image a file name without ending that no other has, whatever the case.
 
     The image's own name where all differ, else its path with ``_`` for ``/``, else that
-    with its ending too.
+    with its ending too, and with a number where even those are alike.
     """
     paths = [item.id.replace("\\", "/") for item in items]
     whole = [p.strip("/").replace("/", "_") for p in paths]
     bare = [Path(p).stem for p in whole]
     own = [Path(p).stem for p in paths]
-    for names in (own, bare):
-        if len({n.casefold() for n in names}) == len(names):
-            return names
-    return [n.replace(".", "_") for n in whole]
+    for found in (own, bare):
+        if Names.differ(found):
+            return found
+    given = Names()
+    return [given.give(n.replace(".", "_")) for n in whole]
 
 
 def put(item: Item, data: Dataset, folder: Path, stem: str, suffixes: Collection[str]) -> Path:

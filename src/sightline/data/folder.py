@@ -11,6 +11,7 @@ import numpy as np
 from sightline.data import images
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
+from sightline.data.naming import Names
 from sightline.errors import DataError
 from sightline.types import Progress, Task
 
@@ -92,6 +93,8 @@ def read(folder: Path, name: str) -> Dataset:
 def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
     """Write SPLIT/CLASS/FILE; files are copied as they are, arrays become PNG.
 
+    Files that would get one name get their path in it, and after that a number.
+
     Raises
     ------
     DataError
@@ -99,21 +102,22 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
     """
     if Task.CLASSIFY not in data.tasks:
         raise DataError(f"{data.name} has no class an image, so it cannot be folders of classes")
+    names = Names()
     done, total = 0, sum(len(r) for r in data.rows.values())
     for split, rows in data.rows.items():
         for row in rows:
             item = data.source.items[row]
-            place = out / split / data.classes[item.label]
-            place.mkdir(parents=True, exist_ok=True)
-            if isinstance(item.image, str):
-                target = place / Path(item.image).name
-                if target.exists():  # the same file name in two folders of one class
-                    target = place / item.id.replace("/", "_")
+            place = f"{split}/{data.classes[item.label]}"
+            whole = item.id.replace("/", "_")  # where two folders of a class have the same name
+            copied = isinstance(item.image, str)
+            name = Path(item.image).name if copied else f"{Path(item.id).stem}.png"
+            target = out / names.give(
+                f"{place}/{name}", f"{place}/{whole}" if copied else f"{place}/{whole}.png"
+            )
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if copied:
                 shutil.copyfile(item.image, target)
             else:
-                target = place / f"{Path(item.id).stem}.png"
-                if target.exists():
-                    target = place / f"{item.id.replace('/', '_')}.png"
                 save_png(item, data, target)
             done += 1
             if progress:
