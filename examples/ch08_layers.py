@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional as torchs
 
-from sightline.report.plots import figure
+from sightline.data.fonts import figure
 
 
 def windows(image: np.ndarray, size: int, stride: int) -> np.ndarray:

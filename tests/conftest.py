@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 
@@ -11,6 +13,65 @@ def home(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("SIGHTLINE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install fonts that hold these characters beside matplotlib's own; no other is there.
+
+    They are found as fonts are that were installed since matplotlib first ran.
+    """
+    from matplotlib import font_manager
+
+    from sightline.data import fonts
+
+    manager, paths = font_manager.fontManager, []
+    own = [e for e in manager.ttflist if "mpl-data" in e.fname]
+
+    def forget():
+        for cache in (fonts._family_with, fonts._installed_since, manager._findfont_cached):
+            cache.cache_clear()
+
+    def call(family="Tiny", characters="", **options):
+        if characters or options:
+            paths.append(build_font(tmp_path / f"{family}.ttf", family, characters, **options))
+        forget()
+
+    monkeypatch.setattr(manager, "ttflist", own)
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(p) for p in paths])
+    call()
+    call.paths = paths
+    yield call
+    forget()
+
+
+def build_font(path: Path, family: str, characters: str, *, blank: bool = False) -> Path:
+    """Write a font with a square for each character, or with nothing drawn for any."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    names = {ord(c): f"u{ord(c):x}" for c in characters}
+    glyphs = {}
+    for i, name in enumerate([".notdef", *names.values()]):
+        pen = TTGlyphPen(None)
+        if not blank:
+            corners = [(80, 0), (80, 700), (500 + 10 * i, 700), (500 + 10 * i, 0)]
+            pen.moveTo(corners[0])
+            for corner in corners[1:]:
+                pen.lineTo(corner)
+            pen.closePath()
+        glyphs[name] = pen.glyph()
+    font = FontBuilder(1000, isTTF=True)
+    font.setupGlyphOrder(list(glyphs))
+    font.setupCharacterMap(names)
+    font.setupGlyf(glyphs)
+    font.setupHorizontalMetrics(dict.fromkeys(glyphs, (800, 80)))
+    font.setupHorizontalHeader(ascent=900, descent=-200)
+    font.setupNameTable({"familyName": family, "styleName": "Regular"})
+    font.setupOS2(sTypoAscender=900, usWeightClass=400)
+    font.setupPost()
+    font.save(path)
+    return path
 
 
 def pytest_collection_modifyitems(items):

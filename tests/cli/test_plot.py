@@ -10,7 +10,8 @@ from PIL import Image
 
 import sightline
 from sightline.cli import main
-from sightline.report import fonts, textbook
+from sightline.data import fonts
+from sightline.report import textbook
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_chinese_labels_are_drawn_or_the_mend_is_said(run, monkeypatch):
     if status:
         assert "apt install fonts-noto-cjk" in err or "install one" in err
         assert len(err.splitlines()) == 1
-    monkeypatch.setattr(fonts, "_characters", lambda path: set("abc"))
+    monkeypatch.setattr(fonts, "_family_with", lambda character, properties: None)
     status, _, err = run("plane", "--language", "zh", "-o", "none.png")
     assert status == 2
     assert "no font here can draw" in err
@@ -94,6 +95,13 @@ def test_descent(run):
     status, out, _ = run("descent", "--function", "quadratic", "--methods", "cg-linear", "--no-gif")
     assert status == 0
     assert "cg-linear" in out
+
+
+def test_the_animation_is_not_written_over_the_still(run, tmp_path):
+    status, _, err = run("descent", "--methods", "newton", "-o", "d.gif")
+    assert status == 2
+    assert "d.gif is the animation; name the still, such as d.png" in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_of_a_run(run):

@@ -25,6 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from sightline.data import fonts, load_data
 from sightline.data.load import load_data
 from sightline.errors import RunError
 from sightline.training import run
@@ -69,7 +70,7 @@ def print_json(document: Any) -> None:
 def save_picture(drawing: Figure, target: Path) -> None:
     """Write a figure, in the format that the ending names; see `writing`."""
     with writing(target):
-        drawing.savefig(target)
+        fonts.save(drawing, target)
 
 
 @contextlib.contextmanager

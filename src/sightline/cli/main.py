@@ -82,9 +82,16 @@ def status(tokens: Sequence[str]) -> int:
         return 0
     from cyclopts import CycloptsError
 
+    from sightline.data import fonts
+
     try:
-        result = build()(list(tokens))
+        with fonts.noticing() as lacking:
+            result = build()(list(tokens))
         sys.stdout.flush()
+        if lacking:
+            from sightline.cli import console
+
+            console.note(fonts.remark(lacking))
     except (CycloptsError, SightlineError) as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:

@@ -13,9 +13,9 @@ from rich.table import Table as Grid
 
 from sightline.cli import console
 from sightline.cli.plot_overfit import overfit
+from sightline.data import fonts
 from sightline.data.table import Table, read_table
 from sightline.errors import DataError, ParameterError, RunError, UnknownNameError
-from sightline.report import fonts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,9 +72,8 @@ def line(
         "slope": slope, "intercept": intercept,
         "mse": mean_squared_error(b, fitted), "r_squared": r_squared(b, fitted),
     }  # fmt: skip
-    with fonts.drawing(*names):
-        drawing = textbook.line(a, b, slope, intercept, figures["r_squared"], names)
-        target = _save(drawing, output, "line.png")
+    drawing = textbook.line(a, b, slope, intercept, figures["r_squared"], names)
+    target = _save(drawing, output, "line.png")
     return _tell(target, {"x": names[0], "y": names[1], "points": len(a)} | figures, json)
 
 
@@ -119,11 +118,10 @@ def plane(
         "coefficients": model.coef_.tolist(), "intercept": float(model.intercept_),
         "mse": mean_squared_error(z, model.predict(X)), "r_squared": model.score(X, z),
     }  # fmt: skip
-    with fonts.drawing(*names):
-        drawing = textbook.plane(
-            X, z, model.coef_, float(model.intercept_), figures["r_squared"], names
-        )
-        target = _save(drawing, output, "plane.png")
+    drawing = textbook.plane(
+        X, z, model.coef_, float(model.intercept_), figures["r_squared"], names
+    )
+    target = _save(drawing, output, "plane.png")
     said = {"x1": names[0], "x2": names[1], "y": names[2], "points": len(z)}
     return _tell(target, said | figures, json)
 
@@ -196,8 +194,12 @@ def descent(
         )
         for name in names
     }  # fmt: skip
+    moving = (output or Path("descent.png")).with_suffix(".gif")
+    if gif and moving == output:
+        raise ParameterError(
+            f"{moving} is the animation; name the still, such as {moving.stem}.png"
+        )
     target = _save(drawings.paths(surface, ways), output, "descent.png")
-    moving = target.with_suffix(".gif")
     if gif:
         with console.writing(moving):
             drawings.animate(surface, ways, moving)
@@ -245,9 +247,8 @@ def weights(run: Path, /, *, output: Output = None, json: console.Json = False) 
     if coef is None or np.ndim(coef) != 2:
         raise RunError(f"{model.name} has no weights a class; linear and logistic have")
     classes = [model.classes_[i] for i in model.method_.classes_]
-    with fonts.drawing(*classes):
-        drawing = textbook.weight_images(coef, model.fitted_.size, classes)
-        target = _save(drawing, output, "weights.png")
+    drawing = textbook.weight_images(coef, model.fitted_.size, classes)
+    target = _save(drawing, output, "weights.png")
     return _tell(target, {"model": model.name, "classes": classes}, json)
 
 
@@ -256,6 +257,7 @@ def _example(
 ) -> Table:
     """The built-in table: a plumber's fee by length and diameter of the pipe."""
     names = tuple(_NAMES[language][i] for i in columns)
+    fonts.require(*names)  # who asks for a language wants its letters, not marks in their place
     return Table(names, _FEES[:rows, columns])
 
 

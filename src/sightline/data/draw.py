@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sightline.data.audit import class_counts
 from sightline.data.dataset import Dataset
+from sightline.data.fonts import figure
 from sightline.errors import SightlineError
 from sightline.types import IGNORE, Sample
 
@@ -34,14 +35,12 @@ def contact_sheet(data: Dataset, split: str = "train", count: int = 30, seed: in
     -------
     matplotlib Figure
     """
-    from matplotlib.figure import Figure
-
     rows = _choose(data, data.split(split).rows, count, seed)
     columns = min(6, len(rows))
     lines = -(-len(rows) // columns)
     largest = max(len(data.rows), 1)
     height = max(1.75 * lines + 0.8, 3.2)
-    sheet = Figure(figsize=(1.7 * columns + 4.2, height), layout="constrained", dpi=110)
+    sheet = figure(1.7 * columns + 4.2, height, dpi=110)
     pictures, balance = sheet.subfigures(1, 2, squeeze=False, width_ratios=[1.7 * columns, 4.2])[0]
     counts = ", ".join(f"{len(r):,} {name}" for name, r in data.rows.items())
     sheet.suptitle(f"{data.name}: {counts}; shown: {split}", fontsize=11)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sightline.data import fonts
 from sightline.errors import ParameterError, SightlineError
 from sightline.models.backprop.classifier import one_thread
 from sightline.models.backprop.gradient_check import LayerCheck, check_layers
@@ -134,11 +135,9 @@ def _timed(
 
 def draw(explanation: Explanation, title: str) -> Figure:
     """Draw each layer's error, and the time of both ways, on logarithmic axes."""
-    from matplotlib.figure import Figure
-
     layers = explanation.layers
-    figure = Figure(figsize=(10.5, 1.7 + 0.34 * len(layers)), layout="constrained", dpi=120)
-    left, right = figure.subplots(1, 2, sharey=True)
+    drawing = fonts.figure(10.5, 1.7 + 0.34 * len(layers), dpi=120)
+    left, right = drawing.subplots(1, 2, sharey=True)
     rows = np.arange(len(layers))
     left.set_yticks(rows, [f"{layer.name}  {'x'.join(map(str, layer.shape))}" for layer in layers])
     left.invert_yaxis()
@@ -174,8 +173,8 @@ def draw(explanation: Explanation, title: str) -> Figure:
         axes.grid(visible=True, color="0.92")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.6 / (0.6 + 0.34 * len(layers))),
                     ncols=2, frameon=False, fontsize=9)  # fmt: skip
-    figure.suptitle(
+    drawing.suptitle(
         f"{title}: {explanation.parameters:,} parameters; backpropagation is "
         f"{explanation.speedup:,.0f} times faster"
     )
-    return figure
+    return drawing

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data import fonts
 from sightline.errors import SightlineError
 from sightline.types import Classification
 
@@ -84,14 +85,11 @@ def explain(model: Classifier, image: Any) -> Explanation:
 
 def draw(explanation: Explanation) -> Figure:
     """Draw the query and its neighbours; a green frame marks votes for the answer."""
-    from matplotlib.figure import Figure
-
     rows = explanation.rows()
     columns = min(len(rows), 8)
     lines = -(-len(rows) // columns)
-    size = (1.5 * (columns + 2), 1.95 * lines + 0.6)
-    figure = Figure(figsize=size, layout="constrained", dpi=120)
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2, columns])[0]
+    drawing = fonts.figure(1.5 * (columns + 2), 1.95 * lines + 0.6, dpi=120)
+    left, right = drawing.subfigures(1, 2, squeeze=False, width_ratios=[2, columns])[0]
     axes = left.subplots()
     _picture(axes, explanation.query)
     answer = explanation.answer
@@ -109,7 +107,7 @@ def draw(explanation: Explanation) -> Figure:
         )  # fmt: skip
         for spine in place.spines.values():
             spine.set(color="#00794f" if agrees else "#b3400a", linewidth=2)
-    return figure
+    return drawing
 
 
 def _picture(axes: Any, pixels: NDArray[np.uint8]) -> None:

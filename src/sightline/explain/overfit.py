@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data import check_task, fonts
 from sightline.data.load import check_task
 from sightline.errors import DataError
 from sightline.models.backprop.mlp import MLPClassifier
@@ -139,11 +140,9 @@ def study(
 
 def draw(found: Study) -> Figure:
     """Draw accuracy against width: a panel a regulariser, the bare network behind each."""
-    from matplotlib.figure import Figure
-
     names = list(REGULARISERS)
-    figure = Figure(figsize=(2.75 * len(names) + 0.4, 4.1), layout="constrained", dpi=110)
-    panels = figure.subplots(1, len(names), sharey=True)
+    drawing = fonts.figure(2.75 * len(names) + 0.4, 4.1, dpi=110)
+    panels = drawing.subplots(1, len(names), sharey=True)
     bare = found.line("none")
     for axes, name in zip(panels, names, strict=True):
         line = found.line(name)
@@ -178,12 +177,12 @@ def draw(found: Study) -> Figure:
             xytext=(4, 2), textcoords="offset points", fontsize=8, color="0.45",
         )  # fmt: skip
     handles, labels = panels[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(
+    drawing.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    drawing.suptitle(
         f"{found.images} images of {found.data}, {found.noise:.0%} of the labels wrong: "
         "wide networks learn the errors by heart, regularised ones less"
     )
-    return figure
+    return drawing
 
 
 def _setting(name: str) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.fonts import figure
 from sightline.models.classify.describe import Description, Layer
-from sightline.report.plots import PALETTE, figure
+from sightline.report.plots import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sightline.data.fonts import figure
 from sightline.deploy import cost
-from sightline.report.plots import PALETTE, figure
+from sightline.report.plots import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.fonts import figure
 from sightline.metrics.overfitting import find_overfitting
-from sightline.report.plots import PALETTE, figure
+from sightline.report.plots import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.fonts import figure
 from sightline.models.classic.optimize import Descent
 from sightline.models.classic.surfaces import Surface
-from sightline.report.plots import PALETTE, figure
+from sightline.report.plots import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

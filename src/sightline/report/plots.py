@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.bench.results import MethodEntry
+from sightline.data import fonts
+from sightline.data.fonts import figure
 from sightline.data.images import as_picture
 from sightline.estimators.tuning import Trial, Tuned
 from sightline.metrics.classify import calibration_error, coverage_curve
@@ -25,13 +27,6 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 """Okabe & Ito's colours, without the yellow that vanishes on white."""
 
 
-def figure(width: float, height: float) -> Figure:
-    """A figure without a window, in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def svg(drawing: Figure) -> str:
     """Give a figure as SVG text to stand inside a page."""
     import matplotlib as mpl
@@ -40,7 +35,7 @@ def svg(drawing: Figure) -> str:
     # No metadata: it would carry a date, and addresses that a page need not have.
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with mpl.rc_context({"svg.hashsalt": "sightline"}):
-        drawing.savefig(buffer, format="svg", metadata=nothing, transparent=True)
+        fonts.save(drawing, buffer, format="svg", metadata=nothing, transparent=True)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.fonts import figure
 from sightline.errors import DataError
 from sightline.models.classic.likelihood import sigmoid
-from sightline.report.plots import PALETTE, figure
+from sightline.report.plots import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
