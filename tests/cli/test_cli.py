@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +79,59 @@ def test_train_eval_predict(run, trained, picture):
     status, out, _ = run("predict", trained, path)
     assert truth in out
     assert "next 4" in out
+
+
+def test_predict_writes_no_picture_over_another(run, trained, tmp_path):
+    for name, level in (("new/a/1.png", 0), ("new/b/1.png", 9), ("new/b/1.bmp", 90)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), level).save(tmp_path / name)
+    status, out, _ = run("predict", trained, "new", "-o", "seen", "--json")
+    assert status == 0
+    places = {entry["image"]: entry["picture"] for entry in json.loads(out)}
+    assert places == {
+        "new/a/1.png": "seen/a/1.png", "new/b/1.bmp": "seen/b/1_bmp.png",
+        "new/b/1.png": "seen/b/1_png.png",
+    }  # fmt: skip
+    for image, place in places.items():  # each shows its own image
+        assert Image.open(place).getpixel((9, 9)) == (Image.open(image).getpixel((0, 0)),) * 3
+    status, out, _ = run("predict", trained, "new/a/1.png", "new/b/1.png", "-o", "two", "--json")
+    assert [e["picture"] for e in json.loads(out)] == ["two/new/a/1.png", "two/new/b/1.png"]
+    assert "two/new/b/1.png" in run("predict", trained, "new/b/1.png", "-o", "two")[1]
+    assert "picture" not in json.loads(run("predict", trained, "new", "--json")[1])[0]
+
+
+def test_predict_writes_over_no_input(run, trained, picture):
+    before = Path(picture[0]).read_bytes()
+    _, out, _ = run("predict", trained, picture[0], "-o", ".", "--json")
+    assert json.loads(out)[0]["picture"] == "digit-2.png"
+    assert Path(picture[0]).read_bytes() == before
+    status, _, err = run("explain", "neighbours", trained, picture[0], "-o", f"./{picture[0]}")
+    assert status == 2
+    assert "digit.png is the picture in question; name another file with -o" in err
+    assert Path(picture[0]).read_bytes() == before
+
+
+def test_names_that_no_font_has_are_marked_and_said_once(run, install, tmp_path):
+    for name in ("\U0001f98a", "猫", "cat"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(6):
+            Image.new("RGB", (8, 8), (40 * i, len(name), 99)).save(tmp_path / f"set/{name}/{i}.png")
+    status, _, err = run("data", "show", "set", "-o", "a.png")
+    assert status == 0
+    assert err.count("no font here can draw") == 1
+    assert "missing from" not in err
+    assert "猫" in err
+    status, _, err = run("train", "nearest-mean", "set", "-o", "r")
+    assert (status, err.count("no font here can draw")) == (0, 1)
+    install("Tiny", "\U0001f98a猫")
+    for words in (
+        ("data", "show", "set", "-o", "b.png"), ("train", "nearest-mean", "set", "-o", "s"),
+        ("predict", "r", "set/猫", "-o", "seen"),
+    ):  # fmt: skip
+        status, _, err = run(*words)
+        assert status == 0
+        assert "font" not in err
+    assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
 
 
 def test_predict_names_the_five_most_probable_classes(run, trained, picture):

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from sightline.bench.budget import human
 from sightline.cli import console
+from sightline.errors import ParameterError
 from sightline.estimators import load_model
 from sightline.explain import gradients as slopes
 from sightline.explain import neighbours as near
@@ -38,9 +39,11 @@ def neighbours(
     output
         PNG to write; default IMAGE-neighbours.png here.
     """
+    target = output or Path(f"{image.stem}-neighbours.png")
+    if target.exists() and image.exists() and target.samefile(image):
+        raise ParameterError(f"{target} is the picture in question; name another file with -o")
     model = load_model(run_folder)
     found = near.explain(model, image)
-    target = output or Path(f"{image.stem}-neighbours.png")
     console.save_picture(near.draw(found), target)
     answer = found.answer
     if json:

@@ -13,9 +13,10 @@ from rich.table import Table
 
 from sightline.bench.budget import human
 from sightline.cli import console
-from sightline.data import images
+from sightline.data import images, naming
 from sightline.errors import DataError, ParameterError
 from sightline.estimators import load_model
+from sightline.report.classify import annotate
 from sightline.training import run
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def predict(
     reject
         Below this score the answer is none of the classes.
     output
-        Folder for the pictures with the answer written on them; NAME.parquet: a folder of shards
-        with all answers, restartable, for any number of pictures.
+        Folder for the pictures with the answer written on them, in the folders of the images;
+        NAME.parquet: a folder of shards with all answers, restartable, for any number of pictures.
     engine
         Of bulk prediction: this process, or a Ray cluster.
     workers
@@ -73,6 +74,7 @@ def predict(
     model, classes = _loaded(run_folder)
     top = min(top, len(classes))
     target = None if output is None else run.create(output)
+    places = {} if target is None else _places(paths, target, [Path(p) for p in pictures])
     answers: list[tuple[Path, Classification | None, str]] = []
     with console.bar("predicting") as report:
         for start in range(0, len(paths), _BATCH):
@@ -83,7 +85,7 @@ def predict(
                 answer = next(said) if path in good else None
                 answers.append((path, answer, failed.get(path, "")))
                 if answer is not None and target is not None:
-                    _annotate(path, answer, target, top, reject)
+                    _write(path, answer, places[path], top, reject)
             report(start + len(part), len(paths))
     bad = sum(answer is None for _, answer, _ in answers)
     if json:
@@ -98,11 +100,12 @@ def predict(
                     "rejected": answer.score < reject,
                     "top": [{"label": n, "score": p} for n, p in answer.top(top)],
                 }
+                | ({"picture": str(places[path])} if places else {})
                 for path, answer, why in answers
             ]
         )
     else:
-        _print(answers, top, reject)
+        _print(answers, places, top, reject)
         if target is not None:
             console.out().print(f"pictures: {target}", soft_wrap=True)
     return 2 if bad else 0
@@ -180,8 +183,14 @@ def _readable(paths: list[Path]) -> tuple[dict[Path, object], dict[Path, str]]:
     return good, failed
 
 
-def _print(answers: list[tuple[Path, Classification | None, str]], top: int, reject: float) -> None:
-    table = Table("image", "answer", "score", *([f"next {top - 1}"] if top > 1 else []))
+def _print(
+    answers: list[tuple[Path, Classification | None, str]], places: dict[Path, Path], top: int,
+    reject: float,
+) -> None:  # fmt: skip
+    table = Table(
+        "image", "answer", "score", *([f"next {top - 1}"] if top > 1 else []),
+        *(["picture"] if places else []),
+    )  # fmt: skip
     for path, answer, why in answers:
         if answer is None:
             reason = why.removeprefix(f"{path}: ")
@@ -193,29 +202,19 @@ def _print(answers: list[tuple[Path, Classification | None, str]], top: int, rej
         table.add_row(
             escape(str(path)), said, f"{answer.score:.2f}",
             *([escape(rest)] if top > 1 else []),
+            *([escape(str(places[path]))] if places else []),
         )  # fmt: skip
     console.out().print(table)
 
 
-def _annotate(path: Path, answer: Classification, target: Path, top: int, reject: float) -> None:
-    """Write the picture with its answers below it."""
-    from PIL import Image, ImageDraw, ImageFont
+def _places(paths: list[Path], target: Path, given: list[Path]) -> dict[Path, Path]:
+    """By image, where its picture goes; an image that is named twice has one picture."""
+    once = list(dict.fromkeys(paths))
+    return dict(zip(once, naming.pictures(once, target, given=given), strict=True))
 
-    picture = images.to_mode(images.decode(path), "RGB")
-    if min(picture.size) < 160:
-        factor = -(-160 // min(picture.size))
-        picture = picture.resize(
-            (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
-        )
-    height = max(16, picture.width // 24)
-    lines = answer.top(top)
-    sheet = Image.new("RGB", (picture.width, picture.height + (height + 6) * len(lines)), "white")
-    sheet.paste(picture)
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(height * 0.8)
-    for i, (name, score) in enumerate(lines):
-        y = picture.height + 3 + i * (height + 6)
-        colour = "#9fd3bf" if i == 0 and score >= reject else "#d7dde4"
-        draw.rectangle((0, y, score * sheet.width, y + height), fill=colour)
-        draw.text((4, y), f"{name} {score:.0%}", fill="black", font=font)
-    sheet.save(target / f"{path.stem}.png")
+
+def _write(path: Path, answer: Classification, place: Path, top: int, reject: float) -> None:
+    """Write the picture with its answers below it."""
+    pixels = images.to_mode(images.decode(path), "RGB")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    annotate(pixels, answer, top=top, threshold=reject).save(place)

@@ -1,0 +1,325 @@
+"""Every drawing of the package goes through one door, and shows names of any script whole."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fontTools.ttLib import TTFont
+from PIL import Image, ImageDraw
+
+import sightline
+from sightline.bench.results import MethodEntry
+from sightline.data import draw as sheets
+from sightline.data import fonts
+from sightline.data.annotation import Annotation
+from sightline.data.dataset import Dataset, Item, Source
+from sightline.data.transforms import Preprocess
+from sightline.deploy import cost as costs
+from sightline.estimators.tuning import Trial, Tuned
+from sightline.explain import gradients, neighbours, overfit
+from sightline.models.backprop.gradient_check import LayerCheck
+from sightline.models.classic.optimize import minimize
+from sightline.models.classic.surfaces import SURFACES
+from sightline.models.classify.describe import Description, Layer
+from sightline.report import architecture, classify, cost, curves, descent, plots, textbook
+from sightline.training.probe import LrCurve
+from sightline.types import Classification, Neighbours, Task
+
+ROOT = Path(sightline.__file__).parent
+FOX = "\U0001f98a"
+CLASSES = ("猫", "狗 dog", "قطة", f"{FOX} fox")
+TITLE = f"猫 قطة {FOX}"
+RNG = np.random.default_rng(0)
+
+
+def dataset(task, folder):
+    if task is Task.CLASSIFY:
+        items = [Item(f"{i}", np.full((8, 8, 3), i, np.uint8), i % 4) for i in range(8)]
+    elif task is Task.DETECT:
+        boxes = np.array([[1.0, 1, 9, 9], [3, 4, 12, 14]])
+        notes = [Annotation(20, 20, boxes, np.array(labels)) for labels in ((0, 1), (2, 3))]
+        items = [Item(f"{i}", np.zeros((20, 20, 3), np.uint8), annotation=a)
+                 for i, a in enumerate(notes)]  # fmt: skip
+    else:
+        Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4) % 4).save(folder / "m.png")
+        mask = Annotation(semantic=str(folder / "m.png"))
+        items = [Item("0", np.zeros((4, 4, 3), np.uint8), annotation=mask)]
+    return Dataset(
+        TITLE, Source(items, "RGB"), {"train": np.arange(len(items))}, CLASSES, (task,),
+        CLASSES if task is Task.SEGMENT else (),
+    )  # fmt: skip
+
+
+def answer():
+    near = Neighbours(np.arange(4), np.ones(4), np.arange(4), np.full(4, 0.25))
+    return Classification(np.array([0.4, 0.3, 0.2, 0.1]), CLASSES, neighbours=near)
+
+
+def methods():
+    return [
+        MethodEntry(name=c, status="ok", headline=0.5 + i / 10, interval=(0.4, 0.9),
+                    latency_ms=1.0 + i)
+        for i, c in enumerate(CLASSES)
+    ]  # fmt: skip
+
+
+def sureness():
+    return {c: (RNG.random(80) > 0.3, RNG.random(80)) for c in CLASSES}
+
+
+def network():
+    layer = Layer(
+        TITLE, "Linear", TITLE, "Linear", (4,), None, None, parameters=10, multiply_adds=10,
+        field=None,
+    )  # fmt: skip
+    return Description((3, 8, 8), [layer], {TITLE: (4,)})
+
+
+def tuned():
+    scale = Preprocess(scale="unit")
+    return Tuned([Trial({"k": k, "rule": c}, scale, (0.5, 0.6)) for c in CLASSES for k in (1, 2)],
+                 1.0, 10)  # fmt: skip
+
+
+def ways():
+    surface = SURFACES["quadratic"]
+    way = minimize(surface.f, surface.grad, surface.start, "gd", surface.hess, max_iter=20)
+    return replace(surface, name=TITLE), dict.fromkeys(CLASSES, way)
+
+
+def priced():
+    prices = costs.read_prices()
+    modes = {
+        key: mode.model_copy(update={"title": title})
+        for (key, mode), title in zip(prices.modes.items(), CLASSES * 9, strict=False)
+    }
+    return prices.model_copy(update={"currency": TITLE, "modes": modes})
+
+
+def pictures(folder):
+    """By module and function, a drawing with names of four scripts wherever names can stand."""
+    X = RNG.random((8, 2))
+    layer = LayerCheck(TITLE, (3, 8, 8), 10, 1e-9, 1e-9, 10, 0, 0.1, 2.0)
+    points = [overfit.Point(w, r, 0.9, 0.8, 9.0) for r in overfit.REGULARISERS for w in (2, 4)]
+    history = [{"epoch": e, "train_loss": 1 / e, "val_loss": 1.0} for e in (1, 2)]
+    measured = costs.Measured(10, 1, 0.0, 120, 100, 8, 50, 10)
+    pixels = RNG.integers(0, 256, (5, 6, 6, 3), np.uint8)
+    return {
+        "data.draw.contact_sheet": [
+            sheets.contact_sheet(dataset(task, folder))
+            for task in (Task.CLASSIFY, Task.DETECT, Task.SEGMENT)
+        ],
+        "explain.neighbours.draw": [
+            neighbours.draw(neighbours.Explanation(pixels[0], answer(), pixels[1:]))
+        ],
+        "explain.gradients.draw": [
+            gradients.draw(gradients.Explanation([layer] * 2, 10, 2, 0.1, 2.0), TITLE)
+        ],
+        "explain.overfit.draw": [overfit.draw(overfit.Study(points, TITLE, 9, 0.1))],
+        "report.plots.accuracy_against_latency": [
+            plots.accuracy_against_latency(methods(), CLASSES[0])
+        ],
+        "report.plots.reliability": [plots.reliability(sureness())],
+        "report.plots.coverage": [plots.coverage(sureness())],
+        "report.plots.confusion_matrix": [
+            plots.confusion_matrix(np.eye(4, dtype=np.int64), CLASSES, TITLE)
+        ],
+        "report.plots.per_class_recall": [
+            plots.per_class_recall({c: RNG.random(4) for c in CLASSES}, CLASSES)
+        ],
+        "report.plots.tuning_curve": [plots.tuning_curve(tuned(), "k", TITLE)],
+        "report.curves.training_curves": [curves.training_curves(history, TITLE)],
+        "report.curves.learning_rates": [
+            curves.learning_rates(LrCurve([0.1, 1.0], [2.0, 1.0], 0.5), TITLE)
+        ],
+        "report.architecture.draw": [architecture.draw(TITLE, network())],
+        "report.cost.cost_against_volume": [
+            cost.cost_against_volume(measured, priced(), 150, 1e6)
+        ],
+        "report.descent.paths": [descent.paths(*ways())],
+        "report.textbook.line": [textbook.line(*X.T, 1.0, 0.0, 0.9, CLASSES)],
+        "report.textbook.plane": [
+            textbook.plane(X, X[:, 0], np.ones(2), 0.0, 0.9, (TITLE, *CLASSES[:2]))
+        ],
+        "report.textbook.logistic_curve": [textbook.logistic_curve(1.0, 0.0)],
+        "report.textbook.weight_images": [
+            textbook.weight_images(RNG.random((4, 16)), (4, 4), CLASSES)
+        ],
+    }  # fmt: skip
+
+
+NAMED = ("猫", "狗", FOX)  # what no font of matplotlib's has
+NAMELESS = {"report.textbook.logistic_curve"}
+
+
+@pytest.fixture(autouse=True)
+def strict():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*missing from")
+        yield
+
+
+def test_every_figure_shows_names_of_any_script(install, tmp_path):
+    install("Tiny", "".join(NAMED))
+    drawings = pictures(tmp_path)
+    with fonts.noticing() as lacking:
+        for name, some in drawings.items():
+            for drawing in some:
+                fonts.save(drawing, tmp_path / f"{name}.png", dpi=40)
+                assert not lacking, name
+                assert plots.svg(drawing)
+    assert not lacking
+
+
+def test_every_figure_has_names_that_need_another_font(install, tmp_path):
+    """Without it the names would be marks: so the test above looks at names."""
+    for name, some in pictures(tmp_path).items():
+        for drawing in some:
+            with fonts.noticing() as lacking:
+                fonts.save(drawing, tmp_path / "a.png", dpi=40)
+            assert bool(lacking) == (name not in NAMELESS), name
+
+
+def test_an_animation_shows_names_of_any_script(install, tmp_path):
+    for characters in ("", "".join(NAMED)):
+        install("Tiny", characters)
+        with fonts.noticing() as lacking:
+            descent.animate(*ways(), tmp_path / "a.gif")
+        assert bool(lacking) == (not characters)
+
+
+def test_every_function_that_gives_a_figure_is_drawn_here(tmp_path):
+    found = {
+        f"{path.parent.name}.{path.stem}.{node.name}"
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.returns
+        and ast.unparse(node.returns) == "Figure" and not node.name.startswith("_")
+    } - {"data.fonts.figure"}  # fmt: skip
+    assert found == set(pictures(tmp_path))
+
+
+# --- the picture with its answer ---------------------------------------------------------------
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The parts of lines that Pillow draws, each with the characters of its font."""
+    parts = []
+    before = ImageDraw.ImageDraw.text
+
+    def text(self, xy, text, *args, font, **options):
+        path, index = font.path, font.index
+        parts.append((text, set(TTFont(path, fontNumber=index).getBestCmap()), xy))
+        return before(self, xy, text, *args, font=font, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    return parts
+
+
+def annotated(size=(200, 100), names=CLASSES, **options):
+    said = Classification(np.array([0.4, 0.3, 0.2, 0.1]), names)
+    ways = {"top": 4, "threshold": 0.0} | options
+    return classify.annotate(Image.new("RGB", size, "red"), said, **ways)
+
+
+def test_annotate_draws_every_glyph(install, drawn):
+    install("Tiny", "".join(NAMED))
+    with fonts.noticing() as lacking:
+        annotated()
+    assert not lacking
+    assert "".join(text for text, *_ in drawn).replace(" ", "") == (
+        f"猫40%狗dog30%قطة20%{FOX}fox10%"
+    )
+    for text, characters, _ in drawn:
+        assert set(map(ord, text)) <= characters, text
+
+
+def test_annotate_marks_what_no_font_has(install, drawn):
+    with fonts.noticing() as lacking:
+        annotated()
+    assert set(lacking) == set(NAMED)
+    for text, characters, _ in drawn:
+        assert set(map(ord, text)) <= characters, text
+
+
+def test_annotate_leaves_the_picture_and_adds_lines_below():
+    sheet = np.asarray(annotated((400, 300), ("a", "b", "c", "d"), top=2))
+    assert sheet.shape[1] == 400
+    assert (sheet[:300] == (255, 0, 0)).all()
+    rows = sheet[300:]
+    assert (rows[4, 158] == (159, 211, 191)).all()  # 0.4 of 400 pixels are green
+    assert (rows[4, 162] == 255).all()
+    below = np.asarray(annotated((400, 300), ("a", "b", "c", "d"), top=2, threshold=0.5))[300:]
+    assert not (below == (159, 211, 191)).all(2).any()
+
+
+def test_annotate_enlarges_small_pictures():
+    assert annotated((8, 16), ("a", "b", "c", "d"), top=1).size[0] == 160
+
+
+def test_annotate_cuts_a_name_and_keeps_its_score(install, drawn):
+    annotated((200, 100), ("x" * 90, "b", "c", "d"))
+    line = next(text for text, *_ in drawn if "x" in text)
+    assert line.endswith("x… 40%")
+    assert 370 < fonts.width(line, 12) <= 392  # of 400, as the picture is enlarged
+
+
+# --- one door ----------------------------------------------------------------------------------
+
+
+def past_the_door(source):
+    """What of a module's text draws without the door."""
+    tree = ast.parse(source)
+    hints = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom | ast.Import) and id(node) not in hints:
+            names = [a.name for a in node.names]
+            whole = [f"{getattr(node, 'module', '') or ''}.{n}".strip(".") for n in names]
+            if any(
+                n.startswith(("matplotlib.figure", "matplotlib.pyplot", "pylab", "PIL.ImageFont"))
+                for n in whole
+            ):  # fmt: skip
+                found.append(ast.unparse(node))
+        elif isinstance(node, ast.Attribute) and node.attr in ("savefig", "ImageFont", "pyplot"):
+            found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("from matplotlib.figure import Figure", 1),
+        ("def f():\n    import matplotlib.figure", 1),
+        ("from matplotlib import figure", 1),
+        ("import matplotlib.pyplot as plt", 1),
+        ("from PIL import Image, ImageFont", 1),
+        ("drawing.savefig(1)", 1),
+        ("if TYPE_CHECKING:\n    from matplotlib.figure import Figure", 0),
+        ("from matplotlib.patches import Patch", 0),
+    ],
+)
+def test_the_watchman_sees(source, count):
+    assert len(past_the_door(source)) == count
+
+
+def test_no_module_draws_past_the_door():
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for path in sorted(ROOT.rglob("*.py"))
+        if path != ROOT / "data/fonts.py"
+        and (lines := past_the_door(path.read_text(encoding="utf-8")))
+    }
+    assert not found
+    assert past_the_door((ROOT / "data/fonts.py").read_text(encoding="utf-8"))
