@@ -121,8 +121,8 @@ def pictures(folder):
             gradients.draw(gradients.Explanation([layer] * 2, 10, 2, 0.1, 2.0), TITLE)
         ],
         "explain.overfit.draw": [overfit.draw(overfit.Study(points, TITLE, 9, 0.1))],
-        "report.plots.accuracy_against_latency": [
-            plots.accuracy_against_latency(methods(), CLASSES[0])
+        "report.plots.headline_against_latency": [
+            plots.headline_against_latency(methods(), CLASSES[0])
         ],
         "report.plots.reliability": [plots.reliability(sureness())],
         "report.plots.coverage": [plots.coverage(sureness())],

@@ -1,14 +1,182 @@
-"""A picture with the answer to *what is this?* below it."""
+"""Classification on pages, in tables and on pictures: what it got right, and where it errs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sightline.data import fonts
+from sightline.data.dataset import Dataset
+from sightline.errors import SightlineError
+from sightline.metrics.classify import Evaluation, confusion, per_class
+from sightline.report import plots
+from sightline.report.parts import (
+    Column,
+    Part,
+    Picture,
+    Section,
+    figure_text,
+    interval_text,
+    thumbnail,
+)
 from sightline.types import Classification
 
 if TYPE_CHECKING:
     from PIL import Image
+
+MISTAKES = 24
+"""Pictures of wrong answers on a page, for each method."""
+
+COLUMNS = (
+    Column("accuracy", lambda m: figure_text(m.headline, True)),
+    Column("95% interval", interval_text),
+    Column("validation", lambda m: figure_text(m.validation, True)),
+    Column(
+        "balanced", lambda m: figure_text(m.metrics.get("balanced_accuracy"), True), page_only=True
+    ),
+)
+"""Of a comparison's table."""
+
+NOTE = (
+    "Accuracy is that of the test split, seen once, after everything was chosen on the validation "
+    "split; its interval is Wilson's."
+)
+"""Under a comparison's table."""
+
+REJECT = (
+    "With predict --reject an answer below the threshold is none of the classes: fewer images are "
+    "answered, and more of those answers are right."
+)
+SURE = (
+    "On the dashed line, answers given with 70% are right seven times in ten; below it the method "
+    "is too sure. The error is the expected calibration error, in points. For k-NN the confidence "
+    "is the share of the vote."
+)
+
+
+def sections(
+    data: Dataset, evaluations: Mapping[str, Evaluation], *, split: str = "test"
+) -> list[Section]:
+    """Return the sections of a page: hard classes, confidence, and each method's mistakes.
+
+    Parameters
+    ----------
+    data : Dataset
+        That was measured on, for the pictures.
+    evaluations : mapping of str to Evaluation
+        By method, the picked one first.
+    split : str
+        That was measured on.
+    """
+    classes = data.classes
+    sure = {name: (e.right, e.confidence) for name, e in evaluations.items()}
+    tables = {
+        name: confusion(e.labels, e.predicted, len(classes)) for name, e in evaluations.items()
+    }
+    made = []
+    if len(evaluations) > 1:
+        recalls = {name: per_class(table)["recall"] for name, table in tables.items()}
+        drawing = plots.svg(plots.per_class_recall(recalls, classes))
+        made.append(Section("Which classes are hard", drawing=drawing))
+    parts = [
+        Part(
+            f"{name}: {int((~e.right).sum()):,} wrong",
+            plots.svg(plots.confusion_matrix(tables[name], classes, name)),
+            "The wrong answers given with most confidence:",
+            mistakes(data, e),
+        )
+        for name, e in evaluations.items()
+    ]
+    where = "" if split == "test" else ", on validation images"
+    believed = plots.svg(plots.reliability(sure))
+    return [
+        *made,
+        Section("Can its confidence be believed?", SURE, believed),
+        Section(
+            "What is gained by answering only where it is sure?", REJECT,
+            plots.svg(plots.coverage(sure)),
+        ),
+        Section(f"Where each method errs{where}", parts=parts),
+    ]  # fmt: skip
+
+
+def mistakes(data: Dataset, e: Evaluation) -> list[Picture]:
+    """Return the wrong answers that were given with the most confidence, as pictures."""
+    confidence, wrong = e.confidence, np.flatnonzero(~e.right)
+    # Among equally confident ones the classes take turns, so that one cannot fill the page.
+    turn = np.zeros(len(wrong), np.int64)
+    for label in np.unique(e.labels[wrong]):
+        members = np.flatnonzero(e.labels[wrong] == label)
+        turn[members] = np.arange(len(members))
+    worst = wrong[np.lexsort((e.labels[wrong], turn, -confidence[wrong]))][:MISTAKES]
+    pictures = []
+    for i in worst:
+        try:
+            sample = data.sample(int(e.rows[i]))
+        except SightlineError:
+            continue
+        said, true = data.classes[e.predicted[i]], data.classes[e.labels[i]]
+        lines = (f"{said} {confidence[i]:.0%}", f"is {true}", sample.id)
+        pictures.append(Picture(thumbnail(sample.image), lines))
+    return pictures
+
+
+def details(e: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
+    """Return what `eval` writes besides the figures: each class, and the confusion matrix."""
+    table = confusion(e.labels, e.predicted, len(classes))
+    figures = per_class(table)
+    return {
+        "classes": {
+            name: {k: None if np.isnan(v[i]) else float(v[i]) for k, v in figures.items()}
+            for i, name in enumerate(classes)
+        },
+        "confusion": table.tolist(),
+    }
+
+
+def table(e: Evaluation, classes: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the headings and rows of `eval`'s table: one row a class."""
+    counts = confusion(e.labels, e.predicted, len(classes))
+    figures = per_class(counts)
+    headings = ("class", "images", "recall", "precision", "F1", "most often taken for")
+    return headings, [_row(i, name, counts, figures, classes) for i, name in enumerate(classes)]
+
+
+def _row(
+    i: int, name: str, counts: NDArray[np.int64], figures: Mapping[str, NDArray[np.float64]],
+    classes: Sequence[str],
+) -> tuple[str, ...]:  # fmt: skip
+    wrong = counts[i].copy()
+    wrong[i] = 0
+    taken = f"{classes[wrong.argmax()]} ({wrong.max()})" if wrong.any() else ""
+    values = (f"{figures[k][i]:.3f}" for k in ("recall", "precision", "f1"))
+    return (name, f"{counts[i].sum():,}", *values, taken)
+
+
+def headings(top: int) -> tuple[str, ...]:
+    """Return the headings of `predict`'s table; see `cells`."""
+    return ("answer", "score", *([f"next {top - 1}"] if top > 1 else []))
+
+
+def cells(answer: Classification, *, top: int, threshold: float) -> tuple[str | None, ...]:
+    """Return an answer as the cells of `predict`'s row; the first is None for none of the classes.
+
+    Parameters
+    ----------
+    answer : Classification
+    top : int
+        How many classes to name.
+    threshold : float
+        Below this score the answer is none of the classes.
+    """
+    given = answer.score >= threshold
+    rest = ", ".join(f"{name} {score:.2f}" for name, score in answer.top(top)[1 if given else 0 :])
+    said = answer.name if given else None
+    return (said, f"{answer.score:.2f}", *([rest] if top > 1 else []))
+
 
 SMALLEST = 160
 """Pixels; a picture with a shorter side is enlarged, so that there is room for words."""

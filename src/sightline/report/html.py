@@ -1,53 +1,53 @@
-"""``report.html``: one file that opens offline, of a comparison or of a run."""
+"""Write ``report.html``: one file that opens offline, of a comparison or of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from sightline import tasks
 from sightline.bench import compare as bench
 from sightline.bench import worker
-from sightline.bench.budget import human
-from sightline.bench.results import MethodEntry, Results, read
+from sightline.bench.results import MethodEntry, read
 from sightline.data import duplicates
 from sightline.data.dataset import Dataset
-from sightline.errors import SightlineError
-from sightline.estimators.classify import Classifier, Evaluation
-from sightline.metrics.classify import confusion, per_class
+from sightline.estimators.base import Estimator
+from sightline.metrics import Evaluation
+from sightline.metrics.duration import human
 from sightline.report import plots
 from sightline.report.curves import training_curves
+from sightline.report.parts import Column, Picture, thumbnail
 from sightline.training import run
 
 REPORT = "report.html"
-MISTAKES = 24
 PAIRS = 12
 
+COSTS = (
+    Column("tuned in", lambda m: human(m.tune_seconds) if m.tune_seconds else "-"),
+    Column("fitted in", lambda m: human(m.fit_seconds or 0)),
+    Column("ms an image", lambda m: f"{m.latency_ms:.3g}"),
+    Column("images/s", lambda m: f"{m.images_per_second:,.0f}"),
+    Column("peak MiB", lambda m: f"{m.peak_mb:,.0f}"),
+    Column("parameters", lambda m: f"{m.parameters:,}", page_only=True),
+    Column("disk MiB", lambda m: f"{(m.bytes or 0) / 2**20:.2f}"),
+)
+"""Columns of a comparison's table that every task has, after its own."""
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An image of the page, with the text under it."""
 
-    uri: str
-    lines: tuple[str, ...]
+def columns(task: str) -> tuple[Column, ...]:
+    """Return the columns of a comparison's table: the task's, then what every method costs."""
+    return (*of(task).COLUMNS, *COSTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """What a method got wrong."""
-
-    name: str
-    matrix: str
-    mistakes: list[Picture]
-    wrong: int
+def of(task: str) -> ModuleType:
+    """Return a task's part of the reports."""
+    return tasks.module("report", task)
 
 
 def comparison(folder: Path, data: Dataset) -> Path:
-    """Render the folder of a comparison.
+    """Write the page of a comparison.
 
     Parameters
     ----------
@@ -68,38 +68,23 @@ def comparison(folder: Path, data: Dataset) -> Path:
     """
     results = read(folder / bench.RESULTS)
     request = run.read_json(folder / bench.REQUEST)
-    evaluations = {
-        m.name: run.read_arrays(folder / bench.METHODS / m.name / worker.EVALUATION)
-        for m in results.ok
-    }
-    classes = results.data.classes
-    tables = {
-        name: confusion(a["test.labels"], a["test.predicted"], len(classes))
-        for name, a in evaluations.items()
-    }
-    recalls = {name: per_class(table)["recall"] for name, table in tables.items()}
     picked = results.pick.name if results.pick else None
-    order = sorted(evaluations, key=lambda name: (name != picked, -_headline(results, name)))
+    sign = -1 if all(m.higher_is_better for m in results.ok) else 1
+    order = sorted(results.ok, key=lambda m: (m.name != picked, sign * (m.headline or 0.0)))
+    evaluations = {
+        m.name: worker.read_evaluation(folder / bench.METHODS / m.name, results.task, "test")
+        for m in order
+    }
+    ours = of(results.task)
     page = _template("comparison.html.j2").render(
         results=results,
         request=request,
-        human=human,
+        columns=columns(results.task),
+        note=ours.NOTE,
         tuned=_tuned(folder, results.ok),
-        scatter=_drawing(plots.accuracy_against_latency(results.ok, picked)) if results.ok else "",
-        recall=_drawing(plots.per_class_recall(recalls, classes)) if recalls else "",
-        reliability=_drawing(plots.reliability(_sureness(evaluations))) if evaluations else "",
-        coverage=_drawing(plots.coverage(_sureness(evaluations))) if evaluations else "",
-        sections=[
-            Section(
-                name,
-                _drawing(plots.confusion_matrix(tables[name], classes, name)),
-                mistakes(data, *_answers(evaluations[name])),
-                int(
-                    (evaluations[name]["test.labels"] != evaluations[name]["test.predicted"]).sum()
-                ),
-            )
-            for name in order
-        ],
+        metric=(order[0].metric or "").replace("_", " ") if order else "",
+        scatter=plots.svg(plots.headline_against_latency(results.ok, picked)) if order else "",
+        sections=ours.sections(data, evaluations) if order else [],
         leaks=leaks(data),
         notes=data.notes,
         environment=request["environment"],
@@ -108,28 +93,15 @@ def comparison(folder: Path, data: Dataset) -> Path:
     return folder / REPORT
 
 
-def _sureness(
-    evaluations: Mapping[str, dict[str, NDArray[Any]]],
-) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.floating]]]:
-    """By method, which test answers are right, and with what confidence each was given."""
-    return {
-        name: (
-            a["test.labels"] == a["test.predicted"],
-            a["test.probabilities"][np.arange(len(a["test.predicted"])), a["test.predicted"]],
-        )
-        for name, a in evaluations.items()
-    }
-
-
 def training(
-    folder: Path, model: Classifier, data: Dataset, evaluation: Evaluation, seconds: float
+    folder: Path, model: Estimator, data: Dataset, evaluation: Evaluation, seconds: float
 ) -> Path:
-    """Render the folder of a run that was just trained.
+    """Write the page of a run that was just trained.
 
     Parameters
     ----------
     folder : path
-    model : Classifier
+    model : Estimator
         Fitted.
     data : Dataset
         What it was trained on.
@@ -148,24 +120,17 @@ def training(
     RunError
         When it cannot be written.
     """
-    e, history = evaluation, model.history
-    table = confusion(e.labels, e.predicted, len(data.classes))
-    right = e.labels == e.predicted
-    confidence = e.probabilities[np.arange(len(e.predicted)), e.predicted]
+    history = model.history
     page = _template("run.html.j2").render(
         name=model.name,
         data=data,
         human=human,
         seconds=seconds,
-        metrics=e.metrics,
+        metrics=evaluation.metrics,
         remarks=model.remarks,
-        curves=_drawing(training_curves(history, "")) if len(history) > 1 else "",
+        curves=plots.svg(training_curves(history, "")) if len(history) > 1 else "",
         last=history[-1] if history else None,
-        matrix=_drawing(plots.confusion_matrix(table, data.classes, model.name)),
-        mistakes=mistakes(data, e.labels, e.predicted, e.probabilities, e.rows),
-        wrong=int((~right).sum()),
-        reliability=_drawing(plots.reliability({model.name: (right, confidence)})),
-        coverage=_drawing(plots.coverage({model.name: (right, confidence)})),
+        sections=of(model.task).sections(data, {model.name: evaluation}, split="val"),
         command=run.command(),
         options=model.options,
         environment=model.config["environment"],
@@ -174,63 +139,25 @@ def training(
     return folder / REPORT
 
 
-def _answers(arrays: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """Labels, decisions, probabilities and rows of the test split."""
-    return [arrays[f"test.{what}"] for what in ("labels", "predicted", "probabilities", "rows")]
-
-
-def mistakes(
-    data: Dataset,
-    labels: NDArray[np.int64],
-    decided: NDArray[np.int64],
-    probabilities: NDArray[np.floating],
-    rows: NDArray[np.int64],
-) -> list[Picture]:
-    """The wrong answers that were given with the most confidence, as pictures."""
-    confidence = probabilities[np.arange(len(decided)), decided]
-    wrong = np.flatnonzero(labels != decided)
-    # Among equally confident ones the classes take turns, so that one cannot fill the page.
-    turn = np.zeros(len(wrong), np.int64)
-    for label in np.unique(labels[wrong]):
-        members = np.flatnonzero(labels[wrong] == label)
-        turn[members] = np.arange(len(members))
-    worst = wrong[np.lexsort((labels[wrong], turn, -confidence[wrong]))][:MISTAKES]
-    pictures = []
-    for i in worst:
-        try:
-            sample = data.sample(int(rows[i]))
-        except SightlineError:
-            continue
-        said, true = data.classes[decided[i]], data.classes[labels[i]]
-        pictures.append(
-            Picture(_uri(sample.image), (f"{said} {confidence[i]:.0%}", f"is {true}", sample.id))
-        )
-    return pictures
-
-
 def leaks(data: Dataset) -> dict[str, Any] | None:
-    """Images that stand in two splits; None where the images are too large to look here."""
+    """Return images that stand in two splits; None where they are too large to look here."""
     if data.size is None:
         return None
     pairs = duplicates.across_splits(data, duplicates.find(duplicates.prints_of(data)))
     pixels = data.source.pack().pixels
     shown = [
         (
-            Picture(_uri(pixels[p.first]), (a, data.source.items[p.first].id)),
-            Picture(_uri(pixels[p.second]), (b, data.source.items[p.second].id)),
+            Picture(thumbnail(pixels[p.first]), (a, data.source.items[p.first].id)),
+            Picture(thumbnail(pixels[p.second]), (b, data.source.items[p.second].id)),
         )
         for p, a, b in pairs[:PAIRS]
     ]
     return {"count": len(pairs), "exact": sum(p.exact for p, *_ in pairs), "shown": shown}
 
 
-def _headline(results: Results, name: str) -> float:
-    return next(m.headline or 0.0 for m in results.methods if m.name == name)
-
-
-def _tuned(folder: Path, methods: Sequence[MethodEntry]) -> dict[str, dict[str, Any]]:
-    """The knobs that each method ended with, and how they were found."""
-    found = {}
+def _tuned(folder: Path, methods: Sequence[MethodEntry]) -> dict[str, Mapping[str, Any]]:
+    """Return the knobs that each method ended with, and how they were chosen."""
+    found: dict[str, Mapping[str, Any]] = {}
     for m in methods:
         config = run.read_json(folder / bench.METHODS / m.name / run.CONFIG)
         tuning = config.get("comparison", {}).get("tuning") or {}
@@ -239,14 +166,6 @@ def _tuned(folder: Path, methods: Sequence[MethodEntry]) -> dict[str, dict[str, 
             "images": tuning.get("images", 0),
         }  # fmt: skip
     return found
-
-
-def _uri(image: NDArray[np.uint8]) -> str:
-    return plots.png_uri(image, scale=max(1, 96 // max(image.shape[:2])))
-
-
-def _drawing(drawing: Any) -> str:
-    return plots.svg(drawing)
 
 
 def _template(name: str) -> Any:

@@ -63,42 +63,47 @@ def pareto(methods: Sequence[MethodEntry]) -> list[MethodEntry]:
     return front
 
 
-def accuracy_against_latency(methods: Sequence[MethodEntry], picked: str | None) -> Figure:
-    """Scatter with intervals; the front of methods that nothing beats is a line."""
+def headline_against_latency(methods: Sequence[MethodEntry], picked: str | None) -> Figure:
+    """Draw each method's headline, with its interval, against its latency.
+
+    The methods that no other beats in both are joined by a line.
+    """
+    unit = 100 if methods[0].share else 1
     drawing = figure(7.2, 4.0)
     axes = drawing.add_subplot()
     axes.set_xscale("log")
     front = pareto(methods)
     if len(front) > 1:
         axes.step(
-            [m.latency_ms or 0 for m in front], [100 * (m.headline or 0) for m in front],
+            [m.latency_ms or 0 for m in front], [unit * (m.headline or 0) for m in front],
             where="post", color="0.6", linewidth=1.2, linestyle="--", zorder=1,
             label="nothing is both faster and better",
         )  # fmt: skip
     for m in methods:
         chosen = m.name == picked
         colour = PALETTE[2] if chosen else PALETTE[0]
-        y, (low, high) = 100 * (m.headline or 0), m.interval or (0.0, 0.0)
+        y, (low, high) = unit * (m.headline or 0), m.interval or (0.0, 0.0)
         axes.errorbar(
-            m.latency_ms or 0, y, yerr=[[max(y - 100 * low, 0)], [max(100 * high - y, 0)]],
+            m.latency_ms or 0, y, yerr=[[max(y - unit * low, 0)], [max(unit * high - y, 0)]],
             fmt="o", color=colour, capsize=3, markersize=7, zorder=2,
         )  # fmt: skip
     axes.set_xlabel("latency of one image, ms (log scale)")
-    axes.set_ylabel("test accuracy, % (95% interval)")
+    name = (methods[0].metric or "").replace("_", " ")
+    axes.set_ylabel(f"test {name}{', %' if unit == 100 else ''} (95% interval)")
     axes.grid(visible=True, which="major", color="0.92")
     axes.margins(x=0.25, y=0.12)
     if len(front) > 1:
         axes.legend(loc="lower right", frameon=False)
-    _name_points(drawing, axes, methods, picked)
+    _name_points(drawing, axes, methods, picked, unit)
     return drawing
 
 
 def _name_points(
-    drawing: Figure, axes: Axes, methods: Sequence[MethodEntry], picked: str | None
+    drawing: Figure, axes: Axes, methods: Sequence[MethodEntry], picked: str | None, unit: int
 ) -> None:
     """Write each method's name beside its point, moved up where two would overlap."""
     drawing.draw_without_rendering()  # settles the limits, and so where points are
-    points = [(m.latency_ms or 0.0, 100 * (m.headline or 0.0)) for m in methods]
+    points = [(m.latency_ms or 0.0, unit * (m.headline or 0.0)) for m in methods]
     pixels = axes.transData.transform(points) * 72 / drawing.dpi
     taken: list[tuple[float, float, float]] = []
     for i in np.argsort(pixels[:, 1], kind="stable"):

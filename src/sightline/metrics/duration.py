@@ -1,4 +1,4 @@
-"""How long a method may take, as people write it: ``90s``, ``10m``, ``1.5h``."""
+"""Read and write durations as people do: ``90s``, ``10m``, ``1.5h``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds(text: str) -> float:
-    """Read a duration.
+    """Read a duration, in seconds.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def seconds(text: str) -> float:
 
 
 def human(value: float) -> str:
-    """Write a duration.
+    """Return a duration in words.
 
     Examples
     --------

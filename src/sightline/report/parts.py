@@ -1,0 +1,104 @@
+"""What a task's part of a page and of a table is made of; see ``report/<task>.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.bench.results import MethodEntry
+from sightline.report import plots
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table of a comparison.
+
+    Parameters
+    ----------
+    heading : str
+    cell : callable
+        Text for a method that ran to the end.
+    page_only : bool
+        Whether the terminal, which is narrow, leaves it out.
+    """
+
+    heading: str
+    cell: Callable[[MethodEntry], str]
+    page_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image of a page, with the lines of text under it; the first is set in bold."""
+
+    uri: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What belongs to one method within a section; it can be folded away.
+
+    Parameters
+    ----------
+    summary : str
+    drawing : str
+        SVG.
+    note : str
+        A line above the pictures.
+    pictures : list of Picture
+    """
+
+    summary: str
+    drawing: str = ""
+    note: str = ""
+    pictures: list[Picture] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of a page.
+
+    Parameters
+    ----------
+    title : str
+    text : str
+        A paragraph under the title; plain text.
+    drawing : str
+        SVG.
+    parts : list of Part
+    """
+
+    title: str
+    text: str = ""
+    drawing: str = ""
+    parts: list[Part] = field(default_factory=list)
+
+
+def thumbnail(image: NDArray[np.uint8]) -> str:
+    """Return an image (H, W, C) as a data URI; a tiny one is enlarged without smoothing."""
+    return plots.png_uri(image, scale=max(1, 96 // max(image.shape[:2])))
+
+
+def figure_text(value: float | None, share: bool, digits: int = 2) -> str:
+    """Return a figure as people write it: a share in per cent, else as a number.
+
+    Examples
+    --------
+    >>> figure_text(0.9873, True), figure_text(12.3456, False)
+    ('98.73%', '12.35')
+    """
+    if value is None:
+        return "-"
+    return f"{100 * value:.{digits}f}%" if share else f"{value:.4g}"
+
+
+def interval_text(entry: MethodEntry) -> str:
+    """Return the 95% interval of a method's headline."""
+    if entry.interval is None:
+        return "-"
+    low, high = entry.interval
+    return f"{100 * low:.1f} to {100 * high:.1f}" if entry.share else f"{low:.4g} to {high:.4g}"
