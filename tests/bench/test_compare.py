@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import sightline
-from sightline.bench import budget, compare, results, worker
+from sightline.bench import compare, results, worker
 from sightline.errors import DataError, ParameterError, RunError, UnknownNameError
+from sightline.metrics import duration
 from sightline.report import html
 
 
@@ -253,13 +254,13 @@ def test_data_for_which_no_method_is_here_yet():
     ("text", "value"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("45", 45), (" 2 M ", 120)]
 )
 def test_budgets_are_read(text, value):
-    assert budget.seconds(text) == value
+    assert duration.seconds(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "0", "-3m", "ten", "5d", "1e3s", "nan"])
 def test_wrong_budgets_are_refused(text):
     with pytest.raises(ParameterError, match="such as 90s"):
-        budget.seconds(text)
+        duration.seconds(text)
 
 
 def test_a_budget_is_written_into_the_configuration(tmp_path, digits):

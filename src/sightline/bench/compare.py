@@ -31,8 +31,8 @@ from sightline.bench.results import (
     Results,
 )
 from sightline.data.dataset import Dataset
-from sightline.errors import DataError, RunError
-from sightline.estimators.classify import check_classes
+from sightline.errors import DataError, ParameterError, RunError
+from sightline.estimators import estimator
 from sightline.models import registry
 from sightline.training import run
 
@@ -73,8 +73,10 @@ class Request:
         }  # fmt: skip
 
 
-def ladder(data: Dataset, budget: float | None = None) -> tuple[tuple[str, ...], list[str]]:
-    """Methods that suit a data set's task and its images' size, the simplest first.
+def ladder(
+    data: Dataset, budget: float | None = None, task: str | None = None
+) -> tuple[tuple[str, ...], list[str]]:
+    """Return the methods that suit a data set's task and its images' size, the simplest first.
 
     Parameters
     ----------
@@ -82,6 +84,8 @@ def ladder(data: Dataset, budget: float | None = None) -> tuple[tuple[str, ...],
     budget : float, optional
         Seconds for each method. Without one, and without a graphics card, networks that would
         take hours are left out.
+    task : str, optional
+        Default: the first of the data's tasks that there are methods for.
 
     Returns
     -------
@@ -94,13 +98,13 @@ def ladder(data: Dataset, budget: float | None = None) -> tuple[tuple[str, ...],
     DataError
         When no method here serves the data's tasks yet.
     """
-    for task in data.tasks:
-        cards = [c for c in registry.CARDS.values() if c.task == task and c.rung]
+    for wanted in data.tasks if task is None else (task,):
+        cards = [c for c in registry.CARDS.values() if c.task == wanted and c.rung]
         if cards:
             side = min(data.size) if data.size else None
             small = [c.name for c in cards if side is not None and side < c.smallest_side]
             costly = [c.name for c in cards if c.costly and c.name not in small]
-            if costly and (budget is not None or _has_card()):
+            if costly and (budget is not None or _has_gpu()):
                 costly = []
             notes = []
             if costly:
@@ -119,7 +123,24 @@ def ladder(data: Dataset, budget: float | None = None) -> tuple[tuple[str, ...],
     )
 
 
-def _has_card() -> bool:
+def task_of(methods: Sequence[str]) -> str:
+    """Return the task of methods, which is one.
+
+    Raises
+    ------
+    UnknownNameError
+        When a method does not exist.
+    ParameterError
+        When they are for several tasks.
+    """
+    found = {name: str(registry.card(name).task) for name in methods}
+    if len(set(found.values())) > 1:
+        said = ", ".join(f"{name} ({task})" for name, task in found.items())
+        raise ParameterError(f"methods of one task can be compared, not {said}")
+    return next(iter(found.values()))
+
+
+def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available() or torch.backends.mps.is_available()
@@ -150,11 +171,12 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
     RunError
         When the folder cannot be written, or holds another comparison.
     DataError
-        When the training split has fewer than two classes.
+        When the training split cannot teach the methods' task.
+    ParameterError
+        When the methods are for several tasks.
     """
-    for name in request.methods:
-        registry.card(name)
-    check_classes(data.train)
+    task = task_of(request.methods)
+    estimator(task).check(data.train)
     folder = run.create(folder)
     asked = request.plain(data.fingerprint())
     _claim(folder, asked)
@@ -178,10 +200,12 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
         e.name: validation_right(folder / METHODS / e.name) for e in entries if e.status == "ok"
     }
     environment = run.environment(request.seed)
+    devices = sorted({e.device for e in entries if e.device}) or ["cpu"]
     results = Results(
+        task=task,
         data=DataEntry(**run.describe_data(data)),
         environment=EnvironmentEntry(
-            device=environment["device"],
+            device=", ".join(devices),
             threads=environment["threads"],
             versions={
                 "sightline": environment["sightline"],
@@ -220,11 +244,11 @@ def _claim(folder: Path, asked: dict[str, Any]) -> None:
     if place.exists():
         if run.read_json(place).get("request") != asked:
             raise RunError(
-                f"{folder} holds a comparison of other data or methods; name another folder with -o"
+                f"{folder} holds a comparison of other data or methods; name another folder"
             )
         return
     if (folder / run.CONFIG).exists():
-        raise RunError(f"{folder} holds a run; name another folder with -o")
+        raise RunError(f"{folder} holds a run; name another folder")
     run.write_json(
         place,
         {

@@ -42,6 +42,7 @@ class MethodEntry(_Document):
     status: Literal["ok", "failed"]
     metric: str | None = Field(None, description="Name of the headline figure.")
     higher_is_better: bool = True
+    share: bool = Field(True, description="Whether the headline is a share, in [0, 1].")
     headline: float | None = Field(None, description="On the test split.")
     interval: tuple[float, float] | None = Field(None, description="95%, of the headline.")
     validation: float | None = Field(None, description="Headline figure on validation.")
@@ -53,6 +54,7 @@ class MethodEntry(_Document):
     batch: int | None = None
     peak_mb: float | None = Field(None, description="Peak resident memory of its process, MiB.")
     parameters: int | None = Field(None, description="Numbers that the fitted method keeps.")
+    device: str | None = Field(None, description="What it was computed on.")
     bytes: int | None = Field(None, description="Size of the saved model on disk.")
     error: str | None = Field(None, description="Why it failed.")
 
@@ -68,6 +70,7 @@ class Results(_Document):
     """A comparison."""
 
     schema_version: int = SCHEMA_VERSION
+    task: str = Field("classify", description="What the methods were asked to do.")
     data: DataEntry
     environment: EnvironmentEntry
     methods: list[MethodEntry]

@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from sightline import tasks
 from sightline.bench.results import MethodEntry
 from sightline.data.dataset import Dataset
 from sightline.data.load import load_data
 from sightline.errors import SightlineError
-from sightline.estimators import create_model, tuning
-from sightline.estimators.classify import Classifier, Evaluation, check_classes, preprocess_of
-from sightline.metrics import cost
+from sightline.estimators import create_model, estimator_for, tuning
+from sightline.estimators.base import Estimator
+from sightline.metrics import Evaluation, cost
 from sightline.training import run
 from sightline.types import Progress
 
@@ -83,7 +84,8 @@ def main(folder: Path) -> int:
 def _measure(job: Job, folder: Path) -> MethodEntry:
     _say("load", 0, 1)
     data = load_data(job.data, seed=job.seed, group=job.group, layout=job.layout)
-    check_classes(data.train)
+    kind = estimator_for(job.method)
+    kind.check(data.train)
     if data.fingerprint() != job.fingerprint:
         raise SightlineError(f"{job.data} changed since the comparison began; compare anew")
     model = create_model(job.method, data, seed=job.seed)
@@ -91,7 +93,7 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
     note: dict[str, Any] = {"budget_seconds": job.budget}
     if tuning.grid_of(job.method) != [{}]:
         tuned = tuning.on_validation(
-            job.method, data.train, data.val, {}, preprocess_of(job.method),
+            job.method, data.train, data.val, {}, kind.preprocess_of(job.method),
             budget=None if job.budget is None else job.budget / 2,
             seed=job.seed, progress=_stage("tune"),
         )  # fmt: skip
@@ -112,13 +114,14 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
     latency = cost.latency_ms(lambda: model.predict(probe[:1]))
     per_second = cost.throughput(lambda: model.predict(probe), BATCH)
     model.save(folder, comparison=note)
-    run.write_json(folder / run.METRICS, dict(test.metrics))
+    run.write_metrics(folder, test.metrics, "test")
     _write_evaluation(folder, validation, test)
     return MethodEntry(
         name=job.method,
         status="ok",
         metric=test.metrics.headline_name,
         higher_is_better=test.metrics.higher_is_better,
+        share=test.metrics.share,
         headline=test.metrics.headline,
         interval=test.metrics.interval,
         validation=validation.metrics.headline,
@@ -129,12 +132,13 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
         images_per_second=per_second,
         batch=BATCH,
         peak_mb=cost.peak_mb(),
+        device=model.method_.used["device"],
         parameters=model.parameters,
         bytes=_size(model, folder),
     )
 
 
-def _fit(model: Classifier, data: Dataset, folder: Path, budget: float | None) -> float:
+def _fit(model: Estimator, data: Dataset, folder: Path, budget: float | None) -> float:
     """Fit, from the checkpoint of an interrupted attempt if there is one; gives the seconds."""
     last, before = folder / run.CHECKPOINTS / run.LAST, 0.0
     resume = last.exists()
@@ -150,14 +154,29 @@ def _fit(model: Classifier, data: Dataset, folder: Path, budget: float | None) -
 
 
 def _write_evaluation(folder: Path, validation: Evaluation, test: Evaluation) -> None:
-    arrays = {}
-    for name, evaluation in (("val", validation), ("test", test)):
-        for what in ("labels", "predicted", "probabilities", "rows"):
-            arrays[f"{name}.{what}"] = getattr(evaluation, what)
+    arrays = {
+        f"{split}.{name}": array
+        for split, evaluation in (("val", validation), ("test", test))
+        for name, array in evaluation.arrays().items()
+    }
     run.write_arrays(folder / EVALUATION, arrays, {})
 
 
-def _size(model: Classifier, folder: Path) -> int:
+def read_evaluation(folder: Path, task: str, split: str) -> Evaluation:
+    """Read what a method's run in a comparison answered on a split, ``"val"`` or ``"test"``.
+
+    Raises
+    ------
+    RunError
+        When the file is missing or damaged.
+    """
+    arrays = run.read_arrays(folder / EVALUATION)
+    own = {n.removeprefix(f"{split}."): a for n, a in arrays.items() if n.startswith(f"{split}.")}
+    kept: Evaluation = tasks.module("metrics", task).Evaluation.restored(own)
+    return kept
+
+
+def _size(model: Estimator, folder: Path) -> int:
     return (folder / run.MODEL).stat().st_size + (folder / run.CONFIG).stat().st_size
 
 

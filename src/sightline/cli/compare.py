@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.progress import TaskID
 from rich.table import Table
 
-from sightline.bench import budget as budgets
 from sightline.bench import compare as bench
 from sightline.bench.results import Results
 from sightline.cli import console
+from sightline.metrics import duration
 from sightline.report import html
 
 RUNS = Path("runs")
@@ -25,6 +25,7 @@ def compare(
     data: str,
     /,
     *models: str,
+    task: str | None = None,
     budget: str | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
@@ -43,6 +44,8 @@ def compare(
         Name, folder or archive of images.
     models
         Methods; default: all that suit the data, the simplest first.
+    task
+        Of data that serves several; default: the first that there are methods for.
     budget
         Time for each method, such as 90s, 10m or 1.5h.
     output
@@ -50,10 +53,10 @@ def compare(
     resume
         Go on with the newest interrupted comparison of the same request.
     """
-    seconds = None if budget is None else budgets.seconds(budget)
+    seconds = None if budget is None else duration.seconds(budget)
     loaded = console.load(data, seed=seed, group=group, layout=layout)
     if not models:
-        models, notes = bench.ladder(loaded, seconds)
+        models, notes = bench.ladder(loaded, seconds, task)
         for line in notes:
             console.note(f"  {line}")
     request = bench.Request(data, models, group=group, layout=layout, seed=seed, budget=seconds)
@@ -101,28 +104,16 @@ def show(results: Results) -> None:
     title = f"{results.data.name}: {results.data.counts.get('test', 0):,} test images"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", no_wrap=True)
-    for heading in ("accuracy", "95% interval", "validation", "tuned in", "fitted in"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("ms an image", "images/s", "peak MiB", "disk MiB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    columns = [column for column in html.columns(results.task) if not column.page_only]
+    for column in columns:
+        table.add_column(column.heading, justify="right", no_wrap=True)
     for m in results.methods:
         picked = results.pick is not None and m.name == results.pick.name
         name = f"[bold green]{m.name}[/bold green]" if picked else m.name
-        if m.status == "failed" or m.headline is None or m.interval is None:
+        if m.status == "failed" or m.headline is None:
             table.add_row(name, "[red]failed[/red]")
             continue
-        table.add_row(
-            name,
-            f"{100 * m.headline:.2f}%",
-            f"{100 * m.interval[0]:.1f} to {100 * m.interval[1]:.1f}",
-            f"{100 * (m.validation or 0):.2f}%",
-            budgets.human(m.tune_seconds or 0) if m.tune_seconds else "-",
-            budgets.human(m.fit_seconds or 0),
-            f"{m.latency_ms:.3g}",
-            f"{m.images_per_second:,.0f}",
-            f"{m.peak_mb:,.0f}",
-            f"{(m.bytes or 0) / 2**20:.2f}",
-        )
+        table.add_row(name, *(column.cell(m) for column in columns))
     screen.print(table)
     for m in results.methods:
         if m.status == "failed":

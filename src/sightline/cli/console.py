@@ -25,7 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sightline.data import fonts, load_data
+from sightline.data import fonts
 from sightline.data.load import load_data
 from sightline.errors import RunError
 from sightline.training import run

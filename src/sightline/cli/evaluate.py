@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from sightline import tasks
 from sightline.cli import console
 from sightline.data.dataset import SplitName
 from sightline.estimators import load_model
-from sightline.metrics.classify import confusion, per_class
 from sightline.training import run
 from sightline.training.recipe import Tta
 
@@ -55,10 +54,9 @@ def evaluate(
         console.note(
             "  these are not the images or splits of training: test images may have been seen"
         )
-    with console.bar(f"measuring on {split}") as report:
-        result = model.evaluate(loaded.split(split), report)
-    table = confusion(result.labels, result.predicted, len(model.classes_))
-    classes = per_class(table)
+    with console.bar(f"measuring on {split}") as progress:
+        result = model.evaluate(loaded.split(split), progress)
+    report = tasks.module("report", model.task)
     document = {
         "run": str(run_folder),
         "data": loaded.name,
@@ -66,28 +64,20 @@ def evaluate(
         "images": result.metrics.n,
         "headline": result.metrics.headline_name,
         "interval": list(result.metrics.interval),
+        "share": result.metrics.share,
         "metrics": dict(result.metrics),
-        "classes": {
-            name: {k: None if np.isnan(v[i]) else float(v[i]) for k, v in classes.items()}
-            for i, name in enumerate(model.classes_)
-        },
-        "confusion": table.tolist(),
+        **report.details(result, model.classes_),
     }
     if split == "test" and same and tta is None:
-        run.write_json(run_folder / "test.json", document)
+        run.write_json(run_folder / run.TEST, document)
     if json:
         console.print_json(document)
         return 0
     screen = console.out()
     screen.print(f"{model.name} on {loaded.name}/{split}: {result.metrics}")
-    grid = Table("class", "images", "recall", "precision", "F1", "most often taken for")
-    for i, name in enumerate(model.classes_):
-        wrong = table[i].copy()
-        wrong[i] = 0
-        taken = f"{model.classes_[wrong.argmax()]} ({wrong.max()})" if wrong.any() else ""
-        grid.add_row(
-            escape(name), f"{table[i].sum():,}",
-            *(f"{classes[k][i]:.3f}" for k in ("recall", "precision", "f1")), escape(taken),
-        )  # fmt: skip
+    headings, rows = report.table(result, model.classes_)
+    grid = Table(*headings)
+    for row in rows:
+        grid.add_row(*map(escape, row))
     screen.print(grid)
     return 0

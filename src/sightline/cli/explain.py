@@ -9,12 +9,12 @@ from cyclopts import App, Parameter
 from rich.markup import escape
 from rich.table import Table
 
-from sightline.bench.budget import human
 from sightline.cli import console
 from sightline.errors import ParameterError
 from sightline.estimators import load_model
 from sightline.explain import gradients as slopes
 from sightline.explain import neighbours as near
+from sightline.metrics.duration import human
 
 app = App(name="explain", help="Show why a RUN answers as it does.")
 

@@ -9,8 +9,10 @@ from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
+from sightline import tasks
 from sightline.cli import console
 from sightline.errors import ParameterError
+from sightline.report.parts import figure_text
 
 if TYPE_CHECKING:
     from sightline.deploy.export import Exported
@@ -101,12 +103,14 @@ def told(site: Site, json: bool) -> int:
 
 
 def document(done: Exported, files: dict[str, int]) -> dict[str, object]:
-    """What was exported, for a program."""
+    """Return what was exported, for a program."""
+    metric = done.before.headline_name if done.before else "accuracy"
     return {
         "model": str(done.path), "name": done.about.name, "version": done.about.version,
         "precision": done.about.precision, "files": files, "checked_on": done.checked_on,
         "largest_difference": done.difference, "same_label": done.agreement,
-        "accuracy_before": done.before, "accuracy_after": done.after,
+        f"{metric}_before": done.before and done.before.headline,
+        f"{metric}_after": done.after and done.after.headline,
         "test_images": done.test_images or None,
     }  # fmt: skip
 
@@ -129,12 +133,15 @@ def sizes(files: dict[str, int]) -> Table:
 def agreement(done: Exported) -> str:
     """How well a file agrees with its run."""
     said = (
-        f"checked on {escape(done.checked_on)}: largest difference of a probability "
-        f"{done.difference:.1e}, same label {done.agreement:.1%}"
+        f"checked on {escape(done.checked_on)}: largest difference "
+        f"{tasks.module('deploy', done.about.task).DIFFERENCE} {done.difference:.1e}, same answer "
+        f"{done.agreement:.1%}"
     )
     if done.before is not None and done.after is not None:
+        name, share = done.before.headline_name.replace("_", " "), done.before.share
+        before, after = (figure_text(m.headline, share) for m in (done.before, done.after))
         said += (
-            f"\naccuracy on {done.test_images:,} test images: {done.before:.2%} as trained, "
-            f"{done.after:.2%} in {done.about.precision}"
+            f"\n{name} on {done.test_images:,} test images: {before} as trained, {after} in "
+            f"{done.about.precision}"
         )
     return said

@@ -6,10 +6,10 @@ import dataclasses
 import math
 from pathlib import Path
 
-from sightline.bench.budget import human
 from sightline.cli import console
 from sightline.data.dataset import Split
-from sightline.estimators.classify import Classifier
+from sightline.estimators.base import Estimator
+from sightline.metrics.duration import human
 from sightline.report import curves
 from sightline.training import probe
 
@@ -19,15 +19,16 @@ NO_REGULARISERS = {
 }  # fmt: skip
 
 
-def dry_run(model: Classifier, train: Split, *, json: bool) -> int:
+def dry_run(model: Estimator, train: Split, *, json: bool) -> int:
     """Say what a training will take."""
     found = probe.estimate(model.training(train))
     if json:
         console.print_json(dataclasses.asdict(found))
         return 0
-    shapes = (" x ".join(map(str, shape)) for shape in (found.input, found.output))
     screen = console.out()
-    screen.print("a batch of {} gives {}".format(*shapes))
+    if found.input:
+        shapes = (" x ".join(map(str, shape)) for shape in (found.input, found.output))
+        screen.print("a batch of {} gives {}".format(*shapes))
     screen.print(f"{found.parameters:,} parameters; {found.memory_mb:,.0f} MiB at the most so far")
     screen.print(
         f"{found.steps:,} steps of {human(found.step_seconds)}: {human(found.epoch_seconds)} an "
@@ -36,7 +37,7 @@ def dry_run(model: Classifier, train: Split, *, json: bool) -> int:
     return 0
 
 
-def overfit_batch(model: Classifier, train: Split, *, json: bool) -> int:
+def overfit_batch(model: Estimator, train: Split, *, json: bool) -> int:
     """Learn one batch by heart; exit status 1 when that fails."""
     with console.bar("learning one batch") as report:
         losses = probe.overfit_batch(model.training(train), progress=report)
@@ -53,7 +54,7 @@ def overfit_batch(model: Classifier, train: Split, *, json: bool) -> int:
     return 0 if learned else 1
 
 
-def find_lr(model: Classifier, train: Split, output: Path | None, *, json: bool) -> int:
+def find_lr(model: Estimator, train: Split, output: Path | None, *, json: bool) -> int:
     """Draw loss against learning rate, and say where it falls fastest."""
     with console.bar("raising the learning rate") as report:
         found = probe.find_lr(model.training(train), progress=report)

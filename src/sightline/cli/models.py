@@ -12,9 +12,10 @@ from cyclopts import App
 from rich.markup import escape
 from rich.table import Table
 
+from sightline import tasks
 from sightline.cli import console, options
-from sightline.errors import ParameterError
-from sightline.estimators import methods
+from sightline.errors import ParameterError, UnknownNameError
+from sightline.estimators import estimator_for
 from sightline.models import registry
 from sightline.types import Task
 
@@ -25,7 +26,7 @@ app = App(name="models", help="List the methods, or show one.")
 
 
 @app.default
-def models(*, task: Task | None = None, json: console.Json = False) -> int:
+def models(*, task: str | None = None, json: console.Json = False) -> int:
     """List the methods, the simplest first.
 
     Parameters
@@ -33,6 +34,9 @@ def models(*, task: Task | None = None, json: console.Json = False) -> int:
     task
         Only those for one task.
     """
+    known = {*tasks.names(), *map(str, Task)}
+    if task is not None and task not in known:
+        raise UnknownNameError("task", task, known)
     cards = [registry.card(name) for name in registry.list_models(task)]
     if json:
         console.print_json([_plain(card) for card in cards])
@@ -74,7 +78,7 @@ def show(
     card = registry.card(name)
     if input is not None or draw is not None or classes is not None:
         return _layers(card, input, classes, draw, json)
-    knobs = dataclasses.fields(methods.knobs(name))
+    knobs = dataclasses.fields(estimator_for(name).knobs(name))
     said = {knob.name: knob.text for knob in options.knobs_of(name)}
     if json:
         document = _plain(card)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from sightline.data.transforms import Preprocess
-from sightline.estimators import methods
+from sightline.estimators import estimator_for
 from sightline.models import registry
 
 Options = Mapping[str, Any]
@@ -93,7 +93,7 @@ def knobs_of(model: str | None) -> list[Knob]:
     own = dict(registry.card(model).recipe)
     method = [
         dataclasses.replace(knob, default=own.get(knob.name, knob.default))
-        for knob in _fields(methods.knobs(model))
+        for knob in _fields(estimator_for(model).knobs(model))
     ]
     return [*method, *before]
 

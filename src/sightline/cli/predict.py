@@ -5,24 +5,25 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
-from sightline.bench.budget import human
+from sightline import tasks
 from sightline.cli import console
 from sightline.data import images, naming
 from sightline.errors import DataError, ParameterError
 from sightline.estimators import load_model
-from sightline.report.classify import annotate
+from sightline.metrics.duration import human
 from sightline.training import run
 
 if TYPE_CHECKING:
     from sightline.deploy.runtime import Runtime
-    from sightline.estimators.classify import Classifier
-    from sightline.types import Classification
+    from sightline.estimators.base import Estimator
+    from sightline.types import Prediction
 
 NONE = "[dim]none of these[/dim]"
 
@@ -71,11 +72,12 @@ def predict(
     if engine != "local" or workers:
         raise ParameterError("--engine and --workers go with an output in bulk: -o NAME.parquet")
     paths = expand([Path(picture) for picture in pictures])
-    model, classes = _loaded(run_folder)
-    top = min(top, len(classes))
+    model, task, classes = _loaded(run_folder)
+    top = min(top, max(len(classes), 1))
+    draw, say = tasks.module("report", task), tasks.module("deploy", task).document
     target = None if output is None else run.create(output)
     places = {} if target is None else _places(paths, target, [Path(p) for p in pictures])
-    answers: list[tuple[Path, Classification | None, str]] = []
+    answers: list[tuple[Path, Prediction | None, str]] = []
     with console.bar("predicting") as report:
         for start in range(0, len(paths), _BATCH):
             part = paths[start : start + _BATCH]
@@ -85,7 +87,9 @@ def predict(
                 answer = next(said) if path in good else None
                 answers.append((path, answer, failed.get(path, "")))
                 if answer is not None and target is not None:
-                    _write(path, answer, places[path], top, reject)
+                    pixels = images.to_mode(images.decode(path), "RGB")
+                    places[path].parent.mkdir(parents=True, exist_ok=True)
+                    draw.annotate(pixels, answer, top=top, threshold=reject).save(places[path])
             report(start + len(part), len(paths))
     bad = sum(answer is None for _, answer, _ in answers)
     if json:
@@ -95,17 +99,14 @@ def predict(
                 if answer is None
                 else {
                     "image": str(path),
-                    "label": answer.name,
-                    "score": answer.score,
-                    "rejected": answer.score < reject,
-                    "top": [{"label": n, "score": p} for n, p in answer.top(top)],
+                    **say(answer, top=top, threshold=reject).model_dump(exclude_none=True),
                 }
                 | ({"picture": str(places[path])} if places else {})
                 for path, answer, why in answers
             ]
         )
     else:
-        _print(answers, places, top, reject)
+        _print(draw, answers, places, top, reject)
         if target is not None:
             console.out().print(f"pictures: {target}", soft_wrap=True)
     return 2 if bad else 0
@@ -136,15 +137,15 @@ def _bulk(
     return 2 if done.errors else 0
 
 
-def _loaded(place: Path) -> tuple[Classifier | Runtime, tuple[str, ...]]:
-    """A run, or an exported file, and its classes."""
+def _loaded(place: Path) -> tuple[Estimator | Runtime, str, tuple[str, ...]]:
+    """Return a run, or an exported file, its task and its classes."""
     if place.suffix == ".onnx":
         from sightline.deploy.runtime import Runtime
 
         runtime = Runtime(place)
-        return runtime, runtime.about.classes
+        return runtime, runtime.about.task, runtime.about.classes
     model = load_model(place)
-    return model, model.classes_
+    return model, model.task, model.classes_
 
 
 def expand(paths: list[Path]) -> list[Path]:
@@ -184,25 +185,19 @@ def _readable(paths: list[Path]) -> tuple[dict[Path, object], dict[Path, str]]:
 
 
 def _print(
-    answers: list[tuple[Path, Classification | None, str]], places: dict[Path, Path], top: int,
-    reject: float,
+    draw: ModuleType, answers: list[tuple[Path, Prediction | None, str]],
+    places: dict[Path, Path], top: int, reject: float,
 ) -> None:  # fmt: skip
-    table = Table(
-        "image", "answer", "score", *([f"next {top - 1}"] if top > 1 else []),
-        *(["picture"] if places else []),
-    )  # fmt: skip
+    table = Table("image", *draw.headings(top), *(["picture"] if places else []))
     for path, answer, why in answers:
         if answer is None:
             reason = why.removeprefix(f"{path}: ")
             table.add_row(escape(str(path)), f"[red]{escape(reason)}[/red]")
             continue
-        said = f"[bold]{escape(answer.name)}[/bold]" if answer.score >= reject else NONE
-        start = 1 if answer.score >= reject else 0
-        rest = ", ".join(f"{name} {score:.2f}" for name, score in answer.top(top)[start:])
+        said, *rest = draw.cells(answer, top=top, threshold=reject)
         table.add_row(
-            escape(str(path)), said, f"{answer.score:.2f}",
-            *([escape(rest)] if top > 1 else []),
-            *([escape(str(places[path]))] if places else []),
+            escape(str(path)), NONE if said is None else f"[bold]{escape(said)}[/bold]",
+            *map(escape, rest), *([escape(str(places[path]))] if places else []),
         )  # fmt: skip
     console.out().print(table)
 
@@ -211,10 +206,3 @@ def _places(paths: list[Path], target: Path, given: list[Path]) -> dict[Path, Pa
     """By image, where its picture goes; an image that is named twice has one picture."""
     once = list(dict.fromkeys(paths))
     return dict(zip(once, naming.pictures(once, target, given=given), strict=True))
-
-
-def _write(path: Path, answer: Classification, place: Path, top: int, reject: float) -> None:
-    """Write the picture with its answers below it."""
-    pixels = images.to_mode(images.decode(path), "RGB")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    annotate(pixels, answer, top=top, threshold=reject).save(place)

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.markup import escape
 
-from sightline.bench import budget as budgets
-from sightline.bench.budget import human
 from sightline.cli import console
 from sightline.cli.options import dispatch
-from sightline.estimators import create_model
+from sightline.estimators import create_model, estimator_for
+from sightline.metrics import duration
+from sightline.metrics.duration import human
 from sightline.report import curves, html
 from sightline.training import recipe as recipes
 from sightline.training import run
@@ -58,7 +58,7 @@ def train_model(
         Folder of the run; default runs/MODEL-DATA.
     recipe
         Knobs as a TOML file, or the name of a recipe: speedrun (CIFAR-10 in seconds, with
-        resnet9 on a graphics card). Options given here win.
+        resnet9 on a graphics processor). Options given here win.
     budget
         Longest time to train, such as 10m: lowers the epochs to fit.
     resume
@@ -72,8 +72,9 @@ def train_model(
     dry_run
         Do not train: say shapes, memory and time.
     """
-    seconds = None if budget is None else budgets.seconds(budget)
-    knobs = ({} if recipe is None else recipes.read(recipe)) | given
+    seconds = None if budget is None else duration.seconds(budget)
+    kind = estimator_for(model).knobs(model)
+    knobs = ({} if recipe is None else recipes.read(recipe, kind)) | given
     estimator = create_model(model, seed=seed, **knobs)
     if tensorboard:
         board.require()
@@ -107,9 +108,7 @@ def train_model(
         drawing = curves.training_curves(estimator.history, f"{model} on {loaded.name}")
         console.save_picture(drawing, folder / CURVES)
     if metrics is not None:
-        run.write_json(
-            folder / run.METRICS, {"split": "val", "headline": metrics.headline_name, **metrics}
-        )
+        run.write_metrics(folder, metrics, "val")
     speed = run.speed(estimator.history)
     if json:
         console.print_json(

@@ -8,13 +8,13 @@ from typing import Annotated, Any, cast
 from cyclopts import Parameter
 from rich.table import Table
 
-from sightline.bench.budget import human
 from sightline.cli import console
 from sightline.cli.options import dispatch
 from sightline.data.transforms import Preprocess, Scale
 from sightline.errors import ParameterError
 from sightline.estimators import create_model, tuning
-from sightline.estimators.classify import PREPROCESS
+from sightline.estimators.base import PREPROCESS
+from sightline.metrics.duration import human
 from sightline.models import registry
 from sightline.report import plots
 from sightline.training import run
@@ -76,7 +76,7 @@ def tune_model(
     with console.bar("one look at the test split") as report:
         test = estimator.evaluate(loaded.test, report).metrics
     estimator.save(folder, tuning={"folds": folds, "settings": len(tuned.trials)})
-    run.write_json(folder / run.METRICS, {"split": "test", "headline": test.headline_name, **test})
+    run.write_metrics(folder, test, "test")
     trials = [
         t.options | tuning.plain(t.preprocess) | {"accuracy": t.accuracy, "folds": t.accuracies}
         for t in tuned.trials
@@ -104,7 +104,8 @@ def tune_model(
 
 
 def _print(tuned: tuning.Tuned, rows: int = 8) -> None:
-    ranked = sorted(tuned.trials, key=lambda t: -t.accuracy)[:rows]
+    sign = -1 if tuned.higher_is_better else 1
+    ranked = sorted(tuned.trials, key=lambda t: sign * t.accuracy)[:rows]
     table = Table(*tuned.best.options, "pixels", "accuracy", "worst fold", "best fold")
     for trial in ranked:
         table.add_row(

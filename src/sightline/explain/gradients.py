@@ -11,7 +11,7 @@ import numpy as np
 
 from sightline.data import fonts
 from sightline.errors import ParameterError, SightlineError
-from sightline.models.backprop.classifier import one_thread
+from sightline.models.backprop.classifier import NetworkClassifier, one_thread
 from sightline.models.backprop.gradient_check import LayerCheck, check_layers
 from sightline.models.backprop.losses import Loss
 from sightline.models.backprop.network import Network
@@ -20,7 +20,7 @@ from sightline.models.backprop.training import differentiate
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sightline.estimators.classify import Classifier
+    from sightline.estimators.base import Estimator
 
 TOLERANCE = 1e-6
 """Relative error from which a backward pass is wrong."""
@@ -79,14 +79,14 @@ class Explanation:
 
 
 def explain(
-    model: Classifier, *, images: int = 8, samples: int = 40, seed: int = 0,
+    model: Estimator, *, images: int = 8, samples: int = 40, seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Explanation:  # fmt: skip
     """Compare the two ways of differentiation in a fitted network.
 
     Parameters
     ----------
-    model : Classifier
+    model : Estimator
         Of mlp-numpy or convnet-numpy.
     images : int
         Size of the batch, drawn at random: on images that it knows, a trained network is
@@ -104,7 +104,7 @@ def explain(
     ParameterError
         When `images` is below 2 or `samples` below 1.
     """
-    if not hasattr(model.method_, "network"):
+    if not isinstance(model.method_, NetworkClassifier):
         raise NoGradientsError(
             f"{model.name} has no layers written out; mlp-numpy and convnet-numpy have"
         )

@@ -15,7 +15,7 @@ from sightline.types import Classification
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sightline.estimators.classify import Classifier
+    from sightline.estimators.base import Estimator
 
 
 class NoNeighboursError(SightlineError):
@@ -55,12 +55,12 @@ class Explanation:
         ]
 
 
-def explain(model: Classifier, image: Any) -> Explanation:
+def explain(model: Estimator, image: Any) -> Explanation:
     """Find the neighbours that decide about an image.
 
     Parameters
     ----------
-    model : Classifier
+    model : Estimator
         Fitted, of a method that compares (k-NN).
     image : path, PIL image, uint8 array (H, W, C) or uint8 tensor (C, H, W)
 
@@ -72,13 +72,13 @@ def explain(model: Classifier, image: Any) -> Explanation:
         When the image cannot be read.
     """
     answer = model.predict([image])[0]
-    if answer.neighbours is None:
+    if not isinstance(answer, Classification) or answer.neighbours is None:
         raise NoNeighboursError(f"{model.name} does not compare with training images; knn does")
     fitted = model.fitted_
     if fitted.embed is not None:
         raise NoNeighboursError(f"{model.name} was fitted on features; no pictures are kept in it")
     channels = 1 if fitted.mode == "L" else 3
-    stored = model.method_.X_[answer.neighbours.indices]
+    stored = model.method_.training_images[answer.neighbours.indices]
     pictures = _visible(stored.reshape(-1, *fitted.size, channels))
     return Explanation(fitted.prepare(image)[0], answer, pictures)
 

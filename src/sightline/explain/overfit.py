@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import check_task, fonts
+from sightline.data import fonts
 from sightline.data.load import check_task
 from sightline.errors import DataError
 from sightline.models.backprop.mlp import MLPClassifier

@@ -40,7 +40,8 @@ def picture(
 def model(name: str, method: str, size: tuple[int, int] = (8, 8)) -> dict[str, Any]:
     return {
         "name": name, "method": method, "task": "classify", "classes": ["red", "green", "blue"],
-        "size": size, "mode": "RGB", "headline": 0.91, "metric": "accuracy", "split": "val", "share": True, "version": "1", "default": name == "net",
+        "size": size, "mode": "RGB", "headline": 0.91, "metric": "accuracy", "split": "val",
+        "share": True, "version": "1", "default": name == "net",
     }  # fmt: skip
 
 
