@@ -40,7 +40,7 @@ def test_the_document_follows_its_schema(done):
     document = json.loads((folder / "results.json").read_text())
     jsonschema.validate(document, results.schema())
     assert document["schema_version"] == 1
-    assert set(document) == {"schema_version", "data", "environment", "methods", "pick"}
+    assert set(document) == {"schema_version", "task", "data", "environment", "methods", "pick"}
     assert set(document["data"]) == {"name", "task", "classes", "counts", "fingerprint"}
     assert set(document["environment"]) == {"device", "threads", "versions", "seed"}
     assert set(document["pick"]) == {"name", "reason"}
@@ -281,7 +281,7 @@ def test_validation_rights_are_those_of_the_model(done, digits):
 
 
 def test_the_ladder_suits_the_size_and_the_machine(digits, monkeypatch):
-    monkeypatch.setattr(compare, "_has_card", lambda: False)
+    monkeypatch.setattr(compare, "_has_gpu", lambda: False)
     names, notes = compare.ladder(digits)
     classic = ("majority", "nearest-mean", "linear", "logistic", "knn", "mlp-numpy")
     assert names[:6] == classic
@@ -294,5 +294,5 @@ def test_the_ladder_suits_the_size_and_the_machine(digits, monkeypatch):
     names, notes = compare.ladder(digits, budget=60)
     assert "resnet9" in names
     assert notes == []
-    monkeypatch.setattr(compare, "_has_card", lambda: True)
+    monkeypatch.setattr(compare, "_has_gpu", lambda: True)
     assert "resnet9" in compare.ladder(digits)[0]

@@ -143,7 +143,7 @@ def test_second_annotation_format_is_mentioned(tree, boxed):
     )
     data = load_data(boxed)
     assert data.layout == "coco"
-    assert "read as coco; it can also be read with --layout voc" in data.notes
+    assert "read as coco; it can also be read with layout=voc" in data.notes
     assert load_data(boxed, layout="voc").layout == "voc"
 
 

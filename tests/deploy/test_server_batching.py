@@ -114,7 +114,9 @@ def test_answers_in_batches_equal_those_without(model):
     sizes = []
 
     async def scenario():
-        made = batcher(runtime.answer, max_batch=8, on_batch=sizes.append)
+        made = batcher(
+            lambda ready: runtime.answer(np.stack(ready)), max_batch=8, on_batch=sizes.append
+        )
         said = await asyncio.gather(*(made.ask([x]) for x in X))
         made.close()
         return said

@@ -79,7 +79,7 @@ def test_a_mutated_image_is_answered_or_refused(served, data):
         if isinstance(prepared, Problem):
             assert prepared.status in (413, 422)
         elif prepared is not None:
-            assert prepared.shape == (8, 8, 3)
+            assert prepared[0].shape == (8, 8, 3)
 
 
 @settings(max_examples=200, deadline=None)

@@ -101,7 +101,7 @@ def test_a_saved_network_answers_alike(digits, tmp_path):
     assert again.history == model.history
     assert again.history[0]["epoch"] == 1
     assert again.parameters == model.parameters > 1_900_000
-    with pytest.raises(DataError, match=r"at least 24 pixels.*--size 24"):
+    with pytest.raises(DataError, match=r"at least 24 pixels.*size=24"):
         sightline.create_model("resnet9", digits).fit(train)
 
 

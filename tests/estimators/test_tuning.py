@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 import sightline
 from sightline.data import splits
 from sightline.data.transforms import Preprocess
-from sightline.estimators import methods, tuning
+from sightline.estimators import classify, estimator_for, tuning
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def test_the_sweep_equals_fitting_each_setting(digits):
     found = tuning.on_validation("knn", train, val, {}, Preprocess())
     assert len(found.trials) == len(tuning.grid_of("knn")) == 48
     for trial in found.trials[::5]:
-        model = methods.build("knn", trial.options).fit(X, y)
+        model = estimator_for("knn").build("knn", trial.options).fit(X, y)
         assert trial.accuracy == model.score(val.arrays().X, val.labels)
 
 
@@ -43,7 +43,7 @@ def test_the_best_of_equals_is_the_first():
 
 def test_a_budget_limits_the_images(digits):
     found = tuning.on_validation("knn", digits.train, digits.val, {}, Preprocess(), budget=1e-6)
-    assert found.images == tuning.PILOT
+    assert found.images == classify.PILOT
     whole = tuning.on_validation("knn", digits.train, digits.val, {}, Preprocess(), budget=600)
     assert whole.images == len(digits.val)
 

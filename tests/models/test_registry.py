@@ -9,20 +9,20 @@ import pytest
 import sightline
 from sightline.cli import options
 from sightline.errors import ParameterError, UnknownNameError
-from sightline.estimators import methods
+from sightline.estimators import estimator_for
 from sightline.models import registry
 
 
 @pytest.mark.parametrize("name", registry.CARDS)
 def test_every_card_leads_to_a_method_whose_knobs_it_tunes(name):
     card = registry.card(name)
-    knobs = {f.name: f for f in dataclasses.fields(methods.knobs(name))}
+    knobs = {f.name: f for f in dataclasses.fields(estimator_for(name).knobs(name))}
     assert set(card.grid) <= set(knobs)
     assert card.summary
     assert card.paper
     for knob in options.knobs_of(name):
         assert knob.text, f"{name}.{knob.name} is not documented"
-    method = methods.build(name, {})
+    method = estimator_for(name).build(name, {})
     for attribute in ("fit", "predict", "predict_proba", "score"):
         assert callable(getattr(method, attribute))
 
@@ -31,9 +31,9 @@ def test_unknown_names_suggest_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'knn'"):
         registry.card("kn")
     with pytest.raises(UnknownNameError, match="did you mean 'metric'"):
-        methods.build("knn", {"metrics": "l1"})
+        estimator_for("knn").build("knn", {"metrics": "l1"})
     with pytest.raises((ParameterError, UnknownNameError)):
-        methods.build("majority", {"k": 1})
+        estimator_for("majority").build("majority", {"k": 1})
 
 
 def test_listing_imports_no_torch():

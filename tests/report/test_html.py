@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sightline
-from sightline.report import html
+from sightline.report import classify, html
 
 
 def test_the_page_of_a_run(tmp_path):
@@ -17,7 +17,7 @@ def test_the_page_of_a_run(tmp_path):
     assert "http://" not in page.replace("http://www.w3.org", "")
     wrong = int((evaluation.labels != evaluation.predicted).sum())
     assert f"{wrong} wrong" in page
-    assert page.count("<figure>") == min(wrong, html.MISTAKES)
+    assert page.count("<figure>") == min(wrong, classify.MISTAKES)
     assert "fitted in 1.5 s" in page
     for remark in model.remarks:
         assert remark.split("<")[0][:20] in page

@@ -253,7 +253,7 @@ def test_weights_of_another_network_are_refused():
 
 
 def test_an_exploding_loss_stops_and_names_the_step(digits):
-    with pytest.raises(TrainingError, match=r"not finite at step \d+ \(epoch 1\); try --lr"):
+    with pytest.raises(TrainingError, match=r"not finite at step \d+ \(epoch 1\); try lr="):
         fitted(digits, lr=1e30, warmup=0.0)
 
 
@@ -265,7 +265,7 @@ def test_after_a_good_epoch_its_weights_are_kept(digits, monkeypatch):
         calls["n"] += 1
         return honest(output, target, weights) * (float("nan") if calls["n"] > 25 else 1)
 
-    monkeypatch.setattr("sightline.estimators.network.cross_entropy", broken)
+    monkeypatch.setattr("sightline.estimators.classify_network.cross_entropy", broken)
     model = fitted(digits, epochs=5)
     assert len(model.history_) == 2
     assert "not finite at step 26 (epoch 3)" in model.remarks[0]
@@ -477,7 +477,7 @@ def test_speedrun_is_the_published_recipe():
 
 
 def test_images_that_are_no_bytes(digits):
-    with pytest.raises(DataError, match="--scale none"):
+    with pytest.raises(DataError, match="scale=none"):
         ModuleClassifier(CARD, {}).fit(digits[0].astype(np.float32), digits[1])
 
 

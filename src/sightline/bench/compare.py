@@ -110,7 +110,7 @@ def ladder(
             if costly:
                 notes.append(
                     f"left out, as they take long on a processor: {', '.join(costly)}; name them, "
-                    "or give --budget"
+                    "or give budget=..."
                 )
             if small:
                 notes.append(f"left out, as images of {side} pixels are small: {', '.join(small)}")

@@ -117,6 +117,9 @@ def show(results: Results) -> None:
     screen.print(table)
     for m in results.methods:
         if m.status == "failed":
-            screen.print(f"[red]{m.name} failed:[/red] {escape(m.error or '')}", soft_wrap=True)
+            screen.print(
+                f"[red]{m.name} failed:[/red] {escape(console.as_options(m.error or ''))}",
+                soft_wrap=True,
+            )
     if results.pick is not None:
         screen.print(f"[bold]Take {escape(results.pick.reason)}.[/bold]", soft_wrap=True)

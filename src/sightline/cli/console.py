@@ -7,7 +7,10 @@ carries results alone.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,9 +92,39 @@ def writing(target: Path) -> Iterator[None]:
         raise RunError(f"cannot write {target}: {reason}") from None
 
 
+@functools.cache
+def _options() -> frozenset[str]:
+    from sightline.data.transforms import Preprocess
+    from sightline.training.recipe import Recipe
+
+    knobs = (f.name for kind in (Preprocess, Recipe) for f in dataclasses.fields(kind))
+    return frozenset((*knobs, "budget", "data", "group", "images", "layout", "quantize", "resume"))
+
+
+def as_options(text: str) -> str:
+    """Return a library's message with its parameters as options of the command line.
+
+    Examples
+    --------
+    >>> as_options("scale them up with size=24, or name the data with data=...")
+    'scale them up with --size 24, or name the data with --data DATA'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        if name not in _options():
+            return match[0]
+        flag = f"--{name.replace('_', '-')}"
+        if value in ("True", "..."):
+            return flag if value == "True" else f"{flag} {name.upper()}"
+        return f"{flag} {value}"
+
+    return re.sub(r"(?<![\w:,./=-])([a-z][a-z_]*)=(\.\.\.|'[^']*'|[\w./*-]*\w)", option, text)
+
+
 def note(text: str) -> None:
     """Say something to the person, on standard error."""
-    err().print(f"[dim]{escape(text)}[/dim]", soft_wrap=True)
+    err().print(f"[dim]{escape(as_options(text))}[/dim]", soft_wrap=True)
 
 
 @contextlib.contextmanager

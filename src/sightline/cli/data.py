@@ -185,7 +185,8 @@ def _print(name: str, found: auditing.Audit) -> None:
     colours = {"error": "red", "warning": "yellow", "note": "dim"}
     for f in found.findings:
         colour = colours[f.severity]
-        what = escape(f.text) + (f"\n[dim]{escape(f.mend)}[/dim]" if f.mend else "")
+        mend = escape(console.as_options(f.mend))
+        what = escape(f.text) + (f"\n[dim]{mend}[/dim]" if f.mend else "")
         table.add_row(
             f"[{colour}]{f.severity}[/{colour}]", f"{f.count:,}", what,
             escape("\n".join(f.examples[:3])),
@@ -194,3 +195,5 @@ def _print(name: str, found: auditing.Audit) -> None:
     screen.print(
         f"{found.errors} kind{'s' * (found.errors > 1)} of errors" if found.errors else "no errors"
     )
+    if any("a fixed copy" in f.mend for f in found.findings):
+        screen.print("sightline data audit DATA --fix NEW-FOLDER writes a fixed copy")

@@ -92,8 +92,12 @@ def status(tokens: Sequence[str]) -> int:
             from sightline.cli import console
 
             console.note(fonts.remark(lacking))
-    except (CycloptsError, SightlineError) as error:
+    except CycloptsError as error:
         return _fail(str(error), 2)
+    except SightlineError as error:
+        from sightline.cli import console
+
+        return _fail(console.as_options(str(error)), 2)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the reader (head, less) has seen enough

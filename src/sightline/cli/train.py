@@ -131,7 +131,7 @@ def train_model(
             "waiting for data"
         )
     for remark in estimator.remarks:
-        screen.print(f"note: {escape(remark)}", soft_wrap=True)
+        screen.print(f"note: {escape(console.as_options(remark))}", soft_wrap=True)
     if metrics is not None:
         screen.print(f"validation: {metrics}")
     screen.print(f"run: {folder}", soft_wrap=True)

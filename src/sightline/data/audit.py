@@ -52,7 +52,7 @@ class Finding:
     examples : tuple of str
         The first few.
     rows : tuple of int
-        Rows of the images that ``--fix`` changes or leaves out.
+        Rows of the images that a fixed copy changes or leaves out.
     """
 
     kind: str
@@ -187,22 +187,22 @@ def _files(data: Dataset, facts: list[Facts]) -> list[Finding]:
     reasons = {i: str(facts[i].why_not).removeprefix(f"{items[i].image}: ") for i in broken}
     checks: list[tuple[str, Severity, list[int], str, str]] = [
         ("unreadable", "error", broken, "files that cannot be read as images",
-         "remove them or fetch them again (--fix leaves them out)"),
+         "remove them or fetch them again (a fixed copy leaves them out)"),
         ("wrong-extension", "warning", rows(lambda i, f: _wrong_suffix(items[i], f)),
-         "files whose ending is not their format's", "rename them (--fix does)"),
+         "files whose ending is not their format's", "rename them (a fixed copy does)"),
         ("exif-rotation", "warning", rows(lambda i, f: f.rotated),
          "images that EXIF turns: programs that ignore it see them lying",
-         "bake the rotation in (--fix does)"),
+         "bake the rotation in (a fixed copy does)"),
         ("alpha", "warning", rows(lambda i, f: "A" in f.mode or f.mode.endswith("+alpha")),
          "images with transparency, which is laid on white here",
-         "flatten them (--fix does)"),
+         "flatten them (a fixed copy does)"),
         ("grey", "note", rows(lambda i, f: colour and f.mode in ("1", "L", "LA", "I;16")),
          "grey images among colour ones; their three channels will be equal", ""),
         ("unusual-mode", "note", rows(lambda i, f: f.mode in ("CMYK", "YCbCr", "LAB", "I;16")),
          "CMYK or 16-bit images; they are read as 8-bit grey or RGB", ""),
         ("animation", "warning", rows(lambda i, f: f.frames > 1 and f.format != "MPO"),
          "animations or multi-page files; only the first frame is seen",
-         "split them (--fix keeps the first frame)"),
+         "split them (a fixed copy keeps the first frame)"),
         ("tiny", "warning", rows(lambda i, f: not uniform and min(f.size) < TINY),
          f"images under {TINY} pixels a side", "look at them: often thumbnails or trackers"),
     ]  # fmt: skip
@@ -243,13 +243,13 @@ def _duplicates(data: Dataset, pairs: list[duplicates.Pair]) -> list[Finding]:
             groups[kind, "warning" if pair.exact else "note"].append(pair)
     said = {
         "conflicting-labels": ("pairs of identical images with different labels",
-                               "decide which label is right (--fix leaves both out)"),
+                               "decide which label is right (a fixed copy leaves both out)"),
         "duplicate-across-splits": ("pairs of identical images in two splits: the test is leaked",
-                                    "keep one (--fix keeps the one in test)"),
+                                    "keep one (a fixed copy keeps the one in test)"),
         "near-duplicate-across-splits": (
             "pairs of nearly identical images in two splits: the test may be leaked",
-            "look at them; split by --group if they come from one scene"),
-        "duplicate": ("pairs of identical images in one split", "keep one (--fix does)"),
+            "look at them; split with group=... if they come from one scene"),
+        "duplicate": ("pairs of identical images in one split", "keep one (a fixed copy does)"),
         "near-duplicate": ("pairs of nearly identical images in one split", ""),
     }  # fmt: skip
     return [
@@ -285,11 +285,11 @@ def _boxes(data: Dataset, facts: list[Facts]) -> list[Finding]:
                 unknown.append(where)
     checks: Iterable[tuple[str, Severity, list[str], str, str]] = (
         ("box-without-area", "error", empty, "boxes without area (at most a pixel wide or high)",
-         "remove them (--fix does)"),
+         "remove them (a fixed copy does)"),
         ("box-outside", "error", outside, "boxes that reach outside their image",
-         "cut them to the image (--fix does)"),
+         "cut them to the image (a fixed copy does)"),
         ("unknown-label", "error", unknown, "objects whose label is missing from the classes",
-         "add the class, or remove the object (--fix does)"),
+         "add the class, or remove the object (a fixed copy does)"),
         ("wrong-size", "error", sizes, "annotations that state another image size",
          "annotate the image that is there"),
     )  # fmt: skip

@@ -131,7 +131,7 @@ def _figure_class() -> type[Figure]:
 
 @contextlib.contextmanager
 def _settled(drawing: Figure) -> Iterator[None]:
-    """Within it, every text of a figure has fonts for its characters, and is taken literally."""
+    """Give every text of a figure fonts for its characters, and take it literally, within this."""
     from matplotlib.text import Text
 
     numbers: set[int] = set()  # whose dollar signs are mathematics
@@ -245,7 +245,7 @@ def width(text: str, size: float) -> float:
 
 
 def _runs(settled: _Settled, size: float) -> list[tuple[str, ImageFont.FreeTypeFont]]:
-    """Parts of a text with their fonts, in the order from left to right."""
+    """Give the parts of a text with their fonts, in the order from left to right."""
     files = [_default_file(), *map(_file_of, settled.families)]
     text = settled.text.replace("\n", " ")
 
@@ -277,7 +277,7 @@ def _pillow_font(path: str, index: int, size: float) -> ImageFont.FreeTypeFont:
 
 @functools.cache
 def _default_file() -> str:
-    """The font that comes with matplotlib, without asking for all the others."""
+    """Find the font that comes with matplotlib, without asking for all the others."""
     import matplotlib as mpl
 
     return str(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf")
@@ -290,7 +290,7 @@ def _file_of(family: str) -> str:
 
 
 def _named_file(path: str) -> tuple[str, int]:
-    """File and number of the face in it: a collection holds several."""
+    """Give the file and the number of the face in it: a collection holds several."""
     return str(path), getattr(path, "face_index", 0)
 
 
@@ -361,7 +361,7 @@ def _notice(lacking: Iterable[str]) -> None:
 
 
 def _like(properties: FontProperties | None) -> FontProperties:
-    """Style and weight alone: what decides which file of a family is taken."""
+    """Keep the style and weight alone: what decides which file of a family is taken."""
     from matplotlib.font_manager import FontProperties
 
     if properties is None:
@@ -380,7 +380,7 @@ def _own_files(properties: FontProperties) -> list[str]:
 
 
 def _resolved(family: str, properties: FontProperties) -> str | None:
-    """File that matplotlib would take for a family; None where there is none."""
+    """Find the file that matplotlib would take for a family; None where there is none."""
     from matplotlib import font_manager
 
     wanted = properties.copy()
@@ -396,7 +396,7 @@ def _resolved(family: str, properties: FontProperties) -> str | None:
 
 @functools.cache
 def _family_with(character: str, properties: FontProperties) -> str | None:
-    """The best family whose face has a character; None where no font has it."""
+    """Find the best family whose face has a character; None where no font has it."""
     for family in itertools.chain(_known(), _installed_since()):
         path = _resolved(family, properties)
         if path and _has(path, character) and _is_drawn(path, character):
@@ -405,7 +405,7 @@ def _family_with(character: str, properties: FontProperties) -> str | None:
 
 
 def _known() -> list[str]:
-    """Families that matplotlib knows of, in the order of preference."""
+    """List the families that matplotlib knows of, in the order of preference."""
     from matplotlib import font_manager
 
     names = {e.name for e in font_manager.fontManager.ttflist if "Last Resort" not in e.name}
@@ -414,7 +414,7 @@ def _known() -> list[str]:
 
 @functools.cache
 def _installed_since() -> tuple[str, ...]:
-    """Families of fonts that were installed after matplotlib made its list, at its first run."""
+    """Find families that were installed after matplotlib made its list, at its first run."""
     from matplotlib import font_manager
 
     manager = font_manager.fontManager
@@ -439,7 +439,7 @@ def _has(path: str, character: str) -> bool:
 
 @functools.cache
 def _codes(path: str, face_index: int) -> NDArray[np.uint32]:
-    """Sorted code points of a font; none of one that is damaged or has only bitmaps."""
+    """Read the sorted code points of a font; none of one that is damaged or has only bitmaps."""
     from matplotlib.font_manager import get_font
 
     try:

@@ -152,7 +152,7 @@ def _by_path(path: Path, layout: str | None, progress: Progress | None) -> Datas
     found: Dataset = module.read(folder.resolve(), name)
     if others:
         found.notes.append(
-            f"read as {found.layout}; it can also be read with layout {' or '.join(others)}"
+            f"read as {found.layout}; it can also be read with layout={' or '.join(others)}"
         )
     return found
 
@@ -253,7 +253,7 @@ def _refuse_unknown_labels(data: Dataset) -> None:
         raise DataError(
             f"{data.name}: {len(found)} objects have a label that is none of the "
             f"{len(data.classes)} classes, first {found[0]}; `sightline data audit` lists them, "
-            "and --fix leaves them out"
+            "and a fixed copy leaves them out"
         )
 
 
@@ -300,7 +300,7 @@ def _refuse_groups_of_classes(data: Dataset, rule: str) -> None:
         groups_of.setdefault(item.label, set()).add(item.group)
     if len(groups_of) > 1 and all(len(g) == 1 and None not in g for g in groups_of.values()):
         raise ParameterError(
-            f"--group {rule!r} makes one group of every class, so that some classes would not "
+            f"group={rule!r} makes one group of every class, so that some classes would not "
             "be trained on; group by what the images of several splits must not share"
         )
 

@@ -118,7 +118,7 @@ def group_of(ids: Sequence[str], rule: str) -> list[str | None]:
     if rule == "folder":
         folders = [i.rsplit("/", 1)[0] if "/" in i else None for i in ids]
         if not any(folders):
-            raise ParameterError(f"--group folder: no image lies in a folder, e.g. {ids[0]!r}")
+            raise ParameterError(f"group=folder: no image lies in a folder, e.g. {ids[0]!r}")
         return folders
     table, _, column = rule.rpartition(":")
     if table.endswith(".csv"):
@@ -127,12 +127,12 @@ def group_of(ids: Sequence[str], rule: str) -> list[str | None]:
         pattern = re.compile(rule)
     except re.error as error:
         raise ParameterError(
-            f"--group {rule!r} is neither 'folder', FILE.csv:COLUMN nor a regular "
+            f"group={rule!r} is neither 'folder', FILE.csv:COLUMN nor a regular "
             f"expression ({error})"
         ) from None
     matches = [pattern.search(i) for i in ids]
     if not any(matches):
-        raise ParameterError(f"--group {rule!r} matches no image, e.g. not {ids[0]!r}")
+        raise ParameterError(f"group={rule!r} matches no image, e.g. not {ids[0]!r}")
     return [None if m is None else m.group(1 if pattern.groups else 0) for m in matches]
 
 

@@ -243,7 +243,7 @@ def _ray(
         import ray
         import ray.data
     except ImportError:
-        raise MissingExtraError("--engine ray", "bulk") from None
+        raise MissingExtraError("bulk prediction on Ray", "bulk") from None
     if not todo:
         return
     if not ray.is_initialized():

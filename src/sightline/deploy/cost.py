@@ -287,7 +287,7 @@ def advice(found: Sequence[Row], prices: Prices, target_ms: float) -> str:
     if not able:
         return (
             f"No mode answers within {target_ms:g} ms: the model alone takes longer; export it "
-            "with --quantize int8, or take a smaller one."
+            "with quantize=int8, or take a smaller one."
         )
     best = min(able, key=lambda row: row.month)
     where = prices.modes[best.key]

@@ -187,15 +187,15 @@ def ready(source: Path) -> Path | None:
     return None
 
 
-def samples(source: str | Path, folder: Path | None = None, n: int = 64) -> list[bytes]:
+def samples(source: str | Path, images: Path | None = None, n: int = 64) -> list[bytes]:
     """Picture files to measure a run's deployment with.
 
     Parameters
     ----------
     source : path
         Folder of a run, or an exported file.
-    folder : path, optional
-        Of pictures; default: the run's data, whose arrays become PNG files.
+    images : path, optional
+        Folder of pictures; default: the run's data, whose arrays become PNG files.
     n : int
         At most.
 
@@ -204,16 +204,16 @@ def samples(source: str | Path, folder: Path | None = None, n: int = 64) -> list
     RunError
         When there is none.
     """
-    if folder is not None:
-        files = sorted(p for p in folder.rglob("*") if is_image(p.name))[:n]
+    if images is not None:
+        files = sorted(p for p in images.rglob("*") if is_image(p.name))[:n]
         if not files:
-            raise RunError(f"{folder}: no picture in it")
+            raise RunError(f"{images}: no picture in it")
         return [p.read_bytes() for p in files]
     if Path(source).suffix == ".onnx":
-        raise RunError(f"{source} knows no pictures; name a folder of them (images=...)")
+        raise RunError(f"{source} knows no pictures; name a folder of them with images=...")
     some = _some(_splits(load_model(source), None, required=False), n)
     if some is None:
-        raise RunError(f"the data of {source} was not found; name pictures (images=...)")
+        raise RunError(f"the data of {source} was not found; name pictures with images=...")
     return [
         Path(item.image).read_bytes()
         if isinstance(item.image, str)
@@ -371,7 +371,7 @@ def _splits(model: Estimator, data: str | None, *, required: bool) -> dict[str, 
         return found.splits
     except SightlineError as error:
         if data is not None or required:
-            raise RunError(f"{error}; name the data (data=...)") from None
+            raise RunError(f"{error}; name the data with data=...") from None
         return {}
 
 

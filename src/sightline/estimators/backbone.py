@@ -58,7 +58,7 @@ class Backbone:
             return cls(ModuleClassifier.with_published(card))
         if not Path(spec).is_dir():
             raise ParameterError(
-                f"features {spec}: no such run; give a run's folder, imagenet:NAME or timm:NAME"
+                f"features={spec}: no such run; give a run's folder, imagenet:NAME or timm:NAME"
             )
         config = run.read_json(Path(spec) / run.CONFIG)
         model = config.get("model", "") if isinstance(config, dict) else ""

@@ -93,7 +93,7 @@ class ModuleClassifier(NetworkMethod):
         from sightline.training.packed_feed import PackedFeed
 
         if X.ndim != 4 or X.dtype != np.uint8:
-            raise DataError("a network takes bytes of shape (N, H, W, C): use scale none")
+            raise DataError("a network takes bytes of shape (N, H, W, C): use scale=none")
         recipe = self.suited(max(X.shape[1:3]), len(X))
         if recipe.flip == "auto":
             flip: Flip = "alternate" if X.shape[3] == 3 else "none"

@@ -262,7 +262,7 @@ class NetworkMethod(Method):
             raise DataError(
                 f"{self.card.name} needs images of at least {self.card.smallest_side} pixels a "
                 f"side, not {int(self.side_.min())}; scale them up with "
-                f"size {self.card.smallest_side}"
+                f"size={self.card.smallest_side}"
             )
         build, form = resolve(self.card.entry), self.card.built_with((channels, height, width))
         network: nn.Module = build(num_classes=len(self.classes_), **form)

@@ -53,7 +53,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError:
         raise RunError(f"{path}: no checkpoint there to resume") from None
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path} is damaged ({error}); train again without --resume") from None
+        raise RunError(f"{path} is damaged ({error}); train again without resume=True") from None
     return tensors, facts
 
 

@@ -165,7 +165,7 @@ class Training:
         self.outcome = Outcome(recipe=recipe)
         if fabric.device.type == "cpu" and recipe.devices > run.threads():
             self.outcome.remarks.append(
-                f"{recipe.devices} processes shared {run.threads()} cores: devices "
+                f"{recipe.devices} processes shared {run.threads()} cores: devices="
                 f"{run.threads()} would have been as fast"
             )
         self.step, self.best, self.since_best = 0, -math.inf, 0
@@ -341,7 +341,7 @@ class Training:
             self.since_best += 1
 
     def _diverged(self, epoch: int) -> bool:
-        advice = f"try lr {self.recipe.lr / 10:g}" + ("" if self.recipe.clip else " or clip 1")
+        advice = f"try lr={self.recipe.lr / 10:g}" + ("" if self.recipe.clip else " or clip=1")
         what = f"the loss is not finite at step {self.step} (epoch {epoch + 1})"
         if self.good is None:
             raise TrainingError(f"{what}; {advice}")

@@ -25,7 +25,7 @@ def require() -> type[SummaryWriter]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise MissingExtraError("--tensorboard", "tensorboard") from None
+        raise MissingExtraError("writing for TensorBoard", "tensorboard") from None
     return SummaryWriter
 
 

@@ -46,11 +46,10 @@ def test_learns_digits_and_keeps_a_history(kind, knobs, digits):
 def test_arrays_alone_restore_it(kind, knobs, digits):
     X, y, X_val, _ = digits
     model = kind(**knobs).fit(X, y)
-    learned = {n: np.array(v) for n, v in vars(model).items() if n.endswith("_")}
+    learned = model.arrays()
     assert all(isinstance(v, np.ndarray) and v.dtype.kind in "fi" for v in learned.values())
     again = kind(**{k: list(v) if isinstance(v, tuple) else v for k, v in knobs.items()})
-    for name, array in learned.items():
-        setattr(again, name, array)
+    again.restore(learned)
     assert np.array_equal(again.predict_proba(X_val), model.predict_proba(X_val))
 
 
