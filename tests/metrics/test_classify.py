@@ -60,21 +60,6 @@ def test_calibration_by_hand():
     assert measure.calibration_error(right, confidence) == pytest.approx(gaps / 4)
 
 
-def test_mcnemar_by_hand():
-    # Ten images only a gets right, two only b: 2 * P(X <= 2), X ~ Binomial(12, 1/2).
-    a = np.array([True] * 10 + [False] * 2 + [True] * 30 + [False] * 5)
-    b = np.array([False] * 10 + [True] * 2 + [True] * 30 + [False] * 5)
-    assert measure.mcnemar(a, b) == pytest.approx(2 * (1 + 12 + 66) / 2**12)
-    assert measure.mcnemar(a, a) == 1.0
-
-
-def test_holm_known_answer():
-    # Holm's step-down of 0.01, 0.04, 0.03, 0.005 with four hypotheses.
-    assert measure.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert measure.holm([0.9, 0.8]) == [1.0, 1.0]
-    assert measure.holm([]) == []
-
-
 def test_top5_counts_an_answer_behind_four_others():
     p = np.array([[0.3, 0.25, 0.2, 0.1, 0.08, 0.07]])
     for label, hit in ((4, 1.0), (5, 0.0)):

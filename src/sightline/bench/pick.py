@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.bench.results import MethodEntry, PickEntry
-from sightline.metrics.classify import holm, mcnemar
+from sightline.metrics.paired import holm, mcnemar
 
 ALPHA = 0.05
 

@@ -1,4 +1,4 @@
-"""How right a classifier is, how sure we are of it, and whether another is really better."""
+"""How right a classifier is, and how sure we are of it."""
 
 from __future__ import annotations
 
@@ -174,37 +174,3 @@ def per_class(table: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         precision = hits / table.sum(0)
         f1 = 2 * hits / (table.sum(0) + table.sum(1))
     return {"recall": recall, "precision": precision, "f1": f1}
-
-
-def mcnemar(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> float:
-    """Two-sided exact p-value that two classifiers err equally often on the same images.
-
-    Only the images that exactly one of them gets right count; under equality each is as
-    likely to be a's as b's.
-
-    Source: Q. McNemar, Psychometrika 12, 1947; the exact binomial form.
-    """
-    from scipy.stats import binomtest
-
-    only_a = int((right_a & ~right_b).sum())
-    only_b = int((right_b & ~right_a).sum())
-    if only_a + only_b == 0:
-        return 1.0
-    return float(binomtest(only_a, only_a + only_b, 0.5).pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values so that the chance of any false finding stays bounded.
-
-    Sorted upwards, the i-th of m (from 0) is multiplied by m - i, and none falls below
-    the one before it.
-
-    Source: S. Holm, Scand. J. Stat. 6, 1979.
-    """
-    order = np.argsort(p_values, kind="stable")
-    adjusted = np.empty(len(p_values))
-    worst = 0.0
-    for i, index in enumerate(order):
-        worst = max(worst, min(1.0, p_values[index] * (len(p_values) - i)))
-        adjusted[index] = worst
-    return [float(p) for p in adjusted]
