@@ -47,8 +47,8 @@ def test_the_document_follows_its_schema(done):
     for method in document["methods"]:
         assert list(method) == [
             "name", "status", "metric", "higher_is_better", "headline", "interval", "validation",
-            "metrics", "tune_seconds", "fit_seconds", "latency_ms", "images_per_second", "batch",
-            "peak_mb", "parameters", "bytes", "error",
+            "metrics", "tune_seconds", "fit_seconds", "latency_ms", "latency_spread_ms",
+            "images_per_second", "batch", "peak_mb", "parameters", "bytes", "error",
         ]  # fmt: skip
 
 
@@ -70,6 +70,7 @@ def test_what_was_measured_is_what_the_saved_run_does(done, digits):
         assert entry.bytes == size
         assert entry.peak_mb > 50
         assert entry.latency_ms > 0
+        assert entry.latency_spread_ms >= 0
 
 
 def test_known_answers_on_digits(done):

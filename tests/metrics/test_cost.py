@@ -17,8 +17,20 @@ def test_latency_is_the_time_of_a_call_without_its_warm_up():
         calls.append(1)
         time.sleep(0.05 if len(calls) <= 3 else 0.002)
 
-    assert 2 <= cost.latency_ms(call, seconds=0.05) < 25
+    assert 2 <= cost.latency(call, seconds=0.05).median_ms < 25
     assert len(calls) >= 3 + 5
+
+
+def test_the_spread_is_half_of_what_lies_between_the_quartiles(monkeypatch):
+    clock = [0.0]
+    times = iter([9, 1, 2, 3, 4, 5])  # a warm-up, then five calls; quartiles 2 and 4
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+
+    def call():
+        clock[0] += next(times) / 1e3
+
+    found = cost.latency(call, seconds=0.0, warm_up=1)
+    assert (found.median_ms, found.spread_ms) == pytest.approx((3, 1))
 
 
 def test_throughput_counts_images():

@@ -50,6 +50,9 @@ class MethodEntry(_Document):
     tune_seconds: float | None = None
     fit_seconds: float | None = None
     latency_ms: float | None = Field(None, description="Median time of one decoded image.")
+    latency_spread_ms: float | None = Field(
+        None, description="Half the interquartile range of the times that `latency_ms` is from."
+    )
     images_per_second: float | None = Field(None, description="In batches of `batch`.")
     batch: int | None = None
     peak_mb: float | None = Field(None, description="Peak resident memory of its process, MiB.")

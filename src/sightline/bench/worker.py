@@ -111,7 +111,7 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
     test = model.evaluate(data.test, _stage("test"))
     _say("time", 0, 1)
     probe = [data.val[i % len(data.val)].image for i in range(BATCH)]
-    latency = cost.latency_ms(lambda: model.predict(probe[:1]))
+    latency = cost.latency(lambda: model.predict(probe[:1]))
     per_second = cost.throughput(lambda: model.predict(probe), BATCH)
     model.save(folder, comparison=note)
     run.write_metrics(folder, test.metrics, "test")
@@ -128,7 +128,8 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
         metrics=dict(test.metrics),
         tune_seconds=tune_seconds,
         fit_seconds=fit_seconds,
-        latency_ms=latency,
+        latency_ms=latency.median_ms,
+        latency_spread_ms=latency.spread_ms,
         images_per_second=per_second,
         batch=BATCH,
         peak_mb=cost.peak_mb(),

@@ -8,13 +8,30 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def latency_ms(call: Callable[[], object], *, seconds: float = 1.0, warm_up: int = 3) -> float:
-    """Median time of a call in milliseconds.
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long a call takes, and how much that varies from call to call.
 
-    After `warm_up` calls it repeats for about `seconds`, at least 5 and at most 200 times.
+    Parameters
+    ----------
+    median_ms : float
+    spread_ms : float
+        Half the interquartile range: half of the calls lie about as near to the median as this.
+    """
+
+    median_ms: float
+    spread_ms: float
+
+
+def latency(call: Callable[[], object], *, seconds: float = 1.0, warm_up: int = 3) -> Latency:
+    """Time a call, again and again.
+
+    After `warm_up` calls it repeats for about `seconds`, at least 5 and at most 200 times. The
+    spread is that of this process: what differs from one process to the next is not in it.
     """
     for _ in range(warm_up):
         call()
@@ -24,7 +41,8 @@ def latency_ms(call: Callable[[], object], *, seconds: float = 1.0, warm_up: int
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1e3
+    lower, median, upper = statistics.quantiles(times, n=4, method="inclusive")
+    return Latency(median * 1e3, (upper - lower) / 2 * 1e3)
 
 
 def throughput(call: Callable[[], object], images: int, *, repeats: int = 3) -> float:
