@@ -39,6 +39,12 @@ def test_more_neighbours_than_images_are_not_tried(digits):
 def test_the_best_of_equals_is_the_first():
     trials = [tuning.Trial({"k": k}, Preprocess(), (a,)) for k, a in ((1, 0.5), (3, 0.9), (5, 0.9))]
     assert tuning.Tuned(trials, 0.0, 10).best.options == {"k": 3}
+    assert [t.options["k"] for t in tuning.Tuned(trials, 0.0, 10).ranked] == [3, 5, 1]
+
+
+def test_the_best_is_the_lowest_where_lower_is_better():
+    trials = [tuning.Trial({"k": k}, Preprocess(), (a,)) for k, a in ((1, 2.5), (3, 0.4), (5, 0.4))]
+    assert tuning.Tuned(trials, 0.0, 10, higher_is_better=False).best.options == {"k": 3}
 
 
 def test_a_budget_limits_the_images(digits):

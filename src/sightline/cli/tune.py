@@ -104,10 +104,8 @@ def tune_model(
 
 
 def _print(tuned: tuning.Tuned, rows: int = 8) -> None:
-    sign = -1 if tuned.higher_is_better else 1
-    ranked = sorted(tuned.trials, key=lambda t: sign * t.accuracy)[:rows]
     table = Table(*tuned.best.options, "pixels", "accuracy", "worst fold", "best fold")
-    for trial in ranked:
+    for trial in tuned.ranked[:rows]:
         table.add_row(
             *(str(v) for v in trial.options.values()), trial.preprocess.scale,
             f"{trial.accuracy:.4f}", f"{min(trial.accuracies):.4f}", f"{max(trial.accuracies):.4f}",

@@ -49,7 +49,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """All trials, in the order tried; the best is the first of the most accurate.
+    """All trials, in the order tried; of equals the best is the one tried first.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Tuned:
     images : int
         Held-out images that each trial was judged by.
     higher_is_better : bool
-        Of the figure that they are judged by.
+        Of the figure that trials were judged by.
     """
 
     trials: list[Trial]
@@ -67,10 +67,14 @@ class Tuned:
     higher_is_better: bool = True
 
     @property
+    def ranked(self) -> list[Trial]:
+        """Return the trials, the best first; of equals the one tried first, the simpler."""
+        return sorted(self.trials, key=lambda trial: trial.accuracy, reverse=self.higher_is_better)
+
+    @property
     def best(self) -> Trial:
         """Return the best trial; of equals the one tried first, the simpler."""
-        sign = 1 if self.higher_is_better else -1
-        return max(self.trials, key=lambda trial: sign * trial.accuracy)
+        return self.ranked[0]
 
 
 def on_validation(

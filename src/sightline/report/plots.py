@@ -55,10 +55,14 @@ def png_uri(pixels: NDArray[np.uint8], scale: int = 1) -> str:
 
 
 def pareto(methods: Sequence[MethodEntry]) -> list[MethodEntry]:
-    """Methods that no other beats in both accuracy and latency, the fastest first."""
+    """Find the methods that no other beats in both headline and latency, the fastest first."""
+
+    def worse(m: MethodEntry) -> float:
+        return (m.headline or 0.0) * (-1 if m.higher_is_better else 1)
+
     front: list[MethodEntry] = []
-    for m in sorted(methods, key=lambda m: (m.latency_ms or 0.0, -(m.headline or 0.0))):
-        if not front or (m.headline or 0.0) > (front[-1].headline or 0.0):
+    for m in sorted(methods, key=lambda m: (m.latency_ms or 0.0, worse(m))):
+        if not front or worse(m) < worse(front[-1]):
             front.append(m)
     return front
 
