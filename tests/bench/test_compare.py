@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import sightline
 from sightline.bench import compare, results, worker
 from sightline.errors import DataError, ParameterError, RunError, UnknownNameError
 from sightline.metrics import duration
+from sightline.metrics.paired import label_difference
 from sightline.report import html
 
 
@@ -43,7 +45,11 @@ def test_the_document_follows_its_schema(done):
     assert set(document) == {"schema_version", "task", "data", "environment", "methods", "pick"}
     assert set(document["data"]) == {"name", "task", "classes", "counts", "fingerprint"}
     assert set(document["environment"]) == {"device", "threads", "versions", "seed"}
-    assert set(document["pick"]) == {"name", "reason"}
+    assert set(document["pick"]) == {"name", "reason", "margin", "cost", "best", "candidates"}
+    for candidate in document["pick"]["candidates"]:
+        assert list(candidate) == [
+            "name", "verdict", "difference", "low", "high", "images", "needed", "p",
+        ]  # fmt: skip
     for method in document["methods"]:
         assert list(method) == [
             "name", "status", "metric", "higher_is_better", "headline", "interval", "validation",
@@ -55,6 +61,17 @@ def test_the_document_follows_its_schema(done):
 def test_the_shipped_schema_is_the_codes():
     shipped = Path(__file__).parents[2] / "docs/results.schema.json"
     assert json.loads(shipped.read_text(encoding="utf-8")) == results.schema()
+
+
+def test_results_of_before_the_margin_are_still_read(done, tmp_path):
+    document = json.loads((done[0] / "results.json").read_text())
+    document["pick"] = {"name": "knn", "reason": "knn: the cheapest"}
+    for method in document["methods"]:
+        del method["latency_spread_ms"]
+    jsonschema.validate(document, results.schema())
+    (tmp_path / "results.json").write_text(json.dumps(document))
+    found = results.read(tmp_path / "results.json")
+    assert (found.pick.margin, found.pick.candidates) == (None, [])
 
 
 def test_what_was_measured_is_what_the_saved_run_does(done, digits):
@@ -80,7 +97,17 @@ def test_known_answers_on_digits(done):
     assert by_name["majority"].parameters == 20  # classes and their frequencies
     assert by_name["knn"].headline >= 0.97
     assert by_name["knn"].parameters >= 1257 * 64
-    assert found.pick.name == "knn"
+    assert (found.pick.name, found.pick.best) == ("knn", "knn")
+    # Both others answer faster, and err far more often.
+    assert {c.name: c.verdict for c in found.pick.candidates} == {
+        "majority": "worse", "nearest-mean": "worse",
+    }  # fmt: skip
+    right = [
+        worker.read_evaluation(done[0] / "methods" / n, "classify", "val").right
+        for n in ("knn", "nearest-mean")
+    ]
+    expected = label_difference(*right, 0.01)
+    assert found.pick.candidates[0].low == expected.low
 
 
 def test_progress_names_every_stage(done):
@@ -182,6 +209,33 @@ def test_finished_methods_are_kept_on_resume(tmp_path, digits):
         compare.compare(digits, other, folder)
 
 
+def test_another_margin_or_cost_chooses_anew_from_what_is_kept(done, tmp_path, digits, monkeypatch):
+    shutil.copytree(done[0], tmp_path / "kept")
+    asked = json.loads((tmp_path / "kept/compare.json").read_text())["request"]
+    assert set(asked) == {
+        "data", "methods", "group", "layout", "seed", "budget", "fingerprint",
+    }  # fmt: skip
+
+    def run(*_):
+        raise AssertionError("nothing is to be trained again")
+
+    monkeypatch.setattr(compare, "_run", run)
+    names = ("majority", "nearest-mean", "knn")
+    wide = compare.Request("digits", names, margin=0.5, cost="size")
+    found = compare.compare(digits, wide, tmp_path / "kept")
+    assert found.pick.name == "nearest-mean"
+    assert (found.pick.margin, found.pick.cost) == (0.5, "size")
+    assert found.methods == done[1].methods
+    assert results.read(tmp_path / "kept/results.json").pick == found.pick
+    best = compare.Request("digits", names, margin=0.0)
+    assert compare.compare(digits, best, tmp_path / "kept").pick.name == "knn"
+
+
+def test_a_margin_that_is_none_is_refused():
+    with pytest.raises(ParameterError, match="margin must be a number of at least 0, not -1"):
+        compare.Request("digits", ("knn",), margin=-1)
+
+
 def test_control_c_keeps_what_is_done(tmp_path):
     """A real process, interrupted while it compares, then resumed."""
     command = [sys.executable, "-m", "sightline", "compare", "digits", "majority", "knn"]
@@ -274,7 +328,7 @@ def test_a_budget_is_written_into_the_configuration(tmp_path, digits):
 
 def test_validation_rights_are_those_of_the_model(done, digits):
     folder, _, _ = done
-    right = compare.validation_right(folder / "methods/knn")
+    right = worker.read_evaluation(folder / "methods/knn", "classify", "val").right
     model = sightline.load_model(folder / "methods/knn")
     found = model.evaluate(digits.val)
     assert (right == (found.labels == found.predicted)).all()

@@ -154,12 +154,17 @@ def test_train_json_and_runs(run, trained):
 
 
 def test_compare_prints_a_table_and_a_choice(run):
-    status, out, _ = run("compare", "digits", "majority", "nearest-mean")
+    status, out, _ = run("compare", "digits", "majority", "nearest-mean", "-o", "runs/c")
     assert status == 0
     assert "Take nearest-mean" in out
     assert "report.html" in out
     status, out, _ = run("runs")
     assert "comparison of 2: nearest-mean" in out
+    words = ("compare", "digits", "majority", "nearest-mean", "-o", "runs/c", "--json")
+    status, out, _ = run(*words, "--margin", "100", "--cost", "size")
+    choice = json.loads(out)["pick"]
+    assert (status, choice["name"]) == (0, "majority")
+    assert (choice["margin"], choice["cost"], choice["best"]) == (1.0, "size", "nearest-mean")
 
 
 def test_explain_neighbours(run, trained, picture):
@@ -246,6 +251,9 @@ def test_audit_with_errors_has_status_one(run, tmp_path):
         (["eval", "nowhere", "digits"], "no such run"),
         (["predict", "nowhere", "a.png"], "no such run"),
         (["compare", "digits", "--budget", "soon"], "such as 90s"),
+        (["compare", "digits", "--margin", "-1"], "--margin must be a number of at least 0"),
+        (["compare", "digits", "--margin", "nan"], "--margin must be a number of at least 0"),
+        (["compare", "digits", "--cost", "money"], "--cost"),
         (["compare", "digits", "knm"], "did you mean 'knn'"),
         (["compare", "shapes"], "annotated for detect"),
         (["data", "show", "digits", "--count", "0"], "between 1 and 200"),

@@ -8,6 +8,7 @@ interrupted comparison goes on where it stopped, a network from its last checkpo
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -19,12 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from sightline import tasks
 from sightline.bench import worker
-from sightline.bench.pick import pick
+from sightline.bench.pick import MARGIN, Differences, pick
 from sightline.bench.results import (
+    Cost,
     DataEntry,
     EnvironmentEntry,
     MethodEntry,
@@ -33,6 +33,7 @@ from sightline.bench.results import (
 from sightline.data.dataset import Dataset
 from sightline.errors import DataError, ParameterError, RunError
 from sightline.estimators import estimator
+from sightline.metrics.paired import Difference, check_margin
 from sightline.models import registry
 from sightline.training import run
 
@@ -46,6 +47,9 @@ Report = Callable[[str, str, int, int], None]
 class Request:
     """What was asked for; an interrupted comparison is resumed by the same request.
 
+    The margin and the cost belong to the choice, not to what is measured: with others, what was
+    measured is kept, and only the choice is made anew.
+
     Parameters
     ----------
     data : str
@@ -55,6 +59,15 @@ class Request:
     seed : int
     budget : float, optional
         Seconds for each method.
+    margin : float
+        See `pick`.
+    cost : "latency", "size" or "training"
+        See `pick`.
+
+    Raises
+    ------
+    ParameterError
+        When the margin is not a number of at least 0.
     """
 
     data: str
@@ -63,9 +76,14 @@ class Request:
     layout: str | None = None
     seed: int = 0
     budget: float | None = None
+    margin: float = MARGIN
+    cost: Cost = "latency"
+
+    def __post_init__(self) -> None:
+        check_margin(self.margin)
 
     def plain(self, fingerprint: str) -> dict[str, Any]:
-        """As JSON, with the fingerprint of the data."""
+        """Give what was to be measured as JSON, with the fingerprint of the data."""
         return {
             "data": self.data, "methods": list(self.methods), "group": self.group,
             "layout": self.layout, "seed": self.seed, "budget": self.budget,
@@ -196,9 +214,6 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
         elif report:
             report(name, "done", 1, 1)
         entries.append(entry)
-    right = {
-        e.name: validation_right(folder / METHODS / e.name) for e in entries if e.status == "ok"
-    }
     environment = run.environment(request.seed)
     devices = sorted({e.device for e in entries if e.device}) or ["cpu"]
     results = Results(
@@ -215,16 +230,40 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
             seed=request.seed,
         ),
         methods=entries,
-        pick=pick([e for e in entries if e.status == "ok"], right),
+        pick=pick(
+            [e for e in entries if e.status == "ok"],
+            differences(folder, task, request.margin),
+            margin=request.margin,
+            cost=request.cost,
+        ),
     )
     run.write_json(folder / RESULTS, results.model_dump(mode="json"))
     return results
 
 
-def validation_right(place: Path) -> NDArray[np.bool_]:
-    """Which validation images a method got right, in the order of the split."""
-    arrays = run.read_arrays(place / worker.EVALUATION)
-    return np.asarray(arrays["val.labels"] == arrays["val.predicted"], np.bool_)
+def differences(folder: Path, task: str, margin: float) -> Differences:
+    """Return what `pick` asks for the difference of two methods: from their saved answers.
+
+    Parameters
+    ----------
+    folder : path
+        Of the comparison.
+    task : str
+    margin : float
+        In the unit of the headline.
+    """
+    differ = tasks.module("metrics", task).differ
+    evaluation = functools.cache(
+        lambda name: worker.read_evaluation(folder / METHODS / name, task, "val")
+    )
+
+    def between(best: str, other: str) -> Difference | None:
+        if differ is None:
+            return None
+        difference: Difference = differ(evaluation(best), evaluation(other), margin)
+        return difference
+
+    return between
 
 
 def interrupted(runs: Path, request: Request, fingerprint: str) -> Path | None:

@@ -1,81 +1,310 @@
-"""Which method to take: the cheapest that is not distinguishable from the best."""
+"""Which method to take: the cheapest that is shown to be as good as the best, within a margin.
+
+That two methods cannot be told apart shows nothing where images are few, so it does not make a
+cheaper one good enough: the lower end of its paired difference to the best must lie within a margin
+that the user names. Where images are too few for that, the best is taken, and the reason says how
+many more would tell.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import get_args
 
-import numpy as np
-from numpy.typing import NDArray
+from sightline.metrics.duration import human
+from sightline.bench.results import CandidateEntry, Cost, MethodEntry, PickEntry, Verdict
+from sightline.errors import ParameterError
+from sightline.metrics.paired import Difference, check_margin, holm
 
-from sightline.bench.results import MethodEntry, PickEntry
-from sightline.metrics.paired import holm, mcnemar
+MARGIN = 0.01
+"""In the unit of the headline: one point of a share."""
 
-ALPHA = 0.05
+ONE_MEASUREMENT = 0.1
+"""Noise of a time that was measured once, as a share of it: a supposition, for want of repeats."""
+
+Differences = Callable[[str, str], Difference | None]
+"""Given the names of the best and of another method: their difference on validation, turned so that
+positive means that the other is better; None where there is no paired test."""
+
+_CHEAPER: Mapping[Cost, tuple[str, str]] = {
+    "latency": ("takes less time an image", "take less time an image"),
+    "size": ("is smaller on disk", "are smaller on disk"),
+    "training": ("trains faster", "train faster"),
+}
 
 
 def pick(
-    methods: Sequence[MethodEntry], right: Mapping[str, NDArray[np.bool_]]
+    methods: Sequence[MethodEntry],
+    differences: Differences,
+    *,
+    margin: float = MARGIN,
+    cost: Cost = "latency",
 ) -> PickEntry | None:
-    """Choose on validation.
+    """Choose the cheapest method that is as good on validation as the best, within a margin.
 
-    The method with the best validation figure is compared with every other on the same
-    validation images (McNemar's exact test, Holm's correction). Among it and those not
-    distinguishable from it at 5%, the one with the least latency is taken.
+    A method is as good when the lower end of the 95% interval of its difference to the best is not
+    below ``-margin``, and cheaper when its cost is less by more than the noise of both. Of those
+    that are both, the cheapest is taken; of those that cost the same within noise, the best.
 
     Parameters
     ----------
     methods : sequence of MethodEntry
-        Those that ran to the end.
-    right : dict of str to bool array, shape (N,)
-        Which validation images each method got right, in one order for all.
+        Those that ran to the end; one without a figure on validation is left out.
+    differences : callable
+        See `Differences`; asked once for every method but the best.
+    margin : float
+        By how much a cheaper method may be worse, in the unit of the headline; 0 takes the best.
+    cost : "latency", "size" or "training"
+        Median time of one image, whose noise is half the interquartile range; bytes on disk,
+        without noise; seconds of tuning and fitting, which are measured once, and of whose value
+        10% is taken for noise.
 
     Returns
     -------
-    PickEntry, or None when no method ran to the end
+    PickEntry, or None when no method has a figure on validation
+
+    Raises
+    ------
+    ParameterError
+        When the margin is not a number of at least 0, or the cost is none of the three.
+
+    Notes
+    -----
+    Each method is held to the 95% interval by itself: with m cheaper methods that all are just
+    worse than the margin allows, the chance that one passes is up to 2.5% each. Against that
+    stands that the best was chosen for its figure, which so is rather too high.
     """
-    ranked = sorted(
-        (m for m in methods if m.validation is not None),
-        key=lambda m: (-(m.validation or 0.0), m.latency_ms or 0.0),
-    )
+    check_margin(margin)
+    if cost not in get_args(Cost):
+        raise ParameterError(f"cost must be one of {', '.join(get_args(Cost))}, not {cost!r}")
+    ranked = _ranked(methods, cost)
     if not ranked:
         return None
     best, others = ranked[0], ranked[1:]
-    images = len(right[best.name])
-    if not others:
-        return PickEntry(name=best.name, reason=f"{best.name}: the only method that ran")
-    p_values = holm([mcnemar(right[best.name], right[m.name]) for m in others])
-    close = {m.name: p for m, p in zip(others, p_values, strict=True) if p >= ALPHA}
-    cheapest = min(
-        [best, *(m for m in others if m.name in close)], key=lambda m: m.latency_ms or 0.0
-    )
-    test = f"McNemar's test on {images:,} validation images, Holm-corrected"
-    if cheapest is best:
-        reason = f"{best.name}: most accurate on validation ({_percent(best)})"
-        if close:
+    found = {m.name: differences(best.name, m.name) for m in others}
+    verdicts = {m.name: _verdict(found[m.name], margin, is_cheaper(m, best, cost)) for m in others}
+    good = [m for m in others if verdicts[m.name] == "as good"]
+    taken = best
+    if good:
+        taken = _cheapest(good, cost)
+        verdicts[taken.name] = "picked"
+    words = _Words(ranked, found, verdicts, margin, cost)
+    if taken is not best:
+        reason = words.cheaper_one(taken)
+    elif others:
+        reason = words.best_one()
+    else:
+        ran = "that ran" if len(methods) == 1 else "with a figure on validation"
+        reason = f"{best.name}: the only method {ran}"
+    return PickEntry(
+        name=taken.name, reason=reason, margin=margin, cost=cost, best=best.name,
+        candidates=_candidates(found, verdicts),
+    )  # fmt: skip
+
+
+def is_cheaper(one: MethodEntry, other: MethodEntry, cost: Cost) -> bool:
+    """Return whether one method costs less than another by more than the noise of both.
+
+    Parameters
+    ----------
+    one, other : MethodEntry
+        Where a cost is unknown, neither is cheaper.
+    cost : "latency", "size" or "training"
+    """
+    a, b = _cost(one, cost), _cost(other, cost)
+    if a is None or b is None:
+        return False
+    noise = _noise(one, cost, a) + _noise(other, cost, b)
+    return b - a > noise
+
+
+def headline(value: float, share: bool) -> str:
+    """Write a headline figure: a share in per cent, anything else as it is.
+
+    Examples
+    --------
+    >>> headline(0.9894, share=True), headline(12.3456, share=False)
+    ('98.9%', '12.35')
+    """
+    return f"{100 * value:.1f}%" if share else f"{value:.4g}"
+
+
+def _cost(method: MethodEntry, cost: Cost) -> float | None:
+    """What a method costs: milliseconds, bytes or seconds."""
+    if cost == "latency":
+        return method.latency_ms
+    if cost == "size":
+        return method.bytes
+    if method.fit_seconds is None:
+        return None
+    return (method.tune_seconds or 0.0) + method.fit_seconds
+
+
+def _noise(method: MethodEntry, cost: Cost, value: float) -> float:
+    """By how much that cost may differ when it is measured again."""
+    if cost == "size":
+        return 0.0
+    if cost == "latency" and method.latency_spread_ms is not None:
+        return method.latency_spread_ms
+    # Training runs once, and results of before the spread was kept have the median alone.
+    return ONE_MEASUREMENT * value
+
+
+def _ranked(methods: Sequence[MethodEntry], cost: Cost) -> list[MethodEntry]:
+    """Methods with a figure on validation, the best first; of equals the cheapest."""
+
+    def order(m: MethodEntry) -> tuple[float, float]:
+        figure, price = m.validation or 0.0, _cost(m, cost)
+        return -figure if m.higher_is_better else figure, math.inf if price is None else price
+
+    known = [m for m in methods if m.validation is not None and math.isfinite(m.validation)]
+    return sorted(known, key=order)
+
+
+def _verdict(difference: Difference | None, margin: float, cheaper: bool) -> Verdict:
+    if not cheaper:
+        return "dearer"
+    if difference is None:
+        return "untested"
+    if margin > 0 and difference.low >= -margin:
+        return "as good"
+    return "worse" if difference.needed is None else "may be as good"
+
+
+def _cheapest(ranked: Sequence[MethodEntry], cost: Cost) -> MethodEntry:
+    """The best of those that none is cheaper than."""
+    least = min(ranked, key=lambda m: _cost(m, cost) or 0.0)
+    return next(m for m in ranked if not is_cheaper(least, m, cost))
+
+
+def _candidates(
+    found: Mapping[str, Difference | None], verdicts: Mapping[str, Verdict]
+) -> list[CandidateEntry]:
+    tested = {name: d.p for name, d in found.items() if d is not None and d.p is not None}
+    p_values = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return [
+        CandidateEntry(name=name, verdict=verdicts[name])
+        if d is None
+        else CandidateEntry(
+            name=name, verdict=verdicts[name], difference=d.difference, low=d.low, high=d.high,
+            images=d.images, needed=d.needed, p=p_values.get(name),
+        )
+        for name, d in found.items()
+    ]  # fmt: skip
+
+
+class _Words:
+    """The reason for a choice, in a sentence or some."""
+
+    def __init__(
+        self,
+        ranked: Sequence[MethodEntry],
+        found: Mapping[str, Difference | None],
+        verdicts: Mapping[str, Verdict],
+        margin: float,
+        cost: Cost,
+    ) -> None:
+        self.best, self.others = ranked[0], ranked[1:]
+        self.found, self.verdicts, self.margin, self.cost = found, verdicts, margin, cost
+        self.share = self.best.share
+
+    def cheaper_one(self, taken: MethodEntry) -> str:
+        """Say why a cheaper method is taken."""
+        d = self.found[taken.name]
+        assert d is not None
+        turned = d if self.best.higher_is_better else _turned(d)
+        unit = " points" if self.share else ""
+        return (
+            f"{taken.name}: {self._figure(taken)} on validation is within {self._margin()} of "
+            f"{self.best.name}'s {self._figure(self.best)} (difference "
+            f"{self._points(turned.difference)}{unit}, 95% interval {self._points(turned.low)} to "
+            f"{self._points(turned.high)}, {d.images:,} images), and it "
+            f"{_instead(taken, self.best, self.cost)}"
+            + self._maybe([m for m in self.others if is_cheaper(m, taken, self.cost)])
+        )
+
+    def best_one(self) -> str:
+        """Say why the best method is taken."""
+        tested = any(d is not None for d in self.found.values())
+        figure = self._figure(self.best) + ("" if tested else "; ranked without a test")
+        reason = f"{self.best.name}: best on validation ({figure})"
+        cheaper = [m for m in self.others if self.verdicts[m.name] != "dearer"]
+        if not cheaper:
+            return f"{reason}, and no other {_CHEAPER[self.cost][0]}"
+        if self.margin == 0:
+            return f"{reason}, and a margin of 0 takes the best"
+        reason += self._maybe(cheaper)
+        worse = [m.name for m in cheaper if self.verdicts[m.name] == "worse"]
+        if worse:
             reason += (
-                f"; {', '.join(close)} cannot be told from it ({test}), but cost"
-                f"{'s' if len(close) == 1 else ''} more an image"
+                f". At these rates {_and(worse)} {'is' if len(worse) == 1 else 'are'} worse by "
+                f"{self._margin()} or more, however many the images"
             )
-        else:
-            worst = max(p_values)
+        untested = [m.name for m in cheaper if self.verdicts[m.name] == "untested"]
+        if untested:
+            one = len(untested) == 1
             reason += (
-                f", and every other method is distinguishably worse (p <= {worst:.2g}; {test})"
+                f". {_and(untested)} {_CHEAPER[self.cost][not one]}, but there is no test here of "
+                f"whether {'it is' if one else 'they are'} as good"
             )
-        return PickEntry(name=best.name, reason=reason)
-    reason = (
-        f"{cheapest.name}: {_percent(cheapest)} on validation cannot be told from "
-        f"{best.name}'s {_percent(best)} (p = {close[cheapest.name]:.2g}; {test}), and it "
-        f"takes {cheapest.latency_ms:.3g} ms an image instead of {best.latency_ms:.3g} ms"
-    )
-    if _too_few(images, len(others)):
-        reason += f"; {images} images can tell no two methods apart: collect more"
-    return PickEntry(name=cheapest.name, reason=reason)
+        return reason
+
+    def _maybe(self, methods: Sequence[MethodEntry]) -> str:
+        """Say which of the methods may be as good, and how many more images would tell."""
+        open_ones = {
+            m.name: d
+            for m in methods
+            if (d := self.found[m.name]) and d.needed and self.verdicts[m.name] == "may be as good"
+        }
+        if not open_ones:
+            return ""
+        one = len(open_ones) == 1
+        more = [_about(max((d.needed or 0) - d.images, 1)) for d in open_ones.values()]
+        images = max(d.images for d in open_ones.values())
+        return (
+            f". {_and(list(open_ones))} may be as good and {_CHEAPER[self.cost][not one]}, but "
+            f"{images:,} images cannot show that {'it is' if one else 'they are'} within "
+            f"{self._margin()}: about {_and(more)} more would"
+        )
+
+    def _figure(self, method: MethodEntry) -> str:
+        return headline(method.validation or 0.0, self.share)
+
+    def _points(self, value: float) -> str:
+        # Adding 0 makes a rounded -0.0 a 0.0.
+        return f"{round(100 * value, 2) + 0:.2f}" if self.share else f"{value + 0:.3g}"
+
+    def _margin(self) -> str:
+        if not self.share:
+            return f"{self.margin:g}"
+        points = f"{100 * self.margin:g}"
+        return f"{points} point{'' if points == '1' else 's'}"
 
 
-def _too_few(images: int, others: int) -> bool:
-    """Whether even a method that errs on every image the best gets right would be as good."""
-    return 2 * 0.5**images * others >= ALPHA
+def _turned(d: Difference) -> Difference:
+    """A difference whose sign is that of the figures, where lower ones are better."""
+    return Difference(-d.difference, -d.high, -d.low, d.images, d.needed, d.p)
 
 
-def _percent(method: MethodEntry) -> str:
-    return f"{100 * (method.validation or 0.0):.1f}%"
+def _instead(taken: MethodEntry, best: MethodEntry, cost: Cost) -> str:
+    a, b = _cost(taken, cost) or 0.0, _cost(best, cost) or 0.0
+    if cost == "latency":
+        return f"takes {_short(a)} ms an image instead of {_short(b)} ms"
+    if cost == "size":
+        return f"is {_short(a / 2**10)} KiB on disk instead of {_short(b / 2**10)} KiB"
+    return f"was tuned and fitted in {human(a)} instead of {human(b)}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
+
+
+def _about(count: int) -> str:
+    """A count rounded up to two digits: more would pretend to know."""
+    step: int = 10 ** max(len(str(count)) - 2, 0)
+    return f"{-(-count // step) * step:,}"
+
+
+def _and(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -11,6 +11,14 @@ from sightline.errors import RunError
 
 SCHEMA_VERSION = 1
 
+Cost = Literal["latency", "size", "training"]
+"""What a method may be cheap in: time of one image, bytes on disk, or seconds of training."""
+
+Verdict = Literal["picked", "as good", "may be as good", "worse", "dearer", "untested"]
+"""Of another method than the best: it is cheaper and was taken; is cheaper and as good, but not
+taken; is cheaper, and more images may show it as good; is cheaper, but worse by the margin or more;
+is not cheaper; is cheaper, but there is no test between the two."""
+
 
 class _Document(BaseModel):
     model_config = ConfigDict(extra="ignore")
@@ -62,11 +70,46 @@ class MethodEntry(_Document):
     error: str | None = Field(None, description="Why it failed.")
 
 
+class CandidateEntry(_Document):
+    """Another method than the best on validation, and how it stands to it."""
+
+    name: str
+    verdict: Verdict = Field(
+        description="Cheaper than the best, and: `picked`; `as good` (within the margin) but not "
+        "taken; `may be as good`, which more images would tell; `worse` by the margin or more; "
+        "`untested`, as there is no paired test. Or `dearer`: not cheaper than the best."
+    )
+    difference: float | None = Field(
+        None, description="Of the headline on validation; positive: better than the best."
+    )
+    low: float | None = Field(None, description="Lower end of its 95% interval.")
+    high: float | None = Field(None, description="Upper end of its 95% interval.")
+    images: int | None = Field(None, description="Validation images that both answered.")
+    needed: int | None = Field(
+        None,
+        description="Images in all with which the same rates would put `low` within the margin; "
+        "null where no number would.",
+    )
+    p: float | None = Field(
+        None, description="That both err equally often: exact test, Holm-corrected over all."
+    )
+
+
 class PickEntry(_Document):
     """The method to take, and why."""
 
     name: str
     reason: str
+    margin: float | None = Field(
+        None,
+        description="By how much a cheaper method may be worse than the best, in the unit of the "
+        "headline.",
+    )
+    cost: Cost | None = Field(None, description="What was to be cheap.")
+    best: str | None = Field(None, description="The best on validation.")
+    candidates: list[CandidateEntry] = Field(
+        default_factory=list, description="The others, the best of them first."
+    )
 
 
 class Results(_Document):

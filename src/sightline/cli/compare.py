@@ -13,9 +13,10 @@ from rich.progress import TaskID
 from rich.table import Table
 
 from sightline.bench import compare as bench
-from sightline.bench.results import Results
+from sightline.bench.results import Cost, Results
 from sightline.cli import console
 from sightline.metrics import duration
+from sightline.metrics.paired import check_margin
 from sightline.report import html
 
 RUNS = Path("runs")
@@ -27,6 +28,8 @@ def compare(
     *models: str,
     task: str | None = None,
     budget: str | None = None,
+    margin: float = 1.0,
+    cost: Cost = "latency",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     group: console.Group = None,
@@ -48,18 +51,28 @@ def compare(
         Of data that serves several; default: the first that there are methods for.
     budget
         Time for each method, such as 90s, 10m or 1.5h.
+    margin
+        Points by which a cheaper method may be worse than the best and still be taken: 1 is 1 of
+        100%, or 0.01 of a figure that is no share. 0 takes the best.
+    cost
+        What is to be cheap: the time of one image (latency), the bytes on disk (size) or the
+        seconds of tuning and fitting (training).
     output
         Folder of the comparison; default runs/compare-DATA-TIME.
     resume
         Go on with the newest interrupted comparison of the same request.
     """
+    check_margin(margin, "--margin")
     seconds = None if budget is None else duration.seconds(budget)
     loaded = console.load(data, seed=seed, group=group, layout=layout)
     if not models:
         models, notes = bench.ladder(loaded, seconds, task)
         for line in notes:
             console.note(f"  {line}")
-    request = bench.Request(data, models, group=group, layout=layout, seed=seed, budget=seconds)
+    request = bench.Request(
+        data, models, group=group, layout=layout, seed=seed, budget=seconds, margin=margin / 100,
+        cost=cost,
+    )  # fmt: skip
     folder = output
     if folder is None and resume:
         folder = bench.interrupted(RUNS, request, loaded.fingerprint())

@@ -1,8 +1,8 @@
-"""How right a classifier is, and how sure we are of it."""
+"""Measure how right a classifier is, and how sure that is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.metrics import Metrics
+from sightline.metrics.paired import Difference, label_difference
 
 Labels = NDArray[np.int64]
 
@@ -62,6 +63,11 @@ class Evaluation:
     def confidence(self) -> NDArray[np.float32]:
         """Return the probability of each decided class, shape (N,)."""
         return self.probabilities[np.arange(len(self.predicted)), self.predicted]
+
+
+def differ(best: Evaluation, other: Evaluation, margin: float) -> Difference:
+    """Return how much more accurate another method is on the same images; see `paired`."""
+    return label_difference(best.right, other.right, margin)
 
 
 def evaluate(y: Labels, predicted: Labels, probabilities: NDArray[np.floating]) -> Metrics:
