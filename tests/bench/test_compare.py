@@ -52,9 +52,9 @@ def test_the_document_follows_its_schema(done):
         ]  # fmt: skip
     for method in document["methods"]:
         assert list(method) == [
-            "name", "status", "metric", "higher_is_better", "headline", "interval", "validation",
-            "metrics", "tune_seconds", "fit_seconds", "latency_ms", "latency_spread_ms",
-            "images_per_second", "batch", "peak_mb", "parameters", "bytes", "error",
+            "name", "status", "metric", "higher_is_better", "share", "headline", "interval",
+            "validation", "metrics", "tune_seconds", "fit_seconds", "latency_ms", "latency_spread_ms",
+            "images_per_second", "batch", "peak_mb", "parameters", "device", "bytes", "error",
         ]  # fmt: skip
 
 
@@ -231,9 +231,11 @@ def test_another_margin_or_cost_chooses_anew_from_what_is_kept(done, tmp_path, d
     assert compare.compare(digits, best, tmp_path / "kept").pick.name == "knn"
 
 
-def test_a_margin_that_is_none_is_refused():
+def test_a_choice_that_cannot_be_made_is_refused_before_anything_is_trained():
     with pytest.raises(ParameterError, match="margin must be a number of at least 0, not -1"):
         compare.Request("digits", ("knn",), margin=-1)
+    with pytest.raises(ParameterError, match="one of latency, size, training"):
+        compare.Request("digits", ("knn",), cost="money")
 
 
 def test_control_c_keeps_what_is_done(tmp_path):
@@ -345,7 +347,7 @@ def test_the_ladder_suits_the_size_and_the_machine(digits, monkeypatch):
     monkeypatch.setattr(type(digits), "size", property(lambda self: (32, 32)))
     names, notes = compare.ladder(digits)
     assert "resnet9" not in names
-    assert "give --budget" in notes[0]
+    assert "give budget=..." in notes[0]
     names, notes = compare.ladder(digits, budget=60)
     assert "resnet9" in names
     assert notes == []

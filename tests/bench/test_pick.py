@@ -284,8 +284,8 @@ def test_headlines():
     assert headline(0.5, share=False) == "0.5"
 
 
-def test_a_figure_above_1_is_no_share():
-    methods = [entry("best", 31.25, 5.0), entry("near", 31.2, 1.0)]
+def test_a_figure_that_is_no_share_is_a_plain_number():
+    methods = [entry("best", 31.25, 5.0, share=False), entry("near", 31.2, 1.0, share=False)]
     found = pick(methods, given(near=(-0.05, -0.08)), margin=0.1)
     assert found.reason == (
         "near: 31.2 on validation is within 0.1 of best's 31.25 (difference -0.05, 95% interval "

@@ -22,7 +22,7 @@ from typing import Any
 
 from sightline import tasks
 from sightline.bench import worker
-from sightline.bench.pick import MARGIN, Differences, pick
+from sightline.bench.pick import MARGIN, Differences, check_cost, pick
 from sightline.bench.results import (
     Cost,
     DataEntry,
@@ -67,7 +67,7 @@ class Request:
     Raises
     ------
     ParameterError
-        When the margin is not a number of at least 0.
+        When the margin is not a number of at least 0, or the cost is none of the three.
     """
 
     data: str
@@ -81,6 +81,7 @@ class Request:
 
     def __post_init__(self) -> None:
         check_margin(self.margin)
+        check_cost(self.cost)
 
     def plain(self, fingerprint: str) -> dict[str, Any]:
         """Give what was to be measured as JSON, with the fingerprint of the data."""

@@ -76,8 +76,7 @@ def pick(
     stands that the best was chosen for its figure, which so is rather too high.
     """
     check_margin(margin)
-    if cost not in get_args(Cost):
-        raise ParameterError(f"cost must be one of {', '.join(get_args(Cost))}, not {cost!r}")
+    check_cost(cost)
     ranked = _ranked(methods, cost)
     if not ranked:
         return None
@@ -101,6 +100,22 @@ def pick(
         name=taken.name, reason=reason, margin=margin, cost=cost, best=best.name,
         candidates=_candidates(found, verdicts),
     )  # fmt: skip
+
+
+def check_cost(cost: str) -> None:
+    """Refuse a kind of cost that is not known.
+
+    Parameters
+    ----------
+    cost : str
+
+    Raises
+    ------
+    ParameterError
+        When it is none of "latency", "size" and "training".
+    """
+    if cost not in get_args(Cost):
+        raise ParameterError(f"cost must be one of {', '.join(get_args(Cost))}, not {cost!r}")
 
 
 def is_cheaper(one: MethodEntry, other: MethodEntry, cost: Cost) -> bool:
