@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -201,7 +202,7 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
     _claim(folder, asked)
     entries = []
     for name in request.methods:
-        place = folder / METHODS / name
+        place = place_of(folder, name)
         entry = _finished(place)
         if entry is None or entry.status == "failed":
             (place / worker.RESULT).unlink(missing_ok=True)
@@ -255,7 +256,7 @@ def differences(folder: Path, task: str, margin: float) -> Differences:
     """
     differ = tasks.module("metrics", task).differ
     evaluation = functools.cache(
-        lambda name: worker.read_evaluation(folder / METHODS / name, task, "val")
+        lambda name: worker.read_evaluation(place_of(folder, name), task, "val")
     )
 
     def between(best: str, other: str) -> Difference | None:
@@ -265,6 +266,11 @@ def differences(folder: Path, task: str, margin: float) -> Differences:
         return difference
 
     return between
+
+
+def place_of(folder: Path, method: str) -> Path:
+    """Return the run of a method in the folder of a comparison; its name may hold a path."""
+    return folder / METHODS / re.sub(r"[/\\]", "_", method)
 
 
 def interrupted(runs: Path, request: Request, fingerprint: str) -> Path | None:

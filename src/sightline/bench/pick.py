@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import get_args
 
-from sightline.metrics.duration import human
 from sightline.bench.results import CandidateEntry, Cost, MethodEntry, PickEntry, Verdict
 from sightline.errors import ParameterError
+from sightline.metrics.duration import human
 from sightline.metrics.paired import Difference, check_margin, holm
 
 MARGIN = 0.01

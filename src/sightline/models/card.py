@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from sightline.types import Task
-
 SMALL = 64
 """Pixels a side up to which networks take their small-image form."""
 
@@ -23,7 +21,8 @@ class ModelCard:
     Parameters
     ----------
     name : str
-    task : Task
+    task : str
+        Such as ``Task.CLASSIFY``.
     entry : str
         ``"module:attribute"``. Classic: of its class; the parameters of its ``__init__`` are
         the method's knobs, and so its command-line options. Module: of the function that
@@ -42,6 +41,8 @@ class ModelCard:
         work; see `sightline.models.classic.knn.sweep`.
     largest_side : int
         Images larger than this are scaled down to it unless a size is asked for.
+    side : int
+        Pixels a side that it takes, whatever the images have; 0: it takes what they have.
     kind : {"classic", "module"}
         A class on arrays with scikit-learn's contract, or a ``torch.nn.Module``.
     scale : str
@@ -67,7 +68,7 @@ class ModelCard:
     """
 
     name: str
-    task: Task
+    task: str
     entry: str
     summary: str
     paper: str
@@ -76,6 +77,7 @@ class ModelCard:
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: MappingProxyType({}))
     sweep: str | None = None
     largest_side: int = 32
+    side: int = 0
     kind: Literal["classic", "module"] = "classic"
     scale: str = "none"
     smallest_side: int = 1

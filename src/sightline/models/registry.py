@@ -1,150 +1,54 @@
 """Every method by name: what it is, where its code lies, and what it may be tuned over.
 
-Cards name their class as ``"module:attribute"``, so that listing them imports nothing.
-A new model is one file and one card; ``train``, ``compare`` and the tables follow.
+Cards name their class as ``"module:attribute"``, so that listing them imports none of it. They
+stand in ``models/<task>/cards.py``: a new method is one file and one card; ``train``, ``compare``
+and the tables follow.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from types import MappingProxyType
+import importlib
+from types import ModuleType
+from typing import cast
 
+from sightline import tasks
 from sightline.errors import UnknownNameError
 from sightline.models.card import SMALL, ModelCard, resolve
-from sightline.models.classify.cards import PUBLISHED, SIMPLE
 from sightline.types import Task
 
 __all__ = ["CARDS", "SMALL", "ModelCard", "card", "list_models", "resolve"]
 
 
-_CLASSIC = "sightline.models.classic"
-_BACKPROP = "sightline.models.backprop"
-_CLASSIFY = "sightline.models.classify"
-
-CARDS: dict[str, ModelCard] = {
-    card.name: card
-    for card in (
-        ModelCard(
-            name="majority",
-            task=Task.CLASSIFY,
-            entry=f"{_CLASSIC}.baselines:MajorityClassifier",
-            summary="always the most frequent class: the floor",
-            paper="none: the prior of the training labels",
-            chapter=1,
-            input="nothing",
-        ),
-        ModelCard(
-            name="nearest-mean",
-            task=Task.CLASSIFY,
-            entry=f"{_CLASSIC}.baselines:NearestMeanClassifier",
-            summary="the class whose mean image is nearest",
-            paper="Duda, Hart & Stork, Pattern Classification, 2001, section 2.6",
-            chapter=1,
-        ),
-        ModelCard(
-            name="linear",
-            task=Task.CLASSIFY,
-            entry=f"{_CLASSIC}.linear:LinearClassifier",
-            summary="least squares on one-hot targets",
-            paper="Hoerl & Kennard, Ridge regression, 1970; Hastie et al. 2009, section 4.2",
-            chapter=4,
-            scale="unit",
-            grid=MappingProxyType({"ridge": (0.0, 1.0, 10.0, 100.0, 1000.0)}),
-            sweep=f"{_CLASSIC}.linear:sweep",
-        ),
-        ModelCard(
-            name="logistic",
-            task=Task.CLASSIFY,
-            entry=f"{_CLASSIC}.logistic:LogisticClassifier",
-            summary="linear logits by maximum likelihood, one weight image a class",
-            paper="Cox, The regression analysis of binary sequences, 1958",
-            chapter=4,
-            scale="unit",
-            grid=MappingProxyType({"l2": (1e-3, 1e-4, 1e-2, 1e-5)}),
-        ),
-        ModelCard(
-            name="knn",
-            task=Task.CLASSIFY,
-            entry=f"{_CLASSIC}.knn:KNNClassifier",
-            summary="the vote of the k most similar training images",
-            paper="Cover & Hart, Nearest neighbor pattern classification, 1967",
-            chapter=3,
-            grid=MappingProxyType(
-                {
-                    "k": (1, 3, 5, 7, 9, 11, 15, 21),
-                    "metric": ("l2", "l1", "cosine"),
-                    "weights": ("uniform", "distance"),
-                }
-            ),
-            sweep=f"{_CLASSIC}.knn:sweep",
-        ),
-        ModelCard(
-            name="mlp-numpy",
-            task=Task.CLASSIFY,
-            entry=f"{_BACKPROP}.mlp:MLPClassifier",
-            summary="a perceptron of many layers, backpropagation written out",
-            paper="Rumelhart, Hinton & Williams, Learning representations by back-propagating "
-            "errors, 1986",
-            chapter=6,
-            input="standardised pixels",
-            scale="standardise",
-        ),
-        ModelCard(
-            name="convnet-numpy",
-            task=Task.CLASSIFY,
-            entry=f"{_BACKPROP}.convnet:ConvNetClassifier",
-            summary="a small convolutional network, backpropagation written out",
-            paper="LeCun, Bottou, Bengio & Haffner, Gradient-based learning applied to document "
-            "recognition, 1998",
-            chapter=6,
-            input="standardised pixels",
-            scale="standardise",
-        ),
-        *SIMPLE,
-        ModelCard(
-            name="resnet9",
-            task=Task.CLASSIFY,
-            entry=f"{_CLASSIFY}.resnet9:resnet9",
-            summary="the small net of the CIFAR-10 speed records",
-            paper="Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, 2024",
-            chapter=7,
-            input="32 x 32 and up, standardised by channel",
-            kind="module",
-            smallest_side=24,
-            recipe=MappingProxyType(
-                {
-                    "epochs": 10.0,
-                    "batch_size": 512,
-                    "lr": 0.75,
-                    "momentum": 0.85,
-                    "weight_decay": 1.3e-3,
-                    "bias_lr": 64.0,
-                    "warmup": 0.23,
-                    "final_lr": 0.07,
-                    "smoothing": 0.2,
-                    "shift": 2,
-                    "tta": "flip",
-                    "channels_last": True,
-                }
-            ),
-            costly=True,
-            parameters=1_972_792,
-            shape=(3, 32, 32),
-        ),
-        *PUBLISHED,
-    )
-}
+def _modules() -> list[ModuleType]:
+    """Import the cards of every task."""
+    return [
+        importlib.import_module(f"sightline.models.{name}.cards") for name in tasks.with_cards()
+    ]
 
 
-FOREIGN = {
-    "torchvision": f"{_CLASSIFY}.foreign:torchvision_card",
-    "timm": f"{_CLASSIFY}.foreign:timm_card",
-}
-"""Makers of cards for other libraries' models, by the prefix of the name."""
+CARDS: dict[str, ModelCard] = {card.name: card for module in _modules() for card in module.CARDS}
+
+
+def foreign() -> dict[str, list[str]]:
+    """Return what makes cards for other people's models, by the prefix of the name.
+
+    A task's cards say it in ``FOREIGN``: prefix to ``"module:function"``. Several tasks may know
+    the models of one library.
+    """
+    makers: dict[str, list[str]] = {}
+    for module in _modules():
+        for prefix, entry in getattr(module, "FOREIGN", {}).items():
+            makers.setdefault(prefix, []).append(entry)
+    return makers
 
 
 def card(name: str) -> ModelCard:
-    """Look a method up; ``torchvision:NAME`` and ``timm:NAME`` are those libraries' models.
+    """Return the card of a method.
+
+    ``torchvision:NAME`` and ``timm:NAME`` are those libraries' models, ``onnx:FILE`` is an exported
+    one.
 
     Raises
     ------
@@ -154,7 +58,7 @@ def card(name: str) -> ModelCard:
         When the library is not installed.
     """
     source, _, rest = name.partition(":")
-    if rest and source in FOREIGN:
+    if rest and source in foreign():
         return _foreign(source, rest)
     try:
         return CARDS[name]
@@ -164,13 +68,16 @@ def card(name: str) -> ModelCard:
 
 @functools.cache
 def _foreign(source: str, name: str) -> ModelCard:
-    """A card made on the fly; imports the library, to know its names."""
-    made: ModelCard = resolve(FOREIGN[source])(name)
-    return made
+    """Make a card by the first task that knows such a model; imports the library."""
+    *first, last = foreign()[source]
+    for entry in first:
+        with contextlib.suppress(UnknownNameError):
+            return cast(ModelCard, resolve(entry)(name))
+    return cast(ModelCard, resolve(last)(name))
 
 
 def list_models(task: Task | str | None = None) -> list[str]:
-    """Names of all methods, the simplest first; of one task when given.
+    """Return the names of all methods, the simplest first; of one task when given.
 
     Examples
     --------

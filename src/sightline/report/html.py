@@ -72,7 +72,7 @@ def comparison(folder: Path, data: Dataset) -> Path:
     sign = -1 if all(m.higher_is_better for m in results.ok) else 1
     order = sorted(results.ok, key=lambda m: (m.name != picked, sign * (m.headline or 0.0)))
     evaluations = {
-        m.name: worker.read_evaluation(folder / bench.METHODS / m.name, results.task, "test")
+        m.name: worker.read_evaluation(bench.place_of(folder, m.name), results.task, "test")
         for m in order
     }
     ours = of(results.task)
@@ -159,7 +159,7 @@ def _tuned(folder: Path, methods: Sequence[MethodEntry]) -> dict[str, Mapping[st
     """Return the knobs that each method ended with, and how they were chosen."""
     found: dict[str, Mapping[str, Any]] = {}
     for m in methods:
-        config = run.read_json(folder / bench.METHODS / m.name / run.CONFIG)
+        config = run.read_json(bench.place_of(folder, m.name) / run.CONFIG)
         tuning = config.get("comparison", {}).get("tuning") or {}
         found[m.name] = {
             "options": config["options"], "settings": tuning.get("settings", 0),
