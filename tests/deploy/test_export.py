@@ -77,7 +77,7 @@ def test_the_training_images_of_knn_lie_beside_it(runs, tmp_path):
 
 def test_a_file_that_disagrees_is_refused_and_nothing_is_left(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(classify, "TOLERANCE", {"fp32": 0.0})
-    monkeypatch.setattr(module, "compare", lambda *_: (0.25, 1.0))
+    monkeypatch.setattr(module, "agreement_with", lambda *_: (0.25, 1.0))
     with pytest.raises(RunError, match=r"differs from .* by 0\.25"):
         export(runs["logistic"], tmp_path)
     assert list(tmp_path.iterdir()) == []

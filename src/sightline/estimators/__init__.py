@@ -82,13 +82,16 @@ def create_model(
 
 
 def load_model(path: str | Path) -> Estimator:
-    """Load a saved run.
+    """Load a saved run, or an exported classifier of somebody else's: ``onnx:FILE``.
 
     Raises
     ------
     RunError
         When the folder is no run, is damaged, or comes from a newer version.
     """
+    if str(path).partition(":")[0] in registry.foreign():
+        kind = estimator_for(str(path))
+        return kind.create(str(path), {}).as_it_is()
     folder = Path(path)
     if not folder.exists():
         raise RunError(f"{folder}: no such run")

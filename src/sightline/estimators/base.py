@@ -130,6 +130,7 @@ class Estimator(ABC):
                 raise UnknownNameError(f"option of {name}", option, known | set(PREPROCESS))
         before = {k: v for k, v in options.items() if k in PREPROCESS}
         rest = {k: v for k, v in options.items() if k not in PREPROCESS}
+        cls.build(name, rest, seed).ready()
         return cls(name, rest, cls.preprocess_of(name, before), seed)
 
     @classmethod
@@ -159,7 +160,9 @@ class Estimator(ABC):
     @classmethod
     def preprocess_of(cls, name: str, given: Mapping[str, Any] | None = None) -> Preprocess:
         """Return a method's preprocessing: as its card says, but for what is given."""
-        return Preprocess(**({"scale": registry.card(name).scale} | dict(given or {})))
+        card = registry.card(name)
+        own: dict[str, Any] = {"scale": card.scale, "size": card.side}
+        return Preprocess(**(own | dict(given or {})))
 
     @classmethod
     def _network(cls, name: str) -> type[NetworkMethod]:
@@ -212,6 +215,7 @@ class Estimator(ABC):
             raise ParameterError(f"{self.name} keeps no checkpoints; train it again")
         if on_epoch is not None and "on_epoch" not in method.takes:
             raise ParameterError(f"{self.name} is not trained by the engine; networks are")
+        method.ready()
         card = registry.card(self.name)
         self.fitted_ = backbone.fit(self.preprocess, train, card.largest_side)
         self.classes_ = train.data.classes
@@ -314,6 +318,16 @@ class Estimator(ABC):
             if is_late(start, len(tried.figures), budget):
                 break
         return tried
+
+    def as_it_is(self) -> Self:
+        """Return the estimator fitted by nothing: of a method that was trained elsewhere.
+
+        Raises
+        ------
+        ParameterError
+            When the method has to be trained.
+        """
+        raise ParameterError(f"{self.name} has to be trained: train it, and give the run's folder")
 
     # ---- answering
 

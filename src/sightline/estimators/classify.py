@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.dataset import Split
-from sightline.data.transforms import Preprocess
-from sightline.errors import DataError
+from sightline.data.transforms import Fitted, Preprocess
+from sightline.errors import DataError, ParameterError
 from sightline.estimators import backbone
 from sightline.estimators.base import Answers, Estimator, Fitting, Tried, is_late
 from sightline.estimators.classify_network import ModuleClassifier
@@ -63,7 +63,14 @@ class Classifier(Estimator):
             X_val, y_val, _ = val.arrays(fitted.size, fitted.resize)
             own = renumbered(y_val, val, train.data.classes)
             more |= {"X_val": fitted(X_val), "y_val": own}
+        if self.method_.class_names:
+            self.method_.classes_ = places_of(self.method_.class_names, self.classes_, self.name)
         self.method_ = self.method_.fit(fitted(X), y, **more)
+        if len(self.method_.classes_) > len(self.classes_):
+            raise DataError(
+                f"{self.name} answers with {len(self.method_.classes_)} classes, but "
+                f"{train.data.name} has {len(self.classes_)}"
+            )
         return len(y)
 
     def training(self, train: Split) -> Training:
@@ -81,6 +88,29 @@ class Classifier(Estimator):
         fitted = backbone.fit(self.preprocess, train, registry.card(self.name).largest_side)
         X, y, _ = train.arrays(fitted.size, fitted.resize)
         return method.training(fitted(X), y)
+
+    def as_it_is(self) -> Self:
+        """Return the estimator fitted by nothing: of a classifier that was trained elsewhere.
+
+        Raises
+        ------
+        ParameterError
+            When the method has to be trained, or does not say its classes.
+        """
+        method = self.build(self.name, self.options, self.seed)
+        if not method.elsewhere:
+            return super().as_it_is()
+        method.ready()
+        if not method.class_names:
+            raise ParameterError(
+                f"{self.name} does not say its classes: name a file of them, one a line, with "
+                "classes=..."
+            )
+        self.method_, self.classes_ = method, tuple(method.class_names)
+        method.classes_ = np.arange(len(self.classes_))
+        side, zeros = self.preprocess.size or 224, np.zeros(3, np.float32)
+        self.fitted_ = Fitted((side, side), "RGB", self.preprocess.resize, "none", zeros, zeros + 1)
+        return self
 
     def answer_with(self, tta: Tta) -> None:
         """Choose the views of an image that a fitted network is asked about from now on.
@@ -214,6 +244,25 @@ class Classifier(Estimator):
         probabilities = np.zeros((len(seen), len(self.classes_)), np.float32)
         probabilities[:, self.method_.classes_] = seen
         return probabilities
+
+
+def places_of(theirs: Sequence[str], ours: tuple[str, ...], name: str) -> NDArray[np.int64]:
+    """Return the place of each class of a method that was trained elsewhere among the data's.
+
+    Raises
+    ------
+    DataError
+        When the two are not the same classes; those that only one has are named.
+    """
+    if set(theirs) == set(ours):
+        return np.array([ours.index(c) for c in theirs], np.int64)
+    only = [sorted(set(a) - set(b)) for a, b in ((theirs, ours), (ours, theirs))]
+    said = [
+        f"only {who} has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+        for who, names in zip(("it", "the data"), only, strict=True)
+        if names
+    ]
+    raise DataError(f"{name} has other classes than the data: {'; '.join(said)}")
 
 
 def renumbered(y: NDArray[np.int64], split: Split, own: tuple[str, ...]) -> NDArray[np.int64]:

@@ -26,6 +26,8 @@ class Method:
         What its ``fit`` takes besides X and y: ``X_val`` (and ``y_val``), ``progress``, ``budget``
         in seconds, ``folder`` and ``resume`` (it keeps checkpoints), ``on_epoch`` (it is called
         with a row of the history after each epoch).
+    elsewhere : bool
+        Whether it was trained elsewhere: its ``fit`` learns nothing.
     seeded : bool
         Whether its ``__init__`` takes a ``seed``.
     history_ : sequence of mapping
@@ -39,6 +41,9 @@ class Method:
     used : mapping
         What it was computed on: ``device`` (``"cpu"`` or the name of the graphics processor),
         ``devices`` (how many) and ``precision`` (of networks).
+    class_names : sequence of str
+        Of a method that was trained elsewhere: what it answers with, in its order; empty: it does
+        not say.
     at_once : int
         Images that it should be asked about at once when it is deployed; 0: any number.
     training_images : array, shape (n, d), optional
@@ -46,6 +51,7 @@ class Method:
     """
 
     takes: ClassVar[frozenset[str]] = frozenset()
+    elsewhere: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
     classes_: NDArray[np.int64]
     history_: Sequence[Mapping[str, Any]] = ()
@@ -53,6 +59,7 @@ class Method:
     decided: Mapping[str, Any] = {}
     published: Mapping[str, Any] = {}
     used: Mapping[str, Any] = CPU
+    class_names: Sequence[str] = ()
     fit: Callable[..., Any]
     """Learn from X and y; `takes` says what else may be given."""
 
@@ -88,6 +95,14 @@ class Method:
     def usable(cls, options: Mapping[str, Any], images: int) -> bool:
         """Tell whether a setting can be fitted on so many images."""
         return True
+
+    def ready(self) -> None:
+        """Refuse a method that lacks what it needs from outside, such as a file.
+
+        Raises
+        ------
+        SightlineError
+        """
 
     @property
     def parameters(self) -> int:
