@@ -50,7 +50,9 @@ def test_only_task_modules_name_a_classifier():
 def test_the_engine_knows_no_task_and_stays_short(graph):
     training = {m for m in graph.modules if m.startswith("sightline.training.")}
     imported = {i for m in training for i in graph.find_modules_directly_imported_by(m)}
-    assert not [m for m in imported if re.match(r"sightline\.(models\.\w+\.|metrics\.(?!cost)\w)", m)]
+    assert not [
+        m for m in imported if re.match(r"sightline\.(models\.\w+\.|metrics\.(?!cost)\w)", m)
+    ]
     assert len((SOURCE / "training/engine.py").read_text().splitlines()) < 450
 
 

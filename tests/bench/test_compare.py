@@ -54,7 +54,8 @@ def test_the_document_follows_its_schema(done):
         assert list(method) == [
             "name", "status", "metric", "higher_is_better", "share", "headline", "interval",
             "validation", "metrics", "tune_seconds", "fit_seconds", "latency_ms",
-            "latency_spread_ms", "images_per_second", "batch", "peak_mb", "parameters", "device", "bytes", "error",
+            "latency_spread_ms", "images_per_second", "batch", "peak_mb", "parameters", "device",
+            "bytes", "error",
         ]  # fmt: skip
 
 
