@@ -30,9 +30,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 import sightline
-from sightline.bench.budget import human, seconds
 from sightline.estimators import methods
 from sightline.estimators.network import mean_and_std
+from sightline.metrics.duration import human, seconds
 from sightline.training import recipe as recipes
 from sightline.training.recipe import Recipe
 
