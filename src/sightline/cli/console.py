@@ -1,4 +1,4 @@
-"""What a person sees: tables and progress bars; and what a program reads: JSON.
+"""Print tables, notes and progress bars for people, and JSON for programs.
 
 Progress and notes go to standard error, results to standard output, so that a pipe
 carries results alone.
@@ -55,12 +55,12 @@ Layout = Annotated[
 
 
 def out() -> Console:
-    """Console for results; wide enough for tables when it is no terminal."""
+    """Return the console of results; wide enough for tables when it is no terminal."""
     return Console(width=None if sys.stdout.isatty() else 132, highlight=False)
 
 
 def err() -> Console:
-    """Console for progress and notes."""
+    """Return the console of progress and notes, on standard error."""
     return Console(stderr=True, highlight=False)
 
 
@@ -71,14 +71,14 @@ def print_json(document: Any) -> None:
 
 
 def save_picture(drawing: Figure, target: Path) -> None:
-    """Write a figure, in the format that the ending names; see `writing`."""
+    """Write a drawing in the format that the file's ending names; see `writing`."""
     with writing(target):
         fonts.save(drawing, target)
 
 
 @contextlib.contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Say in one line why a picture could not be written.
+    """Turn a failure to write a picture into a one-line error.
 
     Raises
     ------
@@ -95,9 +95,11 @@ def writing(target: Path) -> Iterator[None]:
 @functools.cache
 def _options() -> frozenset[str]:
     from sightline.data.transforms import Preprocess
+    from sightline.deploy.server.settings import Settings
     from sightline.training.recipe import Recipe
 
-    knobs = (f.name for kind in (Preprocess, Recipe) for f in dataclasses.fields(kind))
+    kinds = (Preprocess, Recipe, Settings)
+    knobs = (f.name for kind in kinds for f in dataclasses.fields(kind))
     return frozenset((*knobs, "budget", "data", "group", "images", "layout", "quantize", "resume"))
 
 
@@ -123,13 +125,13 @@ def as_options(text: str) -> str:
 
 
 def note(text: str) -> None:
-    """Say something to the person, on standard error."""
+    """Print a note on standard error, with parameters as options."""
     err().print(f"[dim]{escape(as_options(text))}[/dim]", soft_wrap=True)
 
 
 @contextlib.contextmanager
 def bar(label: str) -> Iterator[Report]:
-    """A progress bar with an estimate, on standard error; gives its callback."""
+    """Show a progress bar with an estimate on standard error; yield its callback."""
     with bars() as progress:
         task = progress.add_task(label, total=None)
 
@@ -140,7 +142,7 @@ def bar(label: str) -> Iterator[Report]:
 
 
 def bars() -> Progress:
-    """Several progress bars; nothing is drawn where standard error is no terminal."""
+    """Return several progress bars; nothing is drawn where standard error is no terminal."""
     console = err()
     return Progress(
         TextColumn("{task.description}"),
@@ -159,7 +161,7 @@ def load(
     data: str, *, seed: int = 0, group: str | None = None, layout: str | None = None,
     verify: bool = False, quiet: bool = False,
 ) -> Dataset:  # fmt: skip
-    """Load data with a progress bar, and say what was decided about it."""
+    """Load data with a progress bar, and print what was decided about it."""
     with bar(f"reading {data}") as report:
         loaded = load_data(
             data, seed=seed, group=group, layout=layout, verify=verify, progress=report

@@ -1,4 +1,4 @@
-"""From a run to something that answers elsewhere: files, a server, a page, bulk, their cost."""
+"""Deploy a trained run: as files, an HTTP server, a static page or a bulk job, with their costs."""
 
 from pkgutil import extend_path
 

@@ -1,7 +1,7 @@
-"""Answers for more pictures than fit anywhere: in shards, restartable, on one machine or many.
+"""Classify many pictures in shards that can be resumed, on one machine or on a Ray cluster.
 
 The pictures are listed once and cut into shards. Each shard becomes one Parquet file that appears
-whole or not at all, so a run that was killed goes on with the shards that are missing, and any
+whole or not at all, so a job that was killed goes on with the shards that are missing, and any
 number of workers may share them. A picture that cannot be read is a row with an error.
 """
 
@@ -44,7 +44,7 @@ _AHEAD = 4  # batches that are decoded while one is answered
 
 @dataclass(frozen=True)
 class Bulk:
-    """What was done.
+    """Counts and the time of a finished bulk prediction.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Bulk:
     pictures, errors : int
         Of all shards.
     shards, kept : int
-        All of them, and those that an earlier run had finished.
+        All of them, and those that an earlier call had finished.
     seconds : float
     """
 
@@ -66,7 +66,7 @@ class Bulk:
 
 @dataclass
 class Order:
-    """What a worker needs in order to do a shard; plain data, so that it can travel.
+    """The settings that a worker needs to answer a shard; plain data, so that it can be pickled.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def predict(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Bulk:
-    """Answer for all pictures of a source.
+    """Predict for all pictures of a source and write the answers as Parquet shards.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def predict(
         When a package is missing.
     """
     if shard < 1 or top < 1 or not 0 <= reject <= 1:
-        raise ParameterError("shard and top are at least 1, reject lies between 0 and 1")
+        raise ParameterError("shard and top must be at least 1, and reject between 0 and 1")
     start = time.perf_counter()
     model = exported(run_or_model)
     runtime = Runtime(model)
@@ -166,7 +166,7 @@ def predict(
 def shard_table(
     runtime: Runtime, order: Order, places: Sequence[Place]
 ) -> Iterator[int | pa.Table]:
-    """Answer for a shard: gives the number of pictures of each batch, at last the table."""
+    """Predict for one shard: yield the number of pictures of each batch, then the table."""
     import pyarrow as pa
 
     fs, _ = storage(order.source)
@@ -216,7 +216,7 @@ def _local(runtime: Runtime, order: Order, todo: list[tuple[int, list[Place]]]) 
 
 
 class _Worker:
-    """One of Ray's actors: a model, and the shards that it is given one by one."""
+    """A Ray actor: holds one model and answers the shards that it is given, one by one."""
 
     def __init__(self, model: bytes, order: dict[str, Any]) -> None:
         self.order = Order(**order)
@@ -269,13 +269,13 @@ def _name(i: int) -> str:
 
 
 def _present(output: str) -> set[str]:
-    """Names of the files in the output, by one listing."""
+    """List the names of the files in the output folder."""
     fs, root = storage(output)
     return {path.rsplit("/", 1)[-1] for path in fs.ls(root, detail=False)}
 
 
 def _begin(output: str, job: dict[str, Any]) -> None:
-    """Note what the shards are of, or check that those there are of the same."""
+    """Write the job's description into the output, or check that it is the one already there."""
     fs, root = storage(output)
     try:
         if fs.isfile(root):
@@ -299,7 +299,7 @@ def _begin(output: str, job: dict[str, Any]) -> None:
 
 
 def _write(output: str, name: str, table: pa.Table) -> None:
-    """Write a shard so that it is there whole or not at all."""
+    """Write a shard atomically: a reader sees the whole file or none."""
     import pyarrow.parquet as pq
 
     fs, root = storage(output)

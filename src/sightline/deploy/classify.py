@@ -1,4 +1,4 @@
-"""Classification, deployed: from a graph's outputs to typed answers, to JSON and to rows."""
+"""Decode the outputs of an exported classifier: into typed answers, JSON and table rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TOLERANCE = MappingProxyType({"fp32": 1e-4, "fp16": 2e-2})
 def decode(
     outputs: Mapping[str, NDArray[Any]], about: About, frames: Sequence[Frame]
 ) -> list[Classification]:
-    """Make the answers of a batch.
+    """Decode the graph's outputs into the answers of a batch.
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ def agreement(said: Sequence[Classification], got: Sequence[Classification]) -> 
 
 
 class Score(BaseModel):
-    """A class and how probable it is."""
+    """A class and its probability."""
 
     label: str
     score: float = Field(ge=0, le=1)
 
 
 class Neighbour(BaseModel):
-    """A training image that had a vote."""
+    """A training image that voted for an answer."""
 
     index: int = Field(ge=0, description="row of the training set")
     label: str
@@ -78,7 +78,7 @@ class Neighbour(BaseModel):
 
 
 class Answer(BaseModel):
-    """What is in one image."""
+    """The answer for one image: its class, the most probable classes and the neighbours."""
 
     label: str = Field(description="the class decided for")
     score: float = Field(ge=0, le=1, description="its probability")
@@ -99,7 +99,7 @@ EXAMPLE = MappingProxyType(
 
 
 def document(answer: Classification, *, top: int = 5, threshold: float = 0.0) -> Answer:
-    """Return an answer as JSON has it, everywhere: server, command line and bulk.
+    """Return an answer as the JSON model that the server, the command line and bulk share.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def document(answer: Classification, *, top: int = 5, threshold: float = 0.0) ->
 
 
 def columns() -> list[tuple[str, pa.DataType]]:
-    """Return names and types of the columns of bulk prediction."""
+    """Return the names and types of the columns of a bulk prediction."""
     import pyarrow as pa
 
     return [
@@ -137,7 +137,7 @@ def columns() -> list[tuple[str, pa.DataType]]:
 
 
 def row(answer: Answer) -> dict[str, Any]:
-    """Return an answer as a row of bulk prediction; a rejected one has no label."""
+    """Return an answer as a row of a bulk prediction; a rejected one has no label."""
     return {
         "label": None if answer.rejected else answer.label,
         "score": answer.score,

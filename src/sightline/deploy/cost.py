@@ -1,8 +1,8 @@
-"""What each way to deploy a model costs: measured here, or modelled from a price file.
+"""Estimate what each way to deploy a model costs, from measurements and a price file.
 
 Measured: the time that one core takes for a picture, from the file's bytes to the answer; memory;
 sizes. Modelled: other machines, as multiples of that core; waiting, by `queueing`; money, by the
-price file. Which is which stands beside every figure.
+price file. Every figure says which of the two it is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ANSWER = 500  # bytes of an answer
 
 
 class Mode(BaseModel):
-    """A way to deploy, as the price file describes it; what is not given is free or absent."""
+    """A way to deploy, as the price file describes it; missing fields are free or absent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,13 +54,13 @@ class Mode(BaseModel):
 
     @property
     def machine_month(self) -> float:
-        """Money that one machine costs in a month."""
+        """Return the price of one machine for a month."""
         power = self.watts / 1000 * HOURS * self.per_kwh
         return self.per_hour * HOURS + self.price / self.months + power
 
 
 class Prices(BaseModel):
-    """A price file."""
+    """The contents of a price file: its currency and the ways to deploy."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -73,7 +73,7 @@ class Prices(BaseModel):
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured on this machine, one core at work.
+    """Speed, memory and sizes of a model, measured on one core of this machine.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row:
-    """One mode at the rate asked for.
+    """What one way to deploy takes at the given rate of requests.
 
     Parameters
     ----------
@@ -145,12 +145,12 @@ class Row:
 
 
 def example() -> str:
-    """Text of the price file that is shipped: placeholders, to be edited."""
+    """Return the text of the price file that is shipped: placeholders, to be edited."""
     return resources.files("sightline.deploy").joinpath("prices.toml").read_text(encoding="utf-8")
 
 
 def read_prices(path: Path | None = None) -> Prices:
-    """Read a price file; without one, the examples that are shipped.
+    """Read a price file; without a path, the example that is shipped.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def read_prices(path: Path | None = None) -> Prices:
 
 
 def measure(model: Path, pictures: Sequence[bytes], *, seconds: float = 3.0) -> Measured:
-    """Time a model on pictures, one core at work.
+    """Measure the speed, memory and sizes of a model on pictures, with one core at work.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def measure(model: Path, pictures: Sequence[bytes], *, seconds: float = 3.0) -> 
 
 
 def rows(measured: Measured, prices: Prices, rate: float, target_ms: float) -> list[Row]:
-    """Return what each way to deploy takes at a rate of requests.
+    """Return latency, machines and price of each way to deploy at a rate of requests.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def rows(measured: Measured, prices: Prices, rate: float, target_ms: float) -> l
 
 
 def month(measured: Measured, prices: Prices, key: str, volume: float, target_ms: float) -> float:
-    """Money that a mode costs for so many pictures a month; NaN where it cannot keep the target."""
+    """Return the price of a number of pictures a month; NaN where the target cannot be kept."""
     mode = prices.modes[key]
     rate = volume / (HOURS * 3600) * prices.peak
     count, _ = _enough(measured, mode, rate, target_ms)
@@ -263,26 +263,26 @@ def month(measured: Measured, prices: Prices, key: str, volume: float, target_ms
 def crossings(
     measured: Measured, prices: Prices, target_ms: float, volumes: Sequence[float]
 ) -> list[tuple[float, str, str]]:
-    """Volumes at which another mode becomes the cheapest: (volume, mode before, mode after)."""
-    found: list[tuple[float, str, str]] = []
+    """Return the volumes at which the cheapest way changes: (volume, key before, key after)."""
+    changes: list[tuple[float, str, str]] = []
     last = ""
     for volume in volumes:
         best = cheapest(measured, prices, target_ms, volume)
         if last and best and best != last:
-            found.append((volume, last, best))
+            changes.append((volume, last, best))
         last = best or last
-    return found
+    return changes
 
 
 def cheapest(measured: Measured, prices: Prices, target_ms: float, volume: float) -> str:
-    """Mode that costs least at a volume and keeps the target; empty where none does."""
+    """Return the key of the cheapest way that keeps the target; empty where none does."""
     costs = {k: month(measured, prices, k, volume, target_ms) for k in prices.modes}
     able = {k: c for k, c in costs.items() if not np.isnan(c)}
     return min(able, key=lambda k: able[k]) if able else ""
 
 
 def advice(found: Sequence[Row], prices: Prices, target_ms: float) -> str:
-    """Say in a sentence which mode to take."""
+    """Say in a sentence which way to deploy to take."""
     able = [row for row in found if row.machines is not None]
     if not able:
         return (
@@ -320,7 +320,7 @@ def _enough(
 
 
 def _wire(measured: Measured, mode: Mode) -> float:
-    """Bytes a picture."""
+    """Return the bytes that travel for one picture."""
     if mode.on_visitors_device:
         return measured.model_mb * 2**20 / mode.images_per_visitor
     return measured.image_kb * 1e3 if mode.sends_images else 0.0
@@ -334,7 +334,7 @@ def _money(measured: Measured, mode: Mode, count: int, volume: float) -> float:
 
 
 def _memory(model: Path, picture: bytes) -> float:
-    """Largest resident memory, MiB, of a fresh process that answers one picture."""
+    """Measure the peak resident memory, MiB, of a fresh process that answers one picture."""
     code = (
         "import sys\nfrom sightline.deploy.runtime import Runtime\n"
         "from sightline.metrics.cost import peak_mb\n"

@@ -1,4 +1,4 @@
-"""A model to carry away: its files and a runner that needs no Sightline."""
+"""Write a folder that classifies without Sightline: model, runner, requirements, README."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEEDED = ("numpy", "onnxruntime", "pillow")
 
 @dataclass(frozen=True)
 class Bundle:
-    """What was written.
+    """The folder that `bundle` wrote, and the sizes of its files.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ MOST_PIXELS = 100_000_000
 
 
 class Model:
-    """An exported classifier.
+    """An exported classifier with its ONNX Runtime session.
 
     Parameters
     ----------
@@ -40,11 +40,11 @@ class Model:
         self.about = json.loads(self.session.get_modelmeta().custom_metadata_map["sightline"])
 
     def predict(self, picture: str | Path, top: int = 5) -> dict[str, object]:
-        """Label, score and the most probable classes of one picture."""
+        """Return label, score and the most probable classes of one picture."""
         pixels = prepared(picture, self.about["size"], self.about["mode"], self.about["resize"])
         names = [output.name for output in self.session.get_outputs()]
-        found = dict(zip(names, self.session.run(None, {"images": pixels[None]}), strict=True))
-        p, label, classes = found["probabilities"][0], int(found["label"][0]), self.about["classes"]
+        out = dict(zip(names, self.session.run(None, {"images": pixels[None]}), strict=True))
+        p, label, classes = out["probabilities"][0], int(out["label"][0]), self.about["classes"]
         order = np.lexsort((np.arange(len(p)) != label, -p))[:top]
         return {
             "label": classes[label],
@@ -54,10 +54,10 @@ class Model:
 
 
 def prepared(picture: str | Path, size: list[int], mode: str, how: str) -> NDArray[np.uint8]:
-    """Decode, turn upright, bring to size: uint8, shape (height, width, channels)."""
+    """Decode a picture, turn it upright and resize it: uint8, shape (height, width, channels)."""
     image: Image.Image = Image.open(picture, formats=FORMATS)
     if image.width * image.height > MOST_PIXELS:
-        raise ValueError(f"{image.width} x {image.height} pixels are too many")
+        raise ValueError(f"the picture has too many pixels: {image.width} x {image.height}")
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
@@ -85,7 +85,7 @@ def prepared(picture: str | Path, size: list[int], mode: str, how: str) -> NDArr
 
 
 def resized(image: Image.Image, width: int, height: int, box: tuple[float, ...]) -> Image.Image:
-    """A box of the image at another size, antialiased, columns first."""
+    """Resize a box of the image with antialiasing, columns first."""
     left, top, right, bottom = box
     bilinear = Image.Resampling.BILINEAR
     narrow = image.resize((width, image.height), bilinear, (left, 0, right, image.height))
@@ -93,7 +93,7 @@ def resized(image: Image.Image, width: int, height: int, box: tuple[float, ...])
 
 
 def main() -> int:
-    """Answer for the pictures on the command line."""
+    """Classify the pictures named on the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pictures", nargs="+", metavar="PICTURE")
     parser.add_argument("--top", type=int, default=5)

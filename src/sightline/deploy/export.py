@@ -1,4 +1,4 @@
-"""From a run to files that anything can run: the model, the resize, what they say of themselves.
+"""Export a run as ONNX files: the model, the resize of its pictures, and their metadata.
 
 Beside ``NAME.onnx`` lie ``preprocess.onnx`` (``NAME.preprocess.onnx`` where NAME is not
 ``model``), which brings one RGB picture of any size to the model's, and, of methods that answer
@@ -51,7 +51,7 @@ CHECKED = 64
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how well it agrees.
+    """The files that `export` wrote, and how well they agree with the run.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def export(
     data: str | None = None,
     progress: Progress | None = None,
 ) -> Exported:
-    """Export a run.
+    """Export a run as an ONNX model with its resize, checked against the run's own answers.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def export(
 
 
 def exported(source: str | Path) -> Path:
-    """Give the model file of a run, exporting it into the run's folder when that is not done yet.
+    """Return the model file of a run, exporting it into the run's folder when it is missing or old.
 
     An ``.onnx`` file is given back as it is.
 
@@ -179,7 +179,7 @@ def exported(source: str | Path) -> Path:
 
 
 def ready(source: Path) -> Path | None:
-    """Give the model file that lies in a run's folder, if it is no older than the run."""
+    """Return the model file in a run's folder, if it is no older than the run; else None."""
     made = source / FOLDER / MODEL
     with contextlib.suppress(OSError):
         if made.stat().st_mtime >= (source / run.MODEL).stat().st_mtime:
@@ -188,7 +188,7 @@ def ready(source: Path) -> Path | None:
 
 
 def samples(source: str | Path, images: Path | None = None, n: int = 64) -> list[bytes]:
-    """Picture files to measure a run's deployment with.
+    """Return picture files, as bytes, to measure a run's deployment with.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def samples(source: str | Path, images: Path | None = None, n: int = 64) -> list
     if images is not None:
         files = sorted(p for p in images.rglob("*") if is_image(p.name))[:n]
         if not files:
-            raise RunError(f"{images}: no picture in it")
+            raise RunError(f"{images} holds no picture")
         return [p.read_bytes() for p in files]
     if Path(source).suffix == ".onnx":
         raise RunError(f"{source} knows no pictures; name a folder of them with images=...")
@@ -223,13 +223,13 @@ def samples(source: str | Path, images: Path | None = None, n: int = 64) -> list
 
 
 def preprocess_of(model: Path) -> Path:
-    """Where the resize that belongs to a model's file lies."""
+    """Return the path of the resize that belongs to a model's file."""
     name = "preprocess.onnx" if model.name == MODEL else f"{model.stem}.preprocess.onnx"
     return model.with_name(name)
 
 
 def write_graph(model: Estimator, path: Path) -> None:
-    """Write a run's graph from bytes to answer; see `graphs.graph`."""
+    """Write a run's graph, from uint8 images to answers, as an ONNX file; see `graphs.graph`."""
     import torch
 
     from sightline.deploy.graphs import graph
@@ -244,7 +244,7 @@ def write_graph(model: Estimator, path: Path) -> None:
 
 @functools.lru_cache(maxsize=16)
 def preprocess(size: tuple[int, int], mode: Mode, how: Resize) -> bytes:
-    """Give the resize of one picture, uint8 (H, W, 3), to a model's size as an ONNX file."""
+    """Return the resize of one picture, uint8 (H, W, 3), to a model's size as an ONNX file."""
     import torch
 
     from sightline.deploy.preprocess import Resized
@@ -258,7 +258,7 @@ def preprocess(size: tuple[int, int], mode: Mode, how: Resize) -> bytes:
 
 
 def describe(model: Estimator, source: Path, precision: str, graph: Path) -> About:
-    """Return what an exported file says of itself.
+    """Return the metadata that is stored in an exported file.
 
     Its figure is what `eval` measured on the run's own test split, where that was done; else what
     training wrote, of the split that it names.
@@ -278,7 +278,7 @@ def describe(model: Estimator, source: Path, precision: str, graph: Path) -> Abo
 
 
 def measured(about: About) -> str:
-    """Say a model's figure and what it was measured on.
+    """Describe a model's main figure and the images that it was measured on.
 
     Examples
     --------
@@ -298,8 +298,10 @@ def agreement_with(model: Estimator, runtime: Runtime, X: NDArray[np.uint8]) -> 
 
     X are images of the model's size, shape (N, H, W, C).
     """
-    found: tuple[float, float] = runtime.task.agreement(model.predict(list(X)), runtime.answer(X))
-    return found
+    agreement: tuple[float, float] = runtime.task.agreement(
+        model.predict(list(X)), runtime.answer(X)
+    )
+    return agreement
 
 
 def _write(
@@ -330,7 +332,7 @@ def _dynamic() -> Any:
 
 
 def _stamp(path: Path, about: About) -> None:
-    """Write what the file says of itself into it."""
+    """Write the metadata into an ONNX file."""
     import onnx
 
     proto = onnx.load(str(path))
@@ -350,7 +352,7 @@ def _need() -> None:
 
 @contextlib.contextmanager
 def _place(folder: Path) -> Iterator[Path]:
-    """A folder for what is not finished, on the target's disk; a full one gets one clear line."""
+    """Make a temporary folder on the target's disk; a full disk is one clear error."""
     try:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
             yield Path(scratch)
@@ -359,16 +361,16 @@ def _place(folder: Path) -> Iterator[Path]:
 
 
 def _splits(model: Estimator, data: str | None, *, required: bool) -> dict[str, Split]:
-    """The run's data, where it can still be found."""
+    """Load the splits of the run's data; none where the data is gone and not required."""
     known = model.config.get("data", {})
     where = data or known.get("path") or known.get("name")
     try:
         if not where:
             raise RunError("the run does not say what it was trained on")
-        found = load_data(where, seed=int(known.get("seed", 0)))
-        if not set(found.classes) <= set(model.classes_):
+        dataset = load_data(where, seed=int(known.get("seed", 0)))
+        if not set(dataset.classes) <= set(model.classes_):
             raise RunError(f"{where} has classes that the run does not know")
-        return found.splits
+        return dataset.splits
     except SightlineError as error:
         if data is not None or required:
             raise RunError(f"{error}; name the data with data=...") from None
@@ -376,7 +378,7 @@ def _splits(model: Estimator, data: str | None, *, required: bool) -> dict[str, 
 
 
 def _some(splits: dict[str, Split], n: int) -> Split | None:
-    """Up to n images, evenly spread, of the first split of test, val and train that has any."""
+    """Return up to n images, evenly spread, of the first of test, val and train that has any."""
     for name in ("test", "val", "train"):
         if name in splits and len(splits[name]):
             last = len(splits[name]) - 1
@@ -385,7 +387,7 @@ def _some(splits: dict[str, Split], n: int) -> Split | None:
 
 
 def _images(model: Estimator, splits: dict[str, Split]) -> tuple[NDArray[np.uint8], str]:
-    """Images of the model's size to check on: real ones, where they can be found."""
+    """Return images of the model's size to check on, and what they are: real ones, or noise."""
     if (some := _some(splits, CHECKED)) is not None:
         X = some.arrays(model.fitted_.size, model.fitted_.resize).X
         return np.array(X), f"{len(X)} images of {some.data.name}/{some.name}"
@@ -402,7 +404,7 @@ def _calibration(model: Estimator, splits: dict[str, Split], n: int = 256) -> ND
 
 
 def _pictures(model: Estimator, splits: dict[str, Split]) -> NDArray[np.uint8] | None:
-    """Training images of a method that compares, in the order in which it kept them."""
+    """Return the training images that a comparing method keeps, in its own order; else None."""
     rows = model.method_.training_images
     if rows is None:
         return None

@@ -1,4 +1,4 @@
-"""One package of npm, fetched once and only as it was when its digest was written here."""
+"""Fetch a pinned npm package once, verified by its SHA-512 digest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECONDS = 600
 
 @dataclass(frozen=True)
 class Package:
-    """A version of a package.
+    """A pinned version of an npm package.
 
     Parameters
     ----------
@@ -38,12 +38,12 @@ class Package:
 
     @property
     def archive(self) -> str:
-        """Name of its file."""
+        """Return the file name of the package's archive."""
         return f"{self.name}-{self.version}.tgz"
 
 
 def fetch(package: Package) -> Path:
-    """Give the archive of a package, from ``SIGHTLINE_HOME/npm`` or with ``npm pack``.
+    """Return the archive of a package, from ``SIGHTLINE_HOME/npm`` or fetched with ``npm pack``.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def fetch(package: Package) -> Path:
 
 
 def unpack(archive: Path, wanted: Mapping[str, Path]) -> None:
-    """Write some files of a package: from names under its ``package/`` to places.
+    """Extract some files of a package: from names under its ``package/`` to paths.
 
     Raises
     ------
@@ -95,10 +95,10 @@ def unpack(archive: Path, wanted: Mapping[str, Path]) -> None:
 
 
 def digest(path: Path) -> str:
-    """Digest of a file as npm writes it."""
+    """Return the SHA-512 digest of a file in npm's notation."""
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha512").digest()
-    return f"sha512-{base64.b64encode(found).decode()}"
+        sha512 = hashlib.file_digest(file, "sha512").digest()
+    return f"sha512-{base64.b64encode(sha512).decode()}"
 
 
 def _pack(npm: str, package: Package, folder: Path, mend: str) -> None:

@@ -1,4 +1,4 @@
-r"""Pillow's antialiased resize as a graph, for where there is no Pillow: a browser, a phone.
+r"""Build Pillow's antialiased resize as a graph, for a browser or a phone without Pillow.
 
 A resized line is a weighted sum of the pixels under it. With a reduction :math:`s` (input pixels
 an output pixel, of the box that is kept), output pixel i looks at the pixels around
@@ -25,7 +25,7 @@ GREY = (19595, 38470, 7471)
 
 
 class Resized(nn.Module):
-    """One picture of any size to a model's: `sightline.data.images.prepare` of RGB pixels.
+    """The resize of one picture to a model's size: `sightline.data.images.prepare` of RGB pixels.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Resized(nn.Module):
         self.register_buffer("grey", torch.tensor(GREY, dtype=torch.int32))
 
     def forward(self, image: Tensor) -> Tensor:
-        """uint8, shape (H, W, 3), to uint8, shape (1, height, width, C)."""
+        """Resize a picture: uint8 (H, W, 3) to uint8 (1, height, width, C)."""
         if self.mode == "L":
             weighted = (image.int() * cast(Tensor, self.grey)).sum(2, keepdim=True)
             image = torch.bitwise_right_shift(weighted.int() + 0x8000, 16)
@@ -56,7 +56,7 @@ class Resized(nn.Module):
         return x.permute(1, 2, 0)[None].to(torch.uint8)
 
     def _weights(self, image: Tensor, sides: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Matrices (height, H) and (width, W)."""
+        """Return the weight matrices of the rows, (height, H), and of the columns, (width, W)."""
         h, w = sides
         height, width = (torch.tensor(float(s), dtype=torch.float64) for s in self.size)
         zero = h * 0
@@ -91,7 +91,7 @@ def _middle(side: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
 def _triangles(
     i: Tensor, line: Tensor, box: tuple[Tensor, Tensor], place: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Weights of the pixels of a line, shape (len(i), len(line)); rows outside `place` are 0."""
+    """Return a line's triangle weights, (len(i), len(line)); rows outside `place` are 0."""
     (start, end), (first, last) = box, place
     scale = (end - start) / (last - first)
     centre = start + (i.double() - first + 0.5) * scale
@@ -103,5 +103,5 @@ def _triangles(
 
 
 def _bytes(x: Tensor) -> Tensor:
-    """Round halves up, as bytes are."""
+    """Round to whole numbers, halves up, as Pillow rounds to bytes."""
     return torch.floor(x + 0.5).clamp(0, 255)

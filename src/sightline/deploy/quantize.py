@@ -1,6 +1,6 @@
-"""Smaller numbers: an exported graph with weights and activations of 8 bits, or of 16.
+"""Quantise an exported graph: weights and activations of 8 bits, or of 16.
 
-int8: real numbers are stood for by bytes, ``x = scale (q - zero)``, and convolutions run on
+int8: bytes represent real numbers, ``x = scale (q - zero)``, and convolutions run on
 integers (Jacob et al., Quantization and training of neural networks for efficient
 integer-arithmetic-only inference, 2018, equation 1). Scales of activations come from calibration
 images, those of weights from each output channel. ONNX Runtime does the rewriting; what is decided
@@ -33,7 +33,7 @@ QUANTIZED = ("Conv", "MatMul", "Gemm", "MaxPool", "Add", "Concat", "GlobalAverag
 def to_int8(
     source: Path, target: Path, calibration: NDArray[np.uint8], progress: Progress | None = None
 ) -> None:
-    """Quantise a graph statically, with QuantizeLinear and DequantizeLinear nodes (QDQ).
+    """Quantise a graph to int8 statically, with QuantizeLinear and DequantizeLinear nodes (QDQ).
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def to_int8(
 
 
 def to_fp16(source: Path, target: Path) -> None:
-    """Give a graph weights and arithmetic of 16 bits; what it takes and gives keeps its type."""
+    """Convert a graph's weights and arithmetic to 16 bits; inputs and outputs keep their types."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     with _quiet():
@@ -129,7 +129,7 @@ def fold_norms(source: Path, target: Path) -> None:
 
 
 class _Images:
-    """Calibration images in batches, as ONNX Runtime asks for them."""
+    """Calibration images in batches, in the form that ONNX Runtime reads."""
 
     def __init__(self, X: NDArray[np.uint8], progress: Progress | None) -> None:
         self.X, self.progress = X, progress
@@ -146,7 +146,7 @@ class _Images:
 
 
 def _before_first(path: Path) -> list[str]:
-    """Nodes before the first convolution: joining mirror images is free in any type."""
+    """List the nodes before the first convolution: joining mirror images is free in any type."""
     names = []
     for node in onnx.load(str(path)).graph.node:
         if node.op_type == "Conv":
@@ -157,7 +157,7 @@ def _before_first(path: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """What the tools print is theirs."""
+    """Silence what the quantisation tools print."""
     level = logging.root.level
     logging.root.setLevel(logging.ERROR)
     try:

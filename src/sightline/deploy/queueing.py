@@ -1,4 +1,4 @@
-"""How long requests wait, and how many machines keep that short.
+"""Compute how long requests wait, and how many machines keep that short.
 
 Requests come at random (Poisson), c places answer one each. The waiting time of M/M/c is known
 exactly (Erlang, 1917); where service varies with coefficient of variation v instead of 1, its
@@ -15,7 +15,7 @@ MOST = 1_000_000
 
 
 def erlang_c(places: int, load: float) -> float:
-    """Chance that a request has to wait.
+    """Return the probability that a request has to wait (Erlang C).
 
     Parameters
     ----------
@@ -35,14 +35,14 @@ def erlang_c(places: int, load: float) -> float:
 
 
 def longest(service: float, variation: float) -> float:
-    """What 99 of 100 services take at most, were they normally distributed."""
+    """Return the 99th percentile of the service time, as if it were normally distributed."""
     return service * (1 + 2.33 * variation)
 
 
 def response(
     rate: float, service: float, places: int, *, variation: float = 0.0, quantile: float = 0.99
 ) -> float:
-    """Quantile of the time from a request's arrival to its answer.
+    """Return a quantile of the time from a request's arrival to its answer.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def response(
 def machines(
     rate: float, service: float, parallel: int, target: float, *, variation: float = 0.0
 ) -> int | None:
-    """Fewest machines, of `parallel` places each, whose p99 is within a target.
+    """Return the least number of machines, of `parallel` places each, whose p99 meets a target.
 
     Parameters
     ----------
@@ -104,4 +104,4 @@ def machines(
             break
         if response(rate, service, count * parallel, variation=variation) <= target:
             return count
-    raise ParameterError(f"{rate:g} requests a second need more than a million machines")
+    raise ParameterError(f"rate={rate:g} requests a second needs more than a million machines")

@@ -34,7 +34,7 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class About:
-    """What an exported model says of itself.
+    """The metadata of an exported model.
 
     Parameters
     ----------
@@ -94,16 +94,16 @@ class About:
 
     @property
     def channels(self) -> int:
-        """1 of grey images, 3 of colour ones."""
+        """Return the number of channels: 1 of grey images, 3 of colour ones."""
         return 1 if self.mode == "L" else 3
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return the metadata as one line of JSON."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str, where: str | Path) -> About:
-        """Read what `to_json` gave.
+        """Parse what `to_json` returned.
 
         Raises
         ------
@@ -171,7 +171,7 @@ class Runtime:
         self._pictures: NDArray[np.uint8] | None = None
 
     def prepare(self, image: Any) -> tuple[NDArray[np.uint8], Frame]:
-        """Bring one image to the model's size: uint8, shape (H, W, C), and the way back.
+        """Bring one image to the model's size: uint8, shape (H, W, C), and its `Frame`.
 
         Parameters
         ----------
@@ -233,11 +233,11 @@ class Runtime:
 
     @property
     def neighbours(self) -> Path:
-        """File of the training images, where the method answers by comparing."""
+        """Return the path of the training images' file, where the method answers by comparing."""
         return self.path.with_suffix(".neighbours.npy")
 
     def neighbour(self, index: int) -> NDArray[np.uint8] | None:
-        """A training image, uint8 (H, W, C); None where they were not kept, or it is none."""
+        """Return a training image, uint8 (H, W, C); None where there is no such image."""
         if self._pictures is None:
             try:
                 self._pictures = np.load(self.neighbours, mmap_mode="r", allow_pickle=False)
@@ -269,7 +269,9 @@ def session(
     there = onnxruntime.get_available_providers()
     for provider in providers:
         if provider not in there:
-            raise ParameterError(f"{provider} is not there; ONNX Runtime has {', '.join(there)}")
+            raise ParameterError(
+                f"the provider {provider} is not available; ONNX Runtime has {', '.join(there)}"
+            )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

@@ -1,4 +1,4 @@
-"""A folder for any static host: the page, and models that answer in the visitor's browser.
+"""Write a static site: a page whose models answer in the visitor's browser.
 
 ::
 
@@ -56,7 +56,7 @@ SIDE = 2048
 
 @dataclass(frozen=True)
 class Site:
-    """What was written.
+    """The folder that `site` wrote, its models and the sizes of its files.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def site(
     data: str | None = None,
     progress: Progress | None = None,
 ) -> Site:
-    """Write runs as a site that needs no server of ours, and after its first visit no network.
+    """Write runs as a static site that works offline after the first visit.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def site(
 
 
 def _check(place: Path) -> None:
-    """Refuse to replace what is not a site."""
+    """Refuse to replace a folder that is not a site."""
     if place.is_file():
         raise RunError(f"{place} is a file; name a folder")
     if place.is_dir() and any(place.iterdir()):
@@ -135,7 +135,7 @@ def _check(place: Path) -> None:
 
 
 def _swap(new: Path, place: Path, aside: Path) -> None:
-    """Put a folder in the place of another; where that fails, the other one is back."""
+    """Replace a folder by another; where that fails, the old one is put back."""
     there = place.exists()
     if there:
         place.rename(aside)
@@ -148,7 +148,7 @@ def _swap(new: Path, place: Path, aside: Path) -> None:
 
 
 def _page(made: Path, archive: Path) -> None:
-    """The page as the server has it, but for the engine and the policy, and the engine's files."""
+    """Write the server's page for static hosting: with its own engine and policy."""
     static = made / "static"
     for folder in reversed(tasks.places("deploy.web")):
         shutil.copytree(
@@ -171,7 +171,7 @@ def _page(made: Path, archive: Path) -> None:
 
 
 def _models(made: Path, done: Sequence[Exported]) -> None:
-    """What the page needs to know of the models, and their training images as sheets."""
+    """Write the list of the models, and their training images as contact sheets."""
     listed: list[dict[str, Any]] = []
     for i, exported in enumerate(done):
         folder = exported.path.parent
@@ -190,7 +190,7 @@ def _models(made: Path, done: Sequence[Exported]) -> None:
 
 
 def _unlike(name: str, taken: Sequence[str]) -> str:
-    """Tell runs of one name apart."""
+    """Return a name that no other run of the site has."""
     n = 2
     unlike = name
     while unlike in taken:
@@ -199,7 +199,7 @@ def _unlike(name: str, taken: Sequence[str]) -> str:
 
 
 def _sheets(X: NDArray[np.uint8], folder: Path) -> dict[str, int]:
-    """Write images, shape (N, H, W, C), row by row onto few large ones; give how many a sheet.
+    """Write images (N, H, W, C), row by row, as large pictures; return how many each holds.
 
     One picture a file would be as many files as there are training images; one for all would have
     to be decoded whole to show five.
@@ -220,7 +220,7 @@ def _sheets(X: NDArray[np.uint8], folder: Path) -> dict[str, int]:
 
 
 def _worker(made: Path) -> None:
-    """Tell the service worker what to keep, and a version that changes with any of it."""
+    """Write the files to cache into the service worker, with a version that changes with them."""
     paths = _files(made)
     names = [p.relative_to(made).as_posix() for p in paths]
     digest = hashlib.sha256(json.dumps(names).encode())

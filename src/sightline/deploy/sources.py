@@ -1,4 +1,4 @@
-"""Where pictures for bulk prediction lie: folders and Parquet files, on any storage of fsspec."""
+"""Read pictures for bulk prediction from folders and Parquet files, on any storage of fsspec."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ COLUMNS = ("bytes", "image", "path", "url")
 
 
 class Place(NamedTuple):
-    """Where a picture lies: a file, or a row of a Parquet file."""
+    """The place of a picture: a file, or a row of a Parquet file."""
 
     path: str
     row: int = -1
 
     @property
     def name(self) -> str:
-        """How the picture is called in the answers."""
+        """Return the picture's name in the answers."""
         return self.path if self.row < 0 else f"{self.path}#{self.row}"
 
 
 def listed(source: str) -> list[Place]:
-    """Pictures of a source, sorted, so that every listing cuts the same shards.
+    """List the pictures of a source, sorted, so that every listing cuts the same shards.
 
     Raises
     ------
@@ -44,24 +44,24 @@ def listed(source: str) -> list[Place]:
     fs, root = storage(source)
     try:
         if fs.isdir(root):
-            found = sorted(fs.find(root))
+            paths = sorted(fs.find(root))
         elif fs.exists(root):
-            found = [root]
+            paths = [root]
         else:
-            raise DataError(f"{source}: no such file or folder")
+            raise DataError(f"{source}: there is no such file or folder")
     except OSError as error:
         raise DataError(f"{source} cannot be listed: {error}") from error
-    tables = [p for p in found if p.endswith(".parquet") and p.rsplit("/", 1)[-1][0] not in "._"]
+    tables = [p for p in paths if p.endswith(".parquet") and p.rsplit("/", 1)[-1][0] not in "._"]
     if tables:
         return [Place(p, row) for p in tables for row in range(rows(fs, p))]
-    pictures = [Place(p) for p in found if images.is_image(p)]
+    pictures = [Place(p) for p in paths if images.is_image(p)]
     if not pictures:
-        raise DataError(f"{source}: no image and no Parquet file in it")
+        raise DataError(f"{source} holds no image and no Parquet file")
     return pictures
 
 
 class Reader:
-    """Reads and prepares one picture; an error becomes its text.
+    """Reads and prepares one picture; an error is returned as its text.
 
     Of a Parquet file one group of rows is held at a time. May be called from several threads.
 
@@ -80,7 +80,7 @@ class Reader:
         self._path, self._first, self._column = "", 0, pa.chunked_array([], pa.string())
 
     def __call__(self, place: Place) -> tuple[NDArray[np.uint8], Frame] | str:
-        """Return prepared pixels (H, W, C) and their frame, or what was wrong."""
+        """Return prepared pixels (H, W, C) and their frame, or the text of the error."""
         try:
             return self.runtime.prepare(self._bytes(place))
         except DataError as error:
@@ -121,7 +121,7 @@ class Reader:
 
 
 def storage(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """File system and path of a path or URL.
+    """Return the file system and the path of a path or URL.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def storage(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 def image_column(path: str, names: Sequence[str]) -> str:
-    """Name of the column that holds images; a DataError where there is none."""
+    """Return the name of the column that holds images; a DataError where there is none."""
     for name in COLUMNS:
         if name in names:
             return name
@@ -154,7 +154,7 @@ def image_column(path: str, names: Sequence[str]) -> str:
 
 
 def rows(fs: fsspec.AbstractFileSystem, path: str) -> int:
-    """Rows of a Parquet file that has a column of images; else a DataError."""
+    """Count the rows of a Parquet file that has a column of images; else a DataError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

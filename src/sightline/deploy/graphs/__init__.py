@@ -1,6 +1,6 @@
-"""Turn fitted models of each task into graphs: from the bytes of images to outputs, all tensors.
+"""Turn fitted models of each task into graphs: from uint8 images to output tensors.
 
-What the outputs are called and how they are read, ``deploy/<task>.py`` says.
+``deploy/<task>.py`` names the outputs and decodes them.
 """
 
 from __future__ import annotations

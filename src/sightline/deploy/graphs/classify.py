@@ -1,8 +1,8 @@
-"""Turn fitted classifiers into graphs: from the bytes of images to the answer, all tensors.
+"""Turn fitted classifiers into graphs: from uint8 images to probabilities and labels.
 
 Every method of the bench, from k-NN to ResNet, becomes one ``torch.nn.Module`` that takes images
 of the run's own size, uint8 of shape (N, H, W, C), and does all that the run does: scaling,
-features, the method, probabilities over all classes. What can be exported is then one thing.
+features, the method, probabilities over all classes. The export then handles every method alike.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Outputs = tuple[Tensor, ...]
 
 
 def graph(run: Classifier) -> nn.Module:
-    """Give a fitted classifier as a graph.
+    """Return a fitted classifier as a graph.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ def graph(run: Classifier) -> nn.Module:
     method = run.method_
     build = next((b for kind, b in _BUILDERS.items() if isinstance(method, kind)), None)
     if build is None:
-        raise ParameterError(f"{run.name} cannot be exported: it has no graph")
+        raise ParameterError(f"the method {run.name} has no ONNX graph, so it cannot be exported")
     inner = build(method)
     return Whole(Scaled(run.fitted_), inner, method.classes_, len(run.classes_)).eval()
 
 
 class Whole(nn.Module):
-    """Scaling, the method, and its probabilities over all the run's classes.
+    """A whole run as a module: scaling, the method, and probabilities over all its classes.
 
     A method knows only the classes that it was shown; the others get probability 0.
     """
@@ -78,7 +78,7 @@ class Whole(nn.Module):
         self.all_seen = len(seen) == classes
 
     def forward(self, images: Tensor) -> Outputs:
-        """Bytes, shape (N, H, W, C), to probabilities, labels and what else the method says."""
+        """Return probabilities, labels and the method's other outputs of uint8 (N, H, W, C)."""
         probabilities, place, *more = self.method(self.scaled(images))
         if not self.all_seen:
             all_of = nn.functional.pad(probabilities, (0, 1))
@@ -87,7 +87,7 @@ class Whole(nn.Module):
 
 
 class Scaled(nn.Module):
-    """Preprocessing as `data.transforms.Fitted` does it; frozen features, where there are such."""
+    """Preprocessing as `data.transforms.Fitted` does it, frozen features included."""
 
     def __init__(self, fitted: Fitted) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class Scaled(nn.Module):
         self.features = Features(backbone) if isinstance(backbone, Backbone) else None
 
     def forward(self, images: Tensor) -> Tensor:
-        """Bytes (N, H, W, C) to the same, to floats of that shape, or to features (N, D)."""
+        """Scale uint8 (N, H, W, C): to uint8 or floats of that shape, or to features (N, D)."""
         if self.features is not None:
             return cast(Tensor, self.features(images))
         if self.scale == "none":
@@ -111,7 +111,7 @@ class Scaled(nn.Module):
 
 
 class Standardised(nn.Module):
-    """Bytes (N, H, W, C) to floats (N, C, H, W) with the channels' mean 0 and deviation 1."""
+    """Turns uint8 (N, H, W, C) into floats (N, C, H, W) whose channels have mean 0, deviation 1."""
 
     def __init__(self, network: ModuleClassifier) -> None:
         super().__init__()
@@ -120,13 +120,13 @@ class Standardised(nn.Module):
         self.register_buffer("std", torch.from_numpy(network.std_ * 255).view(shape))
 
     def forward(self, images: Tensor) -> Tensor:
-        """A grey image is given to a colour network three times."""
+        """Standardise images; a grey image is repeated three times for a colour network."""
         x = images.permute(0, 3, 1, 2).float()
         return (x - cast(Tensor, self.mean)) / cast(Tensor, self.std)
 
 
 class Features(nn.Module):
-    """What a network's last layer sees, in rows of length sqrt(D), as `Backbone` gives it."""
+    """A network without its last layer: features in rows of length sqrt(D), as `Backbone`'s."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -134,16 +134,16 @@ class Features(nn.Module):
         self.body = without_head(backbone.network.model)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Bytes (N, H, W, C) to float32 (N, D)."""
-        found = self.body(self.standardised(images))
-        if found.ndim == 4:
-            found = found.mean((2, 3))
-        length = torch.linalg.vector_norm(found, dim=1, keepdim=True) / found.shape[1] ** 0.5
-        return cast(Tensor, found / torch.where(length > 0, length, 1.0))
+        """Return the features, float32 (N, D), of uint8 images (N, H, W, C)."""
+        features = self.body(self.standardised(images))
+        if features.ndim == 4:
+            features = features.mean((2, 3))
+        length = torch.linalg.vector_norm(features, dim=1, keepdim=True) / features.shape[1] ** 0.5
+        return cast(Tensor, features / torch.where(length > 0, length, 1.0))
 
 
 class Convolutional(nn.Module):
-    """A network of the registry, with the mean over those views of an image that the run takes."""
+    """A network of the registry; averages its answers over the run's views of an image."""
 
     def __init__(self, network: ModuleClassifier) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class Convolutional(nn.Module):
         self.tta = network.recipe(int(network.side_.max())).tta
 
     def forward(self, images: Tensor) -> Outputs:
-        """Bytes (N, H, W, C) to probabilities (N, C) and places (N,)."""
+        """Return probabilities (N, C) and places (N,) of uint8 images (N, H, W, C)."""
         weights, seen = zip(*views(self.standardised(images), self.tta), strict=True)
         p = torch.softmax(self.model(torch.cat(seen) if len(seen) > 1 else seen[0]), 1)
         if len(seen) > 1:
@@ -161,7 +161,7 @@ class Convolutional(nn.Module):
 
 
 class Layered(nn.Module):
-    """A network written out in NumPy, layer by layer in torch's."""
+    """A network of the NumPy package, rebuilt from torch's layers."""
 
     def __init__(self, method: NetworkClassifier) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class Layered(nn.Module):
         self.end = nn.Identity() if probabilities else nn.Softmax(1)
 
     def forward(self, x: Tensor) -> Outputs:
-        """Scaled images (N, H, W, C) to probabilities (N, C) and places (N,)."""
+        """Return probabilities (N, C) and places (N,) of scaled images (N, H, W, C)."""
         if x.dtype == torch.uint8:
             x = x.float() / 255
         x = x.permute(0, 3, 1, 2) if self.image else x.flatten(1)
@@ -181,7 +181,7 @@ class Layered(nn.Module):
 
 
 class Linear(nn.Module):
-    """One weighted sum a class in float64, as the classic methods compute, then a rule."""
+    """Linear scores in float64, one a class, then a rule that makes them probabilities."""
 
     def __init__(
         self,
@@ -195,13 +195,13 @@ class Linear(nn.Module):
         self.rule = rule
 
     def forward(self, x: Tensor) -> Outputs:
-        """Rows or images to probabilities (N, C) and places (N,)."""
+        """Return probabilities (N, C) and places (N,) of rows or images."""
         scores = x.flatten(1).double() @ cast(Tensor, self.weights) + cast(Tensor, self.intercept)
         return self.rule(scores)
 
 
 class Means(nn.Module):
-    """Distance to the mean of each class: the nearest mean, with a Gaussian's probabilities."""
+    """The nearest class mean, with the probabilities of a spherical Gaussian."""
 
     def __init__(self, method: NearestMeanClassifier) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ class Means(nn.Module):
         self.variance = float(method.variance_)
 
     def forward(self, x: Tensor) -> Outputs:
-        """Rows or images to probabilities (N, C) and places (N,)."""
+        """Return probabilities (N, C) and places (N,) of rows or images."""
         rows, means = x.flatten(1).double(), cast(Tensor, self.means)
         squared = ((rows[:, None] - means) ** 2).sum(2)
         p = torch.softmax(-squared / (2 * self.variance), 1)
@@ -217,14 +217,14 @@ class Means(nn.Module):
 
 
 class Prior(nn.Module):
-    """The same answer whatever the image."""
+    """The class frequencies of the training set, the same for every image."""
 
     def __init__(self, method: MajorityClassifier) -> None:
         super().__init__()
         self.register_buffer("prior", torch.from_numpy(method.prior_))
 
     def forward(self, x: Tensor) -> Outputs:
-        """Anything to probabilities (N, C) and places (N,)."""
+        """Return the same probabilities (N, C) and places (N,) for any input of N rows."""
         nothing = x.flatten(1)[:, :1].double() * 0
         p = nothing + cast(Tensor, self.prior)
         return p, p.argmax(1)
@@ -250,7 +250,7 @@ def _logistic(method: LogisticClassifier) -> nn.Module:
 
 
 def _onto_simplex(scores: Tensor) -> Tensor:
-    """See `sightline.models.classic.linear.onto_simplex`."""
+    """Project scores onto the simplex; see `sightline.models.classic.linear.onto_simplex`."""
     falling = scores.sort(1, descending=True).values
     counts = torch.arange(1, scores.shape[1] + 1, dtype=scores.dtype)
     excess = (falling.cumsum(1) - 1) / counts
@@ -260,7 +260,7 @@ def _onto_simplex(scores: Tensor) -> Tensor:
 
 
 def _torch_layers(network: Network) -> list[nn.Module]:
-    """Layers of the NumPy package as torch's, images as (N, C, H, W) between them."""
+    """Return the NumPy package's layers as torch's, with images as (N, C, H, W) between them."""
     made: list[nn.Module] = []
     for layer, shape in zip(network.layers, network.shapes, strict=False):
         name = type(layer).__name__
@@ -269,11 +269,11 @@ def _torch_layers(network: Network) -> list[nn.Module]:
 
 
 def _unknown(name: str) -> list[nn.Module]:
-    raise ParameterError(f"a {name} layer cannot be exported")
+    raise ParameterError(f"the network has a {name} layer, which cannot be exported")
 
 
 class _ChannelsLast(nn.Module):
-    """Images (N, C, H, W) to (N, H, W, C), the order in which NumPy's layers flatten."""
+    """Turns (N, C, H, W) into (N, H, W, C), the order in which NumPy's layers flatten."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.permute(0, 2, 3, 1)

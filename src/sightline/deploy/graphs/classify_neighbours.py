@@ -1,4 +1,4 @@
-"""Turn k-NN into a graph: a matrix product that sieves, then exact distances of the few left."""
+"""Turn k-NN into a graph: a matrix product preselects, then exact distances of the rest."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class NearestVote(nn.Module):
         self.register_buffer("X", torch.from_numpy(X))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Rows or images to the vote and those who voted.
+        """Return the vote and the neighbours that voted, of rows or images.
 
         Returns
         -------
@@ -77,7 +77,7 @@ class NearestVote(nn.Module):
         return probabilities, place, rows, distances, labels, votes
 
     def _sieve(self, x: Tensor) -> Tensor:
-        """About the distances, (squared, or less a constant), to all training rows: (N, n)."""
+        """Compute approximate distances (squared, or less a constant) to all rows: (N, n)."""
         squares = cast(Tensor, self.squares)
         if self.metric == "l1":
             parts = torch.split(cast(Tensor, self.X), _ROWS)
@@ -102,7 +102,7 @@ class NearestVote(nn.Module):
         return exact.float()
 
     def _exact(self, x: Tensor, near: Tensor) -> Tensor:
-        """Distances (Euclidean: squared) in float64 to some rows, shape (N, candidates)."""
+        """Compute float64 distances (Euclidean: squared) to chosen rows, shape (N, candidates)."""
         X, flat = cast(Tensor, self.X), near.flatten()
         if self.metric == "l1":
             chosen = X.index_select(0, flat).double()
@@ -123,7 +123,7 @@ class NearestVote(nn.Module):
         return torch.where(zero[:, :, 0], 1.0, distance)
 
     def _vote(self, distances: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Shares of the classes (N, C), the winner (N,), and the share of each vote (N, k)."""
+        """Return the classes' shares (N, C), the winner (N,) and the share of each vote (N, k)."""
         places = cast(Tensor, self.places).index_select(0, rows.flatten()).view_as(rows)
         counts = torch.ones_like(distances)
         if self.weighted:
@@ -140,12 +140,12 @@ class NearestVote(nn.Module):
 
 
 def _smallest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k smallest of each row and their places, rising; of equal ones the lower place first.
+    """Return the k smallest of each row and their places, rising; ties go to the lower place.
 
     ONNX's TopK promises that order, torch's does not; torch's stable sort has no ONNX form.
     """
     if torch.compiler.is_exporting():
-        found = torch.topk(x, k, 1, largest=False)
-        return found.values, found.indices
+        smallest = torch.topk(x, k, 1, largest=False)
+        return smallest.values, smallest.indices
     values, places = torch.sort(x, dim=1, stable=True)
     return values[:, :k], places[:, :k]

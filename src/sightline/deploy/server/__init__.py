@@ -1,1 +1,1 @@
-"""Answer over HTTP with exported models: the application, its limits and its process."""
+"""Serve exported models over HTTP: the application, its limits and its process."""

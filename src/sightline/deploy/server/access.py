@@ -1,4 +1,4 @@
-"""Who may ask, and how often: stands before everything under /v1."""
+"""Check API keys and request rates before everything under /v1."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTED = "/v1/"
 
 
 class Access:
-    """Lets in who has a key and has not asked too often.
+    """ASGI middleware that admits clients with a valid key, below the rate limit.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Access:
         self.keys = Keys(self.path) if self.path else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Pass a request on, or answer it with a problem."""
         if scope["type"] == "http" and scope["path"].startswith(GUARDED):
             try:
                 self._admit(scope)

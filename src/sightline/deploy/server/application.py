@@ -1,4 +1,4 @@
-"""The server as an application: its addresses, and what stands around them."""
+"""Build the ASGI application: its routes, and the middleware around them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PREDICT = "/v1/predict"
 
 @dataclass(frozen=True)
 class Listed(About):
-    """A model that is served, and what it says of itself.
+    """A model that is served, with its metadata.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Listing(BaseModel, title="Models"):
 
 
 class State(BaseModel):
-    """How a server is."""
+    """The state of a server, as the health checks report it."""
 
     status: str
 
@@ -104,11 +104,11 @@ class Application:
         self.envelope = Envelope(inner, self.measures, lambda: self.closing, shared=bool(origins))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request through all middleware."""
         await self.envelope(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Predict at once; FastAPI's way to a function takes a quarter of a small model's time."""
+        """Route a prediction directly, and all else to FastAPI, whose routing would take longer."""
         if scope["type"] != "http" or scope["path"] != PREDICT or scope["method"] != "POST":
             await self.documented(scope, receive, send)
             return
@@ -120,7 +120,7 @@ class Application:
         await response(scope, receive, send)
 
     async def reload(self, *, settle: bool = True) -> None:
-        """Take changed models and keys."""
+        """Load changed models, and read the keys again."""
         await self.models.reload(settle=settle)
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class Application:
 
         @app.post(PREDICT, **described.PREDICT)
         async def predict(request: Request) -> Response:
-            """Say what is in images.
+            """Predict for one or several images.
 
             Send one or many: as files of a form, as the bytes of one image, or in base64.
             Where some of many cannot be read, their results say why.
@@ -162,7 +162,7 @@ class Application:
 
         @app.get("/v1/models/{name}/neighbours/{index}", **described.NEIGHBOUR)
         async def neighbour(name: str, index: Annotated[int, InPath(ge=0, lt=2**53)]) -> Response:
-            """Show a training image, as an answer's neighbours number them."""
+            """Show a training image by the number that an answer's neighbours carry."""
             runtime = models.get(name).runtime
             loop = asyncio.get_running_loop()
             picture = await loop.run_in_executor(self.pool, _png, runtime, index)
@@ -173,12 +173,12 @@ class Application:
 
         @app.get("/healthz", **described.HEALTH)
         async def healthz() -> State:
-            """Say that the process lives."""
+            """Report that the process is alive."""
             return State(status="alive")
 
         @app.get("/readyz", **described.READY)
         async def readyz() -> State:
-            """Say whether requests should be sent here."""
+            """Report whether requests should be sent here."""
             if self.draining or not models.ready:
                 why = "it is about to end" if self.draining else "the models are being loaded"
                 raise Problem("not-ready", why)
@@ -186,7 +186,7 @@ class Application:
 
         @app.get("/metrics", **described.METRICS)
         async def metrics() -> Response:
-            """Give counts and times, for Prometheus."""
+            """Return counts and durations in Prometheus' text format."""
             return Response(measures.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
         page.mount(app, web)
@@ -199,7 +199,7 @@ def _png(runtime: Runtime, index: int) -> bytes | None:
 
 
 def said(scope: Scope, problem: Problem) -> Response:
-    """Answer with a problem, and note the limit for the log and the counts."""
+    """Return a problem's response, and note its limit for the log and the counts."""
     if problem.limit:
         scope["sightline"]["limit"] = problem.limit
     return problem.response()

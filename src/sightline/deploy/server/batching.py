@@ -1,4 +1,4 @@
-"""Images of many requests through a model together.
+"""Batch the images of many requests for one model.
 
 One thread a model runs it. While it is busy, what arrives is queued; when it is free, what is
 queued goes together. A lone image on an idle server therefore never waits.
@@ -71,7 +71,7 @@ class Batcher:
 
     @contextmanager
     def places(self, n: int) -> Iterator[None]:
-        """Keep room for some images until they are answered.
+        """Reserve room for some images until they are answered.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class Batcher:
         return await request.future
 
     def close(self) -> None:
-        """End the thread, after what was given to it."""
+        """End the thread after what was given to it."""
         self._work.put(None)
 
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:

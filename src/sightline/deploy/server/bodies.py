@@ -1,4 +1,4 @@
-"""The bodies of requests: counted while they come, whatever their headers promise."""
+"""Read the bodies of requests, counting bytes as they arrive, whatever the headers promise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLOSE = {"Connection": "close"}
 
 
 class Bodies:
-    """All bodies that are in memory.
+    """The bodies of requests that are in memory, limited in total size.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Bodies:
         self.held = 0
 
     async def read(self, receive: Receive) -> bytes:
-        """Read a body; its room is taken until it is given back with `release`.
+        """Read a body; its bytes count as used until `release`.
 
         Raises
         ------
@@ -66,13 +66,13 @@ class Bodies:
         return body if len(parts) == 1 else b"".join(parts)
 
     def release(self, n: int) -> None:
-        """Give the room of a body back."""
+        """Release the memory of a body of n bytes."""
         self.held -= n
 
     def _hold(self, n: int) -> int:
         if self.held + n > self.room:
             raise Problem(
-                "busy", "the bodies that are inside take all the room; come again in 1 s",
+                "busy", "other requests take all the memory for bodies; come again in 1 s",
                 limit="max_buffer", headers={"Retry-After": "1", **CLOSE},
             )  # fmt: skip
         self.held += n

@@ -1,6 +1,6 @@
-"""HTTP connections that strangers may open: how many, and how long a request's head may take.
+"""Limit the HTTP connections that clients may open, and the time that a request's head may take.
 
-uvicorn's own connection waits for ever for a first request, and answers a broken one in plain
+uvicorn's own connection waits indefinitely for a first request, and answers a broken one in plain
 text.
 """
 
@@ -16,14 +16,14 @@ from sightline.deploy.server.settings import Settings
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that is closed when it says nothing, and refused when there are too many."""
+    """An HTTP connection that is closed when idle, and refused when there are too many."""
 
     settings = Settings()
 
     _silent: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start the timeout of the first request; refuse the connection if there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self.settings.max_connections:
             most = self.settings.max_connections
@@ -36,23 +36,23 @@ class Connection(HttpToolsProtocol):
         self._listen()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Stop the timeout and forget the connection."""
         self._heard()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """A request begins: its head has to come in time, too."""
+        """Restart the timeout: the head of this request must arrive in time, too."""
         super().on_message_begin()
         self._heard()
         self._listen()
 
     def on_headers_complete(self) -> None:
-        """The head is there; from now on the application counts the time."""
+        """Stop the timeout: from now on the application limits the time."""
         self._heard()
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Say that this is not HTTP."""
+        """Answer that this is not an HTTP request."""
         self._heard()
         self._refuse(Problem("bad-request", "this is not an HTTP request"))
 
@@ -78,5 +78,5 @@ class Connection(HttpToolsProtocol):
 
 
 def allowed(settings: Settings) -> type[Any]:
-    """Give the kind of connection that these settings allow."""
+    """Return a connection class with the limits of these settings."""
     return type("Connection", (Connection,), {"settings": settings})

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says that the code does not: bodies, examples, problems."""
+"""Complete the OpenAPI document with what the code does not say: bodies, examples, problems."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ KEYS: list[dict[str, list[str]]] = [{"key": []}, {}]
 
 
 def problems(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    """Responses for the problems that an address may have."""
-    found: dict[int | str, dict[str, Any]] = {}
+    """Return the OpenAPI responses for the problems that a route may have."""
+    responses: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         status, title = KINDS[kind]
         example = {"type": PREFIX + kind, "title": title, "status": status, "detail": "..."}
         content = {"schema": {"$ref": REF.format("Problem")}, "examples": {}}
-        there = found.setdefault(
+        there = responses.setdefault(
             status, {"description": title, "content": {MEDIA_TYPE: content}}
         )["content"][MEDIA_TYPE]  # fmt: skip
         there["examples"][kind] = {"value": example}
-    return found
+    return responses
 
 
 def _named(task: str, schema: str) -> str:
-    """Return the name of a task's schema, which no other task's has."""
+    """Return a schema name that is unique across tasks."""
     return f"{task.capitalize()}{schema}"
 
 
@@ -173,7 +173,7 @@ METRICS: dict[str, Any] = {
 
 
 def describe(app: FastAPI) -> None:
-    """Make the document of an application complete."""
+    """Complete the OpenAPI document of an application."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -1,4 +1,4 @@
-"""What every answer has around it: headers, a line in the log, a count; and a last resort."""
+"""Wrap each response: add headers, write its log line, count it, and answer uncaught errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUIET = ("/healthz", "/readyz", "/metrics")
 
 
 class Envelope:
-    """The outermost layer.
+    """The outermost middleware: adds headers, writes the log line, counts, answers uncaught errors.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Envelope:
         self._run, self._numbers = secrets.token_hex(4), itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer whatever happens behind."""
+        """Answer a request whatever the layers behind raise."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -104,5 +104,5 @@ class Envelope:
 
 
 def failed(scope: Scope) -> Problem:
-    """What is said when something went wrong that nobody thought of."""
+    """Return the problem of an error that nobody expected."""
     return Problem("failed", f"the log says more under {scope['sightline']['id']}")

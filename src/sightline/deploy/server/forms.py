@@ -1,4 +1,4 @@
-"""The three forms in which images come: the bytes of one, files of a form, base64 in JSON."""
+"""Parse images from request bodies: one image's bytes, files of a form, or base64 in JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 
 class Asked(BaseModel, extra="forbid"):
-    """What may be asked besides the images: in the query, as fields of a form, or in the JSON."""
+    """The options of a prediction: from the query, the fields of a form, or the JSON."""
 
     model: str | None = Field(None, description="name of a model; default: the first one")
     top: int = Field(5, ge=1, le=1000, description="how many classes to name")
@@ -49,7 +49,7 @@ class Encoded(Asked, title="Images"):
 def parse(
     content_type: str, body: bytes, query: dict[str, str], max_images: int
 ) -> tuple[list[bytes], Asked]:
-    """Take a body apart.
+    """Parse a body into images and options.
 
     Parameters
     ----------
@@ -89,12 +89,12 @@ def parse(
 
 
 def check(given: dict[str, Any]) -> Asked:
-    """Check what was asked besides the images, as text."""
+    """Check the options of a prediction, given as text."""
     return _valid(Asked, given, strict=False) if given else PLAIN
 
 
 def encoded(body: bytes, query: dict[str, str], max_images: int) -> tuple[list[bytes], Asked]:
-    """Images and what is asked of JSON."""
+    """Return the images and options of a JSON body."""
     try:
         given = from_json(body)
     except ValueError as error:
@@ -104,10 +104,10 @@ def encoded(body: bytes, query: dict[str, str], max_images: int) -> tuple[list[b
     there = given.get(FIELD)
     if isinstance(there, list):
         _count(len(there), max_images)
-    found = _valid(Encoded, given, strict=True)
-    asked = check(query | _said(found)) if query else found
+    document = _valid(Encoded, given, strict=True)
+    asked = check(query | _said(document)) if query else document
     images = []
-    for i, text in enumerate(found.images):
+    for i, text in enumerate(document.images):
         try:
             images.append(binascii.a2b_base64(text.encode("ascii"), strict_mode=True))
         except ValueError:  # UnicodeEncodeError and binascii.Error are kinds of it
@@ -116,7 +116,7 @@ def encoded(body: bytes, query: dict[str, str], max_images: int) -> tuple[list[b
 
 
 def files(content_type: str, body: bytes, max_images: int) -> tuple[list[bytes], dict[str, str]]:
-    """Files and fields of a form (RFC 7578).
+    """Return the files and fields of a form (RFC 7578).
 
     The body is cut by `bytes.split`, whose time grows with its length whatever is in it.
     """
@@ -180,10 +180,10 @@ def _valid(kind: type[Kind], given: Any, *, strict: bool) -> Kind:
     try:
         return kind.model_validate(given, strict=strict)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        first = found[0]
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        first = errors[0]
         where = ".".join(map(str, first["loc"]))
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         if first["type"] == "extra_forbidden":
             known = ", ".join(kind.model_fields)
             raise Problem("bad-parameter", f"unknown: {where}; known: {known}{more}") from None

@@ -1,4 +1,4 @@
-"""API keys: random, told once, kept as hashes only."""
+"""Make and check API keys: random, shown once, kept as hashes only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def new() -> tuple[str, str]:
-    """Make a key of 256 random bits, and the hash to keep in the file.
+    """Return a new key of 256 random bits, and its hash for the file of keys.
 
     Such a key cannot be guessed, so one round of SHA-256 is enough to hide it.
     """
@@ -24,12 +24,12 @@ def new() -> tuple[str, str]:
 
 
 def digest(key: str) -> str:
-    """Hash of a key, in hexadecimal."""
+    """Return the SHA-256 hash of a key, in hexadecimal."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 class Keys:
-    """The keys that are let in.
+    """The hashes of the API keys that are admitted.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Keys:
                 continue
             if not _HASH.fullmatch(words[0]):
                 raise RunError(
-                    f"{path}, line {number}: not a SHA-256 in hexadecimal; "
+                    f"{path}, line {number}: the hash is not a SHA-256 in hexadecimal; "
                     "sightline serve --new-key makes one"
                 )
             self.hashes.append(words[0])
@@ -62,13 +62,13 @@ class Keys:
             raise RunError(f"{path} has no key; sightline serve --new-key makes one")
 
     def owner(self, key: str) -> str | None:
-        """Give the hash of a key that is let in; None for any other.
+        """Return the hash of a key that is admitted; None for any other.
 
         All hashes are compared, each in constant time, so that the time tells nothing.
         """
         asked = digest(key)
-        found = None
+        owner = None
         for known in self.hashes:
             if hmac.compare_digest(known, asked):
-                found = known
-        return found
+                owner = known
+        return owner

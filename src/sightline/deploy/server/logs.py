@@ -1,4 +1,4 @@
-"""One JSON object a line, for machines; never what is in an image."""
+"""Write the log as one JSON object a line, without anything of the images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ log = logging.getLogger("sightline.serve")
 
 
 def event(name: str, level: int = logging.INFO, /, **fields: Any) -> None:
-    """Write that something happened."""
+    """Write an event to the log."""
     if log.isEnabledFor(level):
         log.log(level, name, extra={"fields": fields})
 
 
 def request(level: int, /, **fields: Any) -> None:
-    """Write that a request was answered: as `event` does, at a fifth of the cost."""
+    """Write a request's log line: as `event` does, at a fifth of the cost."""
     for handler in log.handlers:
         record = logging.LogRecord(log.name, level, "", 0, "request", None, None)
         record.fields = fields
@@ -26,10 +26,10 @@ def request(level: int, /, **fields: Any) -> None:
 
 
 class JsonLines(logging.Formatter):
-    """Records as JSON: time, level, event, then what belongs to it."""
+    """Formats log records as JSON: time, level, event, then its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Return a record as one line of JSON."""
         time = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
         line = {
             "time": time.isoformat(timespec="milliseconds"),

@@ -1,4 +1,4 @@
-"""What a server counts, in Prometheus' form."""
+"""Count requests and durations as Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ class Measures:
         self._request = lru_cache(None)(self.requests.labels)
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """Count one request."""
+        """Count one request and its duration."""
         self._request(route, str(status)).inc()
         self._route(route).observe(seconds)
 
     def watch(self, model: str, depth: Callable[[], int], inside: Callable[[], int]) -> None:
-        """Read the queue of a model from now on whenever the figures are asked for."""
+        """Register a model's queue as gauges that are read whenever the metrics are asked for."""
         self.depth.labels(model).set_function(depth)
         self.inside.labels(model).set_function(inside)
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""The page of the server: files as they are, under rules that a browser enforces."""
+"""Serve the page's files with security headers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ HEADERS = {
 
 
 class Files(StaticFiles):
-    """The files of the page, with its headers."""
+    """The static files of the page, with their headers."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Give one."""
+        """Return a file with the page's headers."""
         response = await super().get_response(path, scope)
         response.headers.update(HEADERS)
         return response

@@ -1,4 +1,4 @@
-"""The one thing that a server is for: images in, answers out."""
+"""Answer prediction requests: read the body, prepare the images, run the model."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Predictor:
         self.bodies = Bodies(settings)
 
     async def __call__(self, scope: Scope, receive: Receive) -> Response:
-        """Answer within the time that a request has.
+        """Answer a request before its deadline.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class Predictor:
 
 
 def small(runtime: Runtime, picture: bytes) -> Prepared | None:
-    """Prepare an image if it has few pixels."""
+    """Prepare an image at once if it is small; None where it is too large for that."""
     try:
         opened = images.open_checked(picture)
         if opened.width * opened.height > SMALL_PIXELS:
@@ -142,7 +142,7 @@ def small(runtime: Runtime, picture: bytes) -> Prepared | None:
 
 
 def prepare(runtime: Runtime, picture: bytes, max_pixels: int) -> Prepared:
-    """Prepare an image, or say why it cannot be."""
+    """Prepare an image, or return the problem that it has."""
     try:
         return runtime.prepare(images.open_checked(picture, max_pixels))
     except DataError as error:
@@ -157,7 +157,7 @@ def _problem(error: DataError) -> Problem:
 
 
 def _all(problems: list[Any]) -> Problem:
-    """Give one problem for images that are all bad: the first one's."""
+    """Return one problem for images that all have one: the first one's."""
     first: Problem = problems[0]
     if len(problems) == 1:
         return first

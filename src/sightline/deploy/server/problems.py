@@ -1,4 +1,4 @@
-"""What a server says when it cannot answer: RFC 9457, one shape for every error."""
+"""Describe errors of the server in one format, RFC 9457."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PREFIX = "urn:sightline:problem:"
 
 
 class Document(BaseModel, title="Problem"):
-    """Why there is no answer (RFC 9457)."""
+    """The JSON document of an error (RFC 9457)."""
 
     type: str = Field(description="a name that programs can compare")
     title: str = Field(description="what kind of problem this is")
@@ -46,7 +46,7 @@ class Document(BaseModel, title="Problem"):
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's name for it
-    """An answer that is none.
+    """An error that becomes the response of a request.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's name for it
 
     @property
     def document(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the problem as a JSON document."""
         said = {
             "type": PREFIX + self.kind, "title": self.title, "status": self.status,
             "detail": self.detail,
@@ -79,13 +79,13 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's name for it
         return said | ({"limit": self.limit} if self.limit else {})
 
     def response(self) -> Response:
-        """As HTTP has it."""
+        """Return the problem as an HTTP response."""
         body = json.dumps(self.document, ensure_ascii=False)
         return Response(body, self.status, self.headers, MEDIA_TYPE)
 
 
 def from_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Problem:
-    """Give the problem for a status that something below the application decided on."""
+    """Return the problem for a status that a layer below the application chose."""
     known = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 503: "not-ready"}
     kind = known.get(status, "bad-request" if status < 500 else "failed")
     said = detail or HTTPStatus(KINDS[kind][0]).phrase

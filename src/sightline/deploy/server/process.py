@@ -1,4 +1,4 @@
-"""The process of a server: its socket, its signals, and how it ends.
+"""Run the server's process: its socket, its signals, and its graceful end.
 
 SIGTERM and SIGINT end it gracefully, a second one at once; SIGHUP takes what has changed.
 """
@@ -27,7 +27,7 @@ answered, and then the connection is closed. Closing at once would lose what is 
 
 
 class Process(uvicorn.Server):
-    """uvicorn, with the signals, the drain and the reloading of this server.
+    """uvicorn's server with signal handling, draining and reloading.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Process(uvicorn.Server):
         self._start(self._work())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is in flight, then end."""
+        """Answer the requests in flight, then end."""
         await super().shutdown(sockets)
         for task in self._tasks:
             task.cancel()
@@ -63,7 +63,7 @@ class Process(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Obey signals while serving."""
+        """Handle signals while serving."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
@@ -110,7 +110,7 @@ class Process(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open the socket of a server.
+    """Open the listening socket of a server.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(application: Application, host: str, port: int) -> None:
-    """Answer until told to end.
+    """Serve until a signal ends the process.
 
     Raises
     ------

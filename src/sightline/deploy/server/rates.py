@@ -1,4 +1,4 @@
-"""How often one client may ask: a token bucket for each."""
+"""Limit how often one client may ask, by a token bucket for each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Rates:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, client: str, now: float) -> None:
-        """Take a token.
+        """Take a token from a client's bucket.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class Rates:
 
 
 def network(address: str) -> str:
-    """Whom an address belongs to: itself, or of IPv6 the /64 that one customer has."""
+    """Return the network of an address: itself, or of IPv6 the /64 that one customer has."""
     if ":" not in address:
         return address
     try:

@@ -1,4 +1,4 @@
-"""The models of a server: found, warmed, watched, and replaced while it runs."""
+"""Load a server's models, watch their files, and replace changed ones while serving."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Signature = tuple[tuple[int, int, int], ...]
 
 @dataclass(frozen=True)
 class Served:
-    """A model that answers."""
+    """A loaded model that answers."""
 
     name: str
     runtime: Runtime
@@ -48,12 +48,12 @@ class Served:
 
     @cached_property
     def label(self) -> str:
-        """Name and version, as JSON."""
+        """Return the model's name and version for a response."""
         return json.dumps({"name": self.name, "version": self.about.version}, ensure_ascii=False)
 
     @property
     def about(self) -> About:
-        """What the exported model says of itself."""
+        """Return the metadata of the exported model."""
         return self.runtime.about
 
     def document(self, answer: Prediction, top: int, threshold: float) -> BaseModel:
@@ -93,20 +93,20 @@ class Models:
 
     @property
     def ready(self) -> bool:
-        """Whether all of them answer."""
+        """Tell whether all models are loaded."""
         return len(self.served) == len(self.places)
 
     def get(self, name: str | None) -> Served:
-        """Give the model of a name, or the default.
+        """Return the model of a name, or the default.
 
         Raises
         ------
         Problem
             When there is none, or it is still being loaded.
         """
-        found = self.served.get(name or next(iter(self.places)))
-        if found is not None:
-            return found
+        served = self.served.get(name or next(iter(self.places)))
+        if served is not None:
+            return served
         if name is None or name in self.places:
             raise Problem("not-ready", "the model is being loaded", headers={"Retry-After": "1"})
         raise Problem("unknown-model", str(UnknownNameError("model", name, self.places)))
@@ -123,7 +123,7 @@ class Models:
             self._swap(self._loaded(name))
 
     async def reload(self, *, settle: bool = True) -> None:
-        """Load what has changed beside what serves, and swap it in; a failure changes nothing.
+        """Load changed models beside the serving ones, then swap; a failure keeps the old one.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class Models:
             asyncio.get_running_loop().call_later(self.settings.timeout_s + 1, old.batcher.close)
 
     async def watch(self) -> None:
-        """Reload for ever."""
+        """Look for changed models until cancelled."""
         while True:
             await asyncio.sleep(POLL)
             await self.reload()
@@ -186,7 +186,7 @@ class Models:
 
 
 def signature(path: Path) -> Signature:
-    """What changes when a model's files are written anew; empty where they are not."""
+    """Return a value that changes with a model's files; empty while they are incomplete."""
     files = [path / name for name in WATCHED] if path.is_dir() else [path]
     try:
         stats = [file.stat() for file in files]
@@ -196,7 +196,7 @@ def signature(path: Path) -> Signature:
 
 
 def exported(path: Path) -> Path:
-    """Give the graph of a run, exporting it first where that was not done.
+    """Return the graph of a run, exporting it first where it is missing or old.
 
     A process of its own does it: the server never loads torch.
 
@@ -228,7 +228,7 @@ def _named(place: str) -> tuple[str, Path]:
     name, sign, rest = place.partition("=")
     path = Path(rest if sign and name and not Path(place).exists() else place)
     if not path.exists():
-        raise RunError(f"{path}: no such run folder or exported model")
+        raise RunError(f"{path}: there is no such run folder or exported model")
     if path != Path(place):
         return name, path
     own = path.resolve()

@@ -1,4 +1,4 @@
-"""What a server allows and how it works: every knob, with its unit."""
+"""Define the settings of a server: its limits and resources, with their units."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Settings:
-    """Knobs of a server.
+    """The limits and resources of a server.
 
     Parameters
     ----------
@@ -79,36 +79,43 @@ class Settings:
         above = ("timeout_s", "max_body_mib", "max_buffer_mib", "max_megapixels")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            option = field.name.replace("_", "-")
             if not isinstance(value, int | float):
                 continue
             if value < least.get(field.name, 0):
-                raise ParameterError(f"{option} is at least {least.get(field.name, 0)}")
+                raise ParameterError(
+                    f"{field.name}={value} must be at least {least.get(field.name, 0)}"
+                )
             if field.name in above and value == 0:
-                raise ParameterError(f"{option} is above 0")
+                raise ParameterError(f"{field.name}={value} must be above 0")
         if self.max_images > self.queue:
-            raise ParameterError(f"max-images, {self.max_images}, is at most queue, {self.queue}")
+            raise ParameterError(f"max_images={self.max_images} must be at most queue={self.queue}")
         if self.max_body > self.max_buffer:
-            raise ParameterError("max-body-mib is at most max-buffer-mib")
+            raise ParameterError(
+                f"max_body_mib={self.max_body_mib} must be at most "
+                f"max_buffer_mib={self.max_buffer_mib}"
+            )
         if self.max_pixels > images.MAX_PIXELS:
-            raise ParameterError(f"max-megapixels is at most {images.MAX_PIXELS / 1e6:.0f}")
+            raise ParameterError(
+                f"max_megapixels={self.max_megapixels} must be at most "
+                f"{images.MAX_PIXELS / 1e6:.0f}"
+            )
 
     @property
     def max_body(self) -> int:
-        """In bytes."""
+        """Return the largest size of a request's body, in bytes."""
         return int(self.max_body_mib * MIB)
 
     @property
     def max_buffer(self) -> int:
-        """In bytes."""
+        """Return the largest size of all bodies in memory, in bytes."""
         return int(self.max_buffer_mib * MIB)
 
     @property
     def max_pixels(self) -> int:
-        """In pixels."""
+        """Return the largest size of an image, in pixels."""
         return int(self.max_megapixels * 1e6)
 
     @property
     def decoding(self) -> int:
-        """Threads that decode."""
+        """Return the number of threads that decode images."""
         return self.decoders or len(os.sched_getaffinity(0))
