@@ -1,4 +1,4 @@
-"""Renders the folder of a run or a comparison as one self-contained page."""
+"""Render the folder of a run or a comparison as one self-contained page."""
 
 from pkgutil import extend_path
 

@@ -1,4 +1,4 @@
-"""The picture of a network: a chain of blocks, as high as its maps and as wide as its channels."""
+"""Draw a network as a chain of blocks, as high as its maps and as wide as its channels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SILENT = ("norm", "relu", "gelu", "silu", "swish", "sigmoid", "tanh", "dropout"
 
 @dataclass(slots=True)
 class Box:
-    """Equal neighbours of the chain, drawn as one.
+    """Equal neighbouring blocks, drawn as one.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Box:
 
 
 def chain(description: Description) -> list[Box]:
-    """Blocks of a network in the order of use, without normalisation and activation.
+    """List a network's blocks in the order of use, without normalisation and activation.
 
     Equal neighbours stay apart in networks of up to two lines, and are one box in longer ones.
     """
@@ -83,7 +83,7 @@ def _alike(a: Box, b: Box) -> bool:
 
 
 def _box(block: str, layers: Sequence[Layer], shape: tuple[int, ...] | None) -> Box | None:
-    """One block, or nothing where it neither computes nor changes the shape."""
+    """Make a block's box; None where it neither computes nor changes the shape."""
     heavy = [layer for layer in layers if layer.multiply_adds]
     kind = layers[0].block_kind or layers[0].kind
     shape = shape or layers[-1].shape
@@ -108,7 +108,7 @@ def _box(block: str, layers: Sequence[Layer], shape: tuple[int, ...] | None) -> 
 
 
 def draw(name: str, description: Description) -> Figure:
-    """A network as a chain of blocks.
+    """Draw a network as a chain of blocks.
 
     Height goes with the side of the maps, width with the channels (both by their logarithm);
     vectors are thin columns. Above each block stands what it does, below it the channels and
@@ -150,7 +150,7 @@ def draw(name: str, description: Description) -> Figure:
 
 
 def _row(axes: Axes, boxes: Sequence[Box], longest: float) -> None:
-    """One line of blocks on a common middle, with arrows between."""
+    """Draw one line of blocks on a common middle, with arrows between."""
     tallest = max(_height(box) for box in boxes)
     x, before = 0.0, 0.0
     for i, box in enumerate(boxes):
@@ -184,7 +184,7 @@ _DEPTH = 0.14
 
 
 def _solid(axes: Axes, left: float, wide: float, high: float, colour: str) -> None:
-    """A block with its top and its side, seen from the right."""
+    """Draw a block with its top and its side, seen from the right."""
     from matplotlib.patches import Polygon
 
     deep, low = _DEPTH * min(1.0, high), -high / 2

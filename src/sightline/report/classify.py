@@ -1,4 +1,4 @@
-"""Classification on pages, in tables and on pictures: what it got right, and where it errs."""
+"""Report a classifier's results on pages, in tables and on pictures, with its mistakes."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def mistakes(data: Dataset, e: Evaluation) -> list[Picture]:
 
 
 def details(e: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
-    """Return what `eval` writes besides the figures: each class, and the confusion matrix."""
+    """Return what `eval` adds to the metrics: each class, and the confusion matrix."""
     table = confusion(e.labels, e.predicted, len(classes))
     figures = per_class(table)
     return {
@@ -162,7 +162,7 @@ def headings(top: int) -> tuple[str, ...]:
 
 
 def cells(answer: Classification, *, top: int, threshold: float) -> tuple[str | None, ...]:
-    """Return an answer as the cells of `predict`'s row; the first is None for none of the classes.
+    """Return an answer as cells of `predict`'s row; the first is None where it was rejected.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def annotate(
 
 
 def _fitting(name: str, score: str, size: float, room: float) -> str:
-    """Give a name with its score, the name cut where the line would be wider than the picture."""
+    """Return a name with its score, the name cut where the line would be wider than the picture."""
     if fonts.width(name + score, size) <= room:
         return name + score
     shown = len(name)

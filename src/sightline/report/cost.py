@@ -1,4 +1,4 @@
-"""What deployment costs, as a picture: money a month against volume, with the crossing points."""
+"""Draw what deployment costs: the price of a month against volume, with the crossing points."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VOLUMES = np.geomspace(1e3, 1e9, 241)
 def cost_against_volume(
     measured: cost.Measured, prices: cost.Prices, target_ms: float, volume: float
 ) -> Figure:
-    """Draw what each mode costs a month; where the cheapest changes, and the volume asked for.
+    """Draw the price of each way to deploy against volume, with its crossing points.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How training went, epoch by epoch, and where overfitting began."""
+"""Draw how training went, epoch by epoch, and where overfitting began."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways down on the contours of a function: a still and an animation."""
+"""Draw paths of optimisers on the contours of a function: a picture and an animation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FRAMES = 60
 
 
 def paths(surface: Surface, ways: Mapping[str, Descent]) -> Figure:
-    """Paths of several methods on the contours, and how far f has come down.
+    """Draw the paths of several methods on the contours, and how far f has come down.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def paths(surface: Surface, ways: Mapping[str, Descent]) -> Figure:
 
 
 def animate(surface: Surface, ways: Mapping[str, Descent], target: Path) -> int:
-    """Write the same as an animated GIF, and give the number of its frames.
+    """Write the same drawing as an animated GIF, and return the number of its frames.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def animate(surface: Surface, ways: Mapping[str, Descent], target: Path) -> int:
     for _, _, lines in artists:
         for line in lines:
             line.set_animated(True)
-    canvas.draw()  # the stage once; every frame adds only the lines
+    canvas.draw()  # contours and axes once; every frame adds only the lines
     empty = canvas.copy_from_bbox(drawing.bbox)
     longest = max(len(path) for path, _, _ in artists)
     ends = np.unique(np.geomspace(1, longest, FRAMES).round().astype(int))
@@ -104,7 +104,7 @@ def animate(surface: Surface, ways: Mapping[str, Descent], target: Path) -> int:
 
 
 def _gif_colours() -> Any:
-    """256 colours that hold every line's, whole and fading into white or black.
+    """Return a palette of 256 colours with every line's, whole and fading into white or black.
 
     Chosen from a picture, they would be greys: the lines cover too few of its pixels.
     """
@@ -125,7 +125,7 @@ def _gif_colours() -> Any:
 
 
 def _stage(surface: Surface, ways: Mapping[str, Descent]) -> tuple[Figure, Axes, Axes]:
-    """Contours on the left, room for the values on the right, axes fixed for both uses."""
+    """Draw contours on the left and empty axes for the values on the right, with fixed limits."""
     drawing = figure(10.4, 5.2)
     map_, fall = drawing.subplots(1, 2, width_ratios=[1.35, 1])
     left, right, bottom, top = _window(surface, ways)
@@ -155,7 +155,7 @@ def _stage(surface: Surface, ways: Mapping[str, Descent]) -> tuple[Figure, Axes,
 
 
 def _window(surface: Surface, ways: Mapping[str, Descent]) -> tuple[float, float, float, float]:
-    """The surface's own window, widened to hold the paths, but not for one that flies off."""
+    """Return the limits of the contours: the surface's own, widened to paths that stay near."""
     left, right, bottom, top = surface.window
     points = np.concatenate([way.path for way in ways.values()])
     width, height = right - left, top - bottom
@@ -170,7 +170,7 @@ def _window(surface: Surface, ways: Mapping[str, Descent]) -> tuple[float, float
 
 
 def _above(surface: Surface, way: Descent) -> NDArray[np.float64]:
-    """Give f less the lowest known minimum, kept above 0 for the logarithm."""
+    """Return f less the lowest known minimum, kept above 0 for the logarithm."""
     lowest = min(surface.f(np.array(minimum)) for minimum in surface.minima)
     return np.maximum(way.values - lowest, 1e-16)
 

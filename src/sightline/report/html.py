@@ -42,7 +42,7 @@ def columns(task: str) -> tuple[Column, ...]:
 
 
 def of(task: str) -> ModuleType:
-    """Return a task's part of the reports."""
+    """Return the module that reports a task."""
     return tasks.module("report", task)
 
 
@@ -140,7 +140,7 @@ def training(
 
 
 def leaks(data: Dataset) -> dict[str, Any] | None:
-    """Return images that stand in two splits; None where they are too large to look here."""
+    """Return images that are in two splits; None where they are too large to look here."""
     if data.size is None:
         return None
     pairs = duplicates.across_splits(data, duplicates.find(duplicates.prints_of(data)))
@@ -157,15 +157,15 @@ def leaks(data: Dataset) -> dict[str, Any] | None:
 
 def _tuned(folder: Path, methods: Sequence[MethodEntry]) -> dict[str, Mapping[str, Any]]:
     """Return the knobs that each method ended with, and how they were chosen."""
-    found: dict[str, Mapping[str, Any]] = {}
+    knobs: dict[str, Mapping[str, Any]] = {}
     for m in methods:
         config = run.read_json(bench.place_of(folder, m.name) / run.CONFIG)
         tuning = config.get("comparison", {}).get("tuning") or {}
-        found[m.name] = {
+        knobs[m.name] = {
             "options": config["options"], "settings": tuning.get("settings", 0),
             "images": tuning.get("images", 0),
         }  # fmt: skip
-    return found
+    return knobs
 
 
 def _template(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What a task's part of a page and of a table is made of; see ``report/<task>.py``."""
+"""Define the parts of pages and tables that each task fills; see ``report/<task>.py``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What belongs to one method within a section; it can be folded away.
+    """The part of a section that belongs to one method; it can be folded away.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def thumbnail(image: NDArray[np.uint8]) -> str:
 
 
 def figure_text(value: float | None, share: bool, digits: int = 2) -> str:
-    """Return a figure as people write it: a share in per cent, else as a number.
+    """Return a figure as text: a share in per cent, else as a number.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def figure_text(value: float | None, share: bool, digits: int = 2) -> str:
 
 
 def interval_text(entry: MethodEntry) -> str:
-    """Return the 95% interval of a method's headline."""
+    """Return the 95% interval of a method's headline as text."""
     if entry.interval is None:
         return "-"
     low, high = entry.interval

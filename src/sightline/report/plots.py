@@ -1,4 +1,4 @@
-"""The drawings of a report, as SVG text or PNG bytes; colours are safe for colour-blind eyes."""
+"""Draw the pictures of a report, as SVG or PNG, in colours safe for colour-blind eyes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 
 
 def svg(drawing: Figure) -> str:
-    """Give a figure as SVG text to stand inside a page."""
+    """Return a drawing as SVG text to stand inside a page."""
     import matplotlib as mpl
 
     buffer = io.StringIO()
@@ -41,7 +41,7 @@ def svg(drawing: Figure) -> str:
 
 
 def png_uri(pixels: NDArray[np.uint8], scale: int = 1) -> str:
-    """Give a uint8 image (H, W, C) as a data URI, enlarged without smoothing."""
+    """Return a uint8 image (H, W, C) as a data URI, enlarged without smoothing."""
     from PIL import Image
 
     image = as_picture(pixels)
@@ -201,7 +201,7 @@ def coverage(
 
 
 def confusion_matrix(table: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
-    """Shares of each true class (row) by decided class (column)."""
+    """Draw the shares of each true class (row) by decided class (column)."""
     n = len(classes)
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
     side = min(2.2 + 0.36 * n, 12)
@@ -226,9 +226,9 @@ def confusion_matrix(table: NDArray[np.int64], classes: Sequence[str], title: st
 
 
 def per_class_recall(recalls: Mapping[str, NDArray[np.float64]], classes: Sequence[str]) -> Figure:
-    """Share of each class that each method gets right: one dot a method."""
+    """Draw the share of each class that each method gets right: one dot a method."""
     order = np.argsort(np.nanmean(np.stack(list(recalls.values())), axis=0))
-    if len(order) > 40:  # the hardest ones tell most
+    if len(order) > 40:  # the hardest classes tell most
         order = order[:40]
     drawing = figure(7.2, 1.2 + 0.26 * len(order))
     axes = drawing.add_subplot()
@@ -252,7 +252,7 @@ def _short(name: str, limit: int = 18) -> str:
 
 
 def tuning_curve(tuned: Tuned, knob: str, title: str) -> Figure:
-    """Mean accuracy of the folds against one knob: a panel a preprocessing.
+    """Draw the mean accuracy of the folds against one knob: a panel for each preprocessing.
 
     The other knobs tell the lines apart; the best setting is marked, with the deviation
     over the folds.

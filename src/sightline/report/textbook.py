@@ -1,4 +1,4 @@
-"""The textbook's pictures of linear and logistic regression."""
+"""Draw the textbook's pictures of linear and logistic regression."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def line(
     x: NDArray[np.float64], y: NDArray[np.float64], slope: float, intercept: float,
     r_squared: float, names: Sequence[str],
 ) -> Figure:  # fmt: skip
-    """Points, the least-squares line, and the residual of each point.
+    """Draw points, the least-squares line, and the residual of each point.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def plane(
     X: NDArray[np.float64], y: NDArray[np.float64], coef: NDArray[np.float64], intercept: float,
     r_squared: float, names: Sequence[str],
 ) -> Figure:  # fmt: skip
-    """Points in 3-D, the least-squares plane, and the residual of each point.
+    """Draw points in 3-D, the least-squares plane, and the residual of each point.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def plane(
 
 
 def logistic_curve(weight: float, bias: float) -> Figure:
-    """The sigmoid of weight x + bias with its slope, and where it decides.
+    """Draw the sigmoid of weight x + bias with its slope, and where it decides.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def logistic_curve(weight: float, bias: float) -> Figure:
 def weight_images(
     coef: NDArray[np.float64], size: tuple[int, int], classes: Sequence[str]
 ) -> Figure:
-    """The weights of each class as a picture: what speaks for it, and what against.
+    """Draw the weights of each class as a picture: pixels that speak for it, and against it.
 
     Parameters
     ----------
