@@ -1,1 +1,1 @@
-"""Many methods under one protocol, and the choice between them."""
+"""Compare methods under one protocol, and choose between them."""

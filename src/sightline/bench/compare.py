@@ -1,4 +1,4 @@
-"""The main job: many methods on one data set, measured alike, and one to take.
+"""Compare many methods on one data set, measured alike, and choose one.
 
 Every method runs in its own process, so that a crash or the system's out-of-memory
 killer costs one row, and peak memory is the method's own. Finished methods are kept; an
@@ -46,7 +46,7 @@ Report = Callable[[str, str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for; an interrupted comparison is resumed by the same request.
+    """What a comparison was asked for; an interrupted one is resumed by an equal request.
 
     The margin and the cost belong to the choice, not to what is measured: with others, what was
     measured is kept, and only the choice is made anew.
@@ -85,7 +85,7 @@ class Request:
         check_cost(self.cost)
 
     def plain(self, fingerprint: str) -> dict[str, Any]:
-        """Give what was to be measured as JSON, with the fingerprint of the data."""
+        """Return what is to be measured as JSON, with the fingerprint of the data."""
         return {
             "data": self.data, "methods": list(self.methods), "group": self.group,
             "layout": self.layout, "seed": self.seed, "budget": self.budget,
@@ -102,7 +102,7 @@ def ladder(
     ----------
     data : Dataset
     budget : float, optional
-        Seconds for each method. Without one, and without a graphics card, networks that would
+        Seconds for each method. Without one, and without a graphics processor, networks that would
         take hours are left out.
     task : str, optional
         Default: the first of the data's tasks that there are methods for.
@@ -144,7 +144,7 @@ def ladder(
 
 
 def task_of(methods: Sequence[str]) -> str:
-    """Return the task of methods, which is one.
+    """Return the one task of some methods.
 
     Raises
     ------
@@ -153,11 +153,11 @@ def task_of(methods: Sequence[str]) -> str:
     ParameterError
         When they are for several tasks.
     """
-    found = {name: str(registry.card(name).task) for name in methods}
-    if len(set(found.values())) > 1:
-        said = ", ".join(f"{name} ({task})" for name, task in found.items())
-        raise ParameterError(f"methods of one task can be compared, not {said}")
-    return next(iter(found.values()))
+    tasks = {name: str(registry.card(name).task) for name in methods}
+    if len(set(tasks.values())) > 1:
+        said = ", ".join(f"{name} ({task})" for name, task in tasks.items())
+        raise ParameterError(f"only methods of one task can be compared, not {said}")
+    return next(iter(tasks.values()))
 
 
 def _has_gpu() -> bool:
@@ -244,7 +244,7 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
 
 
 def differences(folder: Path, task: str, margin: float) -> Differences:
-    """Return what `pick` asks for the difference of two methods: from their saved answers.
+    """Return a function that compares two methods by their saved answers, as `pick` needs it.
 
     Parameters
     ----------
@@ -285,7 +285,7 @@ def interrupted(runs: Path, request: Request, fingerprint: str) -> Path | None:
 
 
 def _claim(folder: Path, asked: dict[str, Any]) -> None:
-    """Mark the folder as this request's, or find it to be another's."""
+    """Mark the folder as this request's; refuse one that holds anything else."""
     place = folder / REQUEST
     if place.exists():
         if run.read_json(place).get("request") != asked:

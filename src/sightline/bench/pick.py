@@ -1,4 +1,4 @@
-"""Which method to take: the cheapest that is shown to be as good as the best, within a margin.
+"""Choose a method: the cheapest that is shown to be as good as the best, within a margin.
 
 That two methods cannot be told apart shows nothing where images are few, so it does not make a
 cheaper one good enough: the lower end of its paired difference to the best must lie within a margin
@@ -81,14 +81,16 @@ def pick(
     if not ranked:
         return None
     best, others = ranked[0], ranked[1:]
-    found = {m.name: differences(best.name, m.name) for m in others}
-    verdicts = {m.name: _verdict(found[m.name], margin, is_cheaper(m, best, cost)) for m in others}
+    compared = {m.name: differences(best.name, m.name) for m in others}
+    verdicts = {
+        m.name: _verdict(compared[m.name], margin, is_cheaper(m, best, cost)) for m in others
+    }
     good = [m for m in others if verdicts[m.name] == "as good"]
     taken = best
     if good:
         taken = _cheapest(good, cost)
         verdicts[taken.name] = "picked"
-    words = _Words(ranked, found, verdicts, margin, cost)
+    words = _Words(ranked, compared, verdicts, margin, cost)
     if taken is not best:
         reason = words.cheaper_one(taken)
     elif others:
@@ -98,7 +100,7 @@ def pick(
         reason = f"{best.name}: the only method {ran}"
     return PickEntry(
         name=taken.name, reason=reason, margin=margin, cost=cost, best=best.name,
-        candidates=_candidates(found, verdicts),
+        candidates=_candidates(compared, verdicts),
     )  # fmt: skip
 
 
@@ -119,7 +121,7 @@ def check_cost(cost: str) -> None:
 
 
 def is_cheaper(one: MethodEntry, other: MethodEntry, cost: Cost) -> bool:
-    """Return whether one method costs less than another by more than the noise of both.
+    """Tell whether one method costs less than another by more than the noise of both.
 
     Parameters
     ----------
@@ -135,7 +137,7 @@ def is_cheaper(one: MethodEntry, other: MethodEntry, cost: Cost) -> bool:
 
 
 def headline(value: float, share: bool) -> str:
-    """Write a headline figure: a share in per cent, anything else as it is.
+    """Return a headline figure as text: a share in per cent, anything else as it is.
 
     Examples
     --------
@@ -146,7 +148,7 @@ def headline(value: float, share: bool) -> str:
 
 
 def _cost(method: MethodEntry, cost: Cost) -> float | None:
-    """What a method costs: milliseconds, bytes or seconds."""
+    """Return what a method costs: milliseconds, bytes or seconds."""
     if cost == "latency":
         return method.latency_ms
     if cost == "size":
@@ -157,7 +159,7 @@ def _cost(method: MethodEntry, cost: Cost) -> float | None:
 
 
 def _noise(method: MethodEntry, cost: Cost, value: float) -> float:
-    """By how much that cost may differ when it is measured again."""
+    """Return by how much that cost may differ when it is measured again."""
     if cost == "size":
         return 0.0
     if cost == "latency" and method.latency_spread_ms is not None:
@@ -167,7 +169,7 @@ def _noise(method: MethodEntry, cost: Cost, value: float) -> float:
 
 
 def _ranked(methods: Sequence[MethodEntry], cost: Cost) -> list[MethodEntry]:
-    """Methods with a figure on validation, the best first; of equals the cheapest."""
+    """Return the methods with a figure on validation, the best first; of equals the cheapest."""
 
     def order(m: MethodEntry) -> tuple[float, float]:
         figure, price = m.validation or 0.0, _cost(m, cost)
@@ -188,7 +190,7 @@ def _verdict(difference: Difference | None, margin: float, cheaper: bool) -> Ver
 
 
 def _cheapest(ranked: Sequence[MethodEntry], cost: Cost) -> MethodEntry:
-    """The best of those that none is cheaper than."""
+    """Return the best of the methods that no other is cheaper than."""
     least = min(ranked, key=lambda m: _cost(m, cost) or 0.0)
     return next(m for m in ranked if not is_cheaper(least, m, cost))
 
@@ -210,7 +212,7 @@ def _candidates(
 
 
 class _Words:
-    """The reason for a choice, in a sentence or some."""
+    """Writes the reason for a choice, in one or several sentences."""
 
     def __init__(
         self,
@@ -298,7 +300,7 @@ class _Words:
 
 
 def _turned(d: Difference) -> Difference:
-    """A difference whose sign is that of the figures, where lower ones are better."""
+    """Return a difference with the sign of the figures, where lower ones are better."""
     return Difference(-d.difference, -d.high, -d.low, d.images, d.needed, d.p)
 
 
@@ -316,7 +318,7 @@ def _short(value: float) -> str:
 
 
 def _about(count: int) -> str:
-    """A count rounded up to two digits: more would pretend to know."""
+    """Return a count rounded up to two digits, as it is an estimate."""
     step: int = 10 ** max(len(str(count)) - 2, 0)
     return f"{-(-count // step) * step:,}"
 

@@ -1,4 +1,4 @@
-"""The document that ``compare`` writes: stable, versioned, with a JSON schema."""
+"""Define the document that ``compare`` writes: stable, versioned, with a JSON schema."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Document(BaseModel):
 
 
 class DataEntry(_Document):
-    """The data that was compared on."""
+    """The data that the methods were compared on."""
 
     name: str
     task: str
@@ -35,7 +35,7 @@ class DataEntry(_Document):
 
 
 class EnvironmentEntry(_Document):
-    """The machine and the software."""
+    """The machine and the software of a comparison."""
 
     device: str
     threads: int
@@ -44,7 +44,7 @@ class EnvironmentEntry(_Document):
 
 
 class MethodEntry(_Document):
-    """One method: how good, how dear, or why not at all."""
+    """A method's metrics and costs, or why it failed."""
 
     name: str
     status: Literal["ok", "failed"]
@@ -71,7 +71,7 @@ class MethodEntry(_Document):
 
 
 class CandidateEntry(_Document):
-    """Another method than the best on validation, and how it stands to it."""
+    """A method other than the best on validation, and how it compares with the best."""
 
     name: str
     verdict: Verdict = Field(
@@ -96,7 +96,7 @@ class CandidateEntry(_Document):
 
 
 class PickEntry(_Document):
-    """The method to take, and why."""
+    """The method that was chosen, and why."""
 
     name: str
     reason: str
@@ -113,7 +113,7 @@ class PickEntry(_Document):
 
 
 class Results(_Document):
-    """A comparison."""
+    """The results of a comparison."""
 
     schema_version: int = SCHEMA_VERSION
     task: str = Field("classify", description="What the methods were asked to do.")
@@ -124,12 +124,12 @@ class Results(_Document):
 
     @property
     def ok(self) -> list[MethodEntry]:
-        """Methods that ran to the end."""
+        """Return the methods that ran to the end."""
         return [m for m in self.methods if m.status == "ok"]
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema of `Results`; ``docs/results.schema.json`` is this."""
+    """Return the JSON schema of `Results`, as in ``docs/results.schema.json``."""
     document = Results.model_json_schema(mode="serialization")
     document["title"] = "sightline compare: results.json"
     return document

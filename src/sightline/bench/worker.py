@@ -1,7 +1,7 @@
-"""One method of a comparison, in a process of its own.
+"""Train and measure one method of a comparison, in a process of its own.
 
 Started by `sightline.bench.compare` as ``python -m sightline.bench.worker FOLDER``. Its
-orders lie in ``FOLDER/job.json``; it leaves the fitted run, ``evaluation.safetensors`` and
+job lies in ``FOLDER/job.json``; it leaves the fitted run, ``evaluation.safetensors`` and
 ``result.json`` there, and reports each stage as one JSON line on standard output.
 """
 
@@ -34,7 +34,7 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Orders for one method.
+    """The job of a worker: which method to train on which data.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Job:
 
 
 def main(folder: Path) -> int:
-    """Do the job of a folder; 0 when its result is there, also if that is a failure."""
+    """Do the job of a folder; return 0 when its result was written, even if that is a failure."""
     job = Job(**run.read_json(folder / JOB))
     started = time.perf_counter()
     try:
@@ -75,7 +75,7 @@ def main(folder: Path) -> int:
         traceback.print_exc()
         entry = _failure(job, f"{type(error).__name__}: {error}")
     run.write_json(folder / RESULT, entry.model_dump(mode="json"))
-    # Served their purpose, or would lead to the same failure again.
+    # These are no longer needed, or would lead to the same failure again.
     shutil.rmtree(folder / run.CHECKPOINTS, ignore_errors=True)
     _say("done", 1, 1, seconds=time.perf_counter() - started)
     return 0
@@ -140,7 +140,7 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
 
 
 def _fit(model: Estimator, data: Dataset, folder: Path, budget: float | None) -> float:
-    """Fit, from the checkpoint of an interrupted attempt if there is one; gives the seconds."""
+    """Fit, resuming from an interrupted attempt's checkpoint if there is one; return seconds."""
     last, before = folder / run.CHECKPOINTS / run.LAST, 0.0
     resume = last.exists()
     if resume:  # else torch stays out of the memory of methods that do without
@@ -164,7 +164,7 @@ def _write_evaluation(folder: Path, validation: Evaluation, test: Evaluation) ->
 
 
 def read_evaluation(folder: Path, task: str, split: str) -> Evaluation:
-    """Read what a method's run in a comparison answered on a split, ``"val"`` or ``"test"``.
+    """Read a method's saved answers on a split, ``"val"`` or ``"test"``, of a comparison.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def _say(stage: str, done: int, total: int, **more: Any) -> None:
 
 
 def orders(job: Job) -> dict[str, Any]:
-    """The content of ``job.json``."""
+    """Return the content of ``job.json``."""
     return asdict(job)
 
 
