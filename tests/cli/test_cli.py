@@ -315,7 +315,7 @@ def test_models_show_prints_layers(run):
     [
         (("vgg16", "--input", "32x32"), "such as 3x32x32"),
         (("vgg16", "--input", "3x16x16"), "at least 32 pixels"),
-        (("knn", "--input", "3x32x32"), "no network"),
+        (("knn", "--input", "3x32x32"), "is not a network"),
         (("torchvision:resnet33",), "did you mean 'resnet34'"),
         (("vgg16", "--draw", "nowhere/v.png"), "cannot write nowhere"),
     ],

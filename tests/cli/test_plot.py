@@ -100,7 +100,7 @@ def test_descent(run):
 def test_the_animation_is_not_written_over_the_still(run, tmp_path):
     status, _, err = run("descent", "--methods", "newton", "-o", "d.gif")
     assert status == 2
-    assert "d.gif is the animation; name the still, such as d.png" in err
+    assert "d.gif is the animation; name the still picture, such as -o d.png" in err
     assert not list(tmp_path.iterdir())
 
 
@@ -114,7 +114,7 @@ def test_weights_of_a_run(run):
     sightline.create_model("majority", data).fit(data.train).save("other")
     status, _, err = run("weights", "other")
     assert status == 2
-    assert "majority has no weights a class; linear and logistic have" in err
+    assert "majority does not have one weight image a class; linear and logistic do" in err
 
 
 def test_weights_of_two_classes_are_opposite_and_colours_stay():
@@ -137,7 +137,7 @@ def test_weights_of_two_classes_are_opposite_and_colours_stay():
         ("descent --function rosenbruck", "did you mean 'rosenbrock'"),
         ("descent --methods gd,newtom", "did you mean 'newton'"),
         ("descent --methods gd --step 1", "gd diverged at iteration"),
-        ("descent --start 1", "start is two numbers"),
+        ("descent --start 1", "--start must be two numbers"),
         ("sigmoid -o none/a.png", "cannot write none/a.png: No such file"),
         ("sigmoid -o a.xyz", "cannot write a.xyz"),
         ("weights none", "none: no such run"),

@@ -1,1 +1,1 @@
-"""The command line: a verb and its nouns, one file a verb."""
+"""Run Sightline from the command line: one file for each verb."""

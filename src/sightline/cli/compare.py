@@ -1,4 +1,4 @@
-"""``sightline compare DATA [MODEL...]``: the main job."""
+"""Run ``sightline compare DATA [MODEL...]``: train and measure many methods on one data set."""
 
 from __future__ import annotations
 

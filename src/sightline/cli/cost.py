@@ -1,4 +1,4 @@
-"""``sightline cost RUN``."""
+"""Run ``sightline cost RUN``: compare what deployments cost."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def cost(
     model = export.exported(run_folder)
     pictures = export.samples(run_folder, images)
     measured = money.measure(model, pictures)
-    found = money.rows(measured, known, rate, p99)
-    said = money.advice(found, known, p99)
+    modes = money.rows(measured, known, rate, p99)
+    said = money.advice(modes, known, p99)
     target = output or (run_folder if run_folder.is_dir() else run_folder.parent) / "cost.png"
     from sightline.report.cost import cost_against_volume
 
@@ -67,13 +67,13 @@ def cost(
         console.print_json(
             {
                 "rate": rate, "p99_target_ms": p99, "measured": dataclasses.asdict(measured),
-                "modes": [dataclasses.asdict(row) for row in found], "advice": said,
+                "modes": [dataclasses.asdict(row) for row in modes], "advice": said,
                 "example_prices": known.example, "prices_date": str(known.date),
                 "picture": str(target),
             }
         )  # fmt: skip
         return 0
-    _show(measured, known, found, rate, p99)
+    _show(measured, known, modes, rate, p99)
     screen = console.out()
     screen.print(f"[bold]{escape(said)}[/bold]", soft_wrap=True)
     if known.example:

@@ -1,4 +1,4 @@
-"""``sightline data show|audit|convert|list``."""
+"""Run ``sightline data show|audit|convert|list``: look at, check and convert data."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def show(
         Decode cached images again, and renew the cache where it differs.
     """
     if not 1 <= count <= 200:
-        raise ParameterError(f"count is between 1 and 200, not {count}")
+        raise ParameterError(f"--count must be between 1 and 200, not {count}")
     loaded = console.load(data, seed=seed, group=group, layout=layout, verify=verify, quiet=json)
     from sightline.data import draw
 
@@ -93,27 +93,27 @@ def audit(
             data, seed=seed, group=group, layout=layout, progress=report, strict=False
         )
     with console.bar("looking at every image") as report:
-        found = auditing.audit(loaded, report)
+        audited = auditing.audit(loaded, report)
     mended: list[str] = []
     if fix is not None:
-        clean, mended = mend.fixed(loaded, found)
+        clean, mended = mend.fixed(loaded, audited)
         to: converting.Target = next(
             (t for t in converting.TARGETS if t == loaded.layout), "folder"
         )
         with console.bar(f"writing {fix}") as report:
             converting.convert(clean, fix, to, report)
     if json:
-        findings = [{k: v for k, v in asdict(f).items() if k != "rows"} for f in found.findings]
+        findings = [{k: v for k, v in asdict(f).items() if k != "rows"} for f in audited.findings]
         console.print_json(
             describe(loaded)
-            | {"images": found.images, "errors": found.errors, "findings": findings}
+            | {"images": audited.images, "errors": audited.errors, "findings": findings}
             | ({"fixed": str(fix), "mended": mended} if fix else {})
         )
     else:
-        _print(loaded.name, found)
+        _print(loaded.name, audited)
         if fix is not None:
             console.out().print(f"cleaned copy: {fix} ({'; '.join(mended)})", soft_wrap=True)
-    return 1 if found.errors else 0
+    return 1 if audited.errors else 0
 
 
 @app.command
@@ -164,7 +164,7 @@ def list_names(*, json: console.Json = False) -> int:
 
 
 def describe(data: Dataset) -> dict[str, Any]:
-    """A data set for ``--json``."""
+    """Return a data set as JSON has it."""
     return {
         "name": data.name, "layout": data.layout, "tasks": [str(t) for t in data.tasks],
         "mode": data.mode, "classes": list(data.classes),

@@ -1,4 +1,4 @@
-"""``sightline eval RUN DATA``."""
+"""Run ``sightline eval RUN DATA``: measure a run on a split."""
 
 from __future__ import annotations
 

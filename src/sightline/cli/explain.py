@@ -1,4 +1,4 @@
-"""``sightline explain WHAT RUN [IMAGE]``."""
+"""Run ``sightline explain WHAT RUN [IMAGE]``: show why a model answers as it does."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ def neighbours(
     if target.exists() and image.exists() and target.samefile(image):
         raise ParameterError(f"{target} is the picture in question; name another file with -o")
     model = load_model(run_folder)
-    found = near.explain(model, image)
-    console.save_picture(near.draw(found), target)
-    answer = found.answer
+    explanation = near.explain(model, image)
+    console.save_picture(near.draw(explanation), target)
+    answer = explanation.answer
     if json:
         console.print_json(
             {
                 "image": str(image), "label": answer.name, "score": answer.score,
-                "neighbours": found.rows(), "picture": str(target),
+                "neighbours": explanation.rows(), "picture": str(target),
             }
         )  # fmt: skip
         return 0
     screen = console.out()
     screen.print(f"{escape(str(image))}: [bold]{escape(answer.name)}[/bold] {answer.score:.2f}")
     table = Table("rank", "class", "distance", "vote", "training row")
-    for row in found.rows():
+    for row in explanation.rows():
         table.add_row(
             str(row["rank"]), escape(row["class"]), f"{row['distance']:.6g}",
             f"{row['votes']:.1%}", str(row["row"]),
@@ -97,17 +97,17 @@ def gradients(
     """
     model = load_model(run_folder)
     with console.bar("checking layers") as report:
-        found = slopes.explain(model, images=images, samples=samples, seed=seed, progress=report)
+        check = slopes.explain(model, images=images, samples=samples, seed=seed, progress=report)
     name = run_folder.resolve().name
     target = output or Path(f"{name}-gradients.png")
-    console.save_picture(slopes.draw(found, name), target)
+    console.save_picture(slopes.draw(check, name), target)
     if json:
-        console.print_json(found.document() | {"picture": str(target)})
-        return 0 if found.agrees else 1
+        console.print_json(check.document() | {"picture": str(target)})
+        return 0 if check.agrees else 1
     screen = console.out()
     table = Table("layer", "output", "parameters", "error at parameters", "error at input",
                   "at kinks", "backward", "numeric", "speed-up")  # fmt: skip
-    for layer in found.layers:
+    for layer in check.layers:
         own = layer.parameters > 0
         table.add_row(
             layer.name, "x".join(map(str, layer.shape)), f"{layer.parameters:,}",
@@ -118,15 +118,15 @@ def gradients(
         )  # fmt: skip
     screen.print(table)
     screen.print(
-        f"all {found.parameters:,} derivatives: {1e3 * found.backprop_seconds:.2f} ms by "
-        f"backpropagation, {human(found.numeric_seconds)} by differences (two forward passes "
-        f"each, scaled up from those tried): {found.speedup:,.0f} times faster"
+        f"all {check.parameters:,} derivatives: {1e3 * check.backprop_seconds:.2f} ms by "
+        f"backpropagation, {human(check.numeric_seconds)} by differences (two forward passes "
+        f"each, scaled up from those tried): {check.speedup:,.0f} times faster"
     )
-    worst = found.worst
+    worst = check.worst
     screen.print(
         f"backpropagation agrees in every layer; the largest relative error is {worst.error:.1e}"
-        if found.agrees
+        if check.agrees
         else f"[bold]backpropagation is wrong in {worst.name}[/bold]: error {worst.error:.1e}"
     )
     screen.print(f"picture: {target}", soft_wrap=True)
-    return 0 if found.agrees else 1
+    return 0 if check.agrees else 1

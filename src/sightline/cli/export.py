@@ -1,4 +1,4 @@
-"""``sightline export RUN``."""
+"""Run ``sightline export RUN``: write a run as files that run without Sightline."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def export(
 
 
 def told(site: Site, json: bool) -> int:
-    """What a site is made of."""
+    """Print what a site is made of."""
     if json:
         models = [document(done, {}) | {"files": None} for done in site.exported]
         console.print_json({"site": str(site.folder), "files": site.files, "models": models})
@@ -103,7 +103,7 @@ def told(site: Site, json: bool) -> int:
 
 
 def document(done: Exported, files: dict[str, int]) -> dict[str, object]:
-    """Return what was exported, for a program."""
+    """Return what was exported, as JSON has it."""
     metric = done.before.headline_name if done.before else "accuracy"
     return {
         "model": str(done.path), "name": done.about.name, "version": done.about.version,
@@ -116,14 +116,14 @@ def document(done: Exported, files: dict[str, int]) -> dict[str, object]:
 
 
 def show(done: Exported, files: dict[str, int]) -> None:
-    """What was exported, for a person."""
+    """Print what was exported."""
     screen = console.out()
     screen.print(sizes({str(done.path.parent / name): size for name, size in files.items()}))
     screen.print(agreement(done))
 
 
 def sizes(files: dict[str, int]) -> Table:
-    """How large each file is."""
+    """Return a table of the files' sizes."""
     table = Table("file", "size")
     for name, size in files.items():
         table.add_row(escape(name), f"{size / 2**20:,.2f} MiB")
@@ -131,7 +131,7 @@ def sizes(files: dict[str, int]) -> Table:
 
 
 def agreement(done: Exported) -> str:
-    """How well a file agrees with its run."""
+    """Describe how well an exported file agrees with its run."""
     said = (
         f"checked on {escape(done.checked_on)}: largest difference "
         f"{tasks.module('deploy', done.about.task).DIFFERENCE} {done.difference:.1e}, same answer "

@@ -1,4 +1,4 @@
-"""``sightline train MODEL DATA --dry-run | --find-lr | --overfit-batch``: looks before training."""
+"""Run ``sightline train MODEL DATA --dry-run | --find-lr | --overfit-batch``: look, not train."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ NO_REGULARISERS = {
 
 
 def dry_run(model: Estimator, train: Split, *, json: bool) -> int:
-    """Say what a training will take."""
-    found = probe.estimate(model.training(train))
+    """Print what a training will take."""
+    cost = probe.estimate(model.training(train))
     if json:
-        console.print_json(dataclasses.asdict(found))
+        console.print_json(dataclasses.asdict(cost))
         return 0
     screen = console.out()
-    if found.input:
-        shapes = (" x ".join(map(str, shape)) for shape in (found.input, found.output))
+    if cost.input:
+        shapes = (" x ".join(map(str, shape)) for shape in (cost.input, cost.output))
         screen.print("a batch of {} gives {}".format(*shapes))
-    screen.print(f"{found.parameters:,} parameters; {found.memory_mb:,.0f} MiB at the most so far")
+    screen.print(f"{cost.parameters:,} parameters; {cost.memory_mb:,.0f} MiB at the most so far")
     screen.print(
-        f"{found.steps:,} steps of {human(found.step_seconds)}: {human(found.epoch_seconds)} an "
-        f"epoch, {human(found.total_seconds)} in all, without validation"
+        f"{cost.steps:,} steps of {human(cost.step_seconds)}: {human(cost.epoch_seconds)} an "
+        f"epoch, {human(cost.total_seconds)} in all, without validation"
     )
     return 0
 
 
 def overfit_batch(model: Estimator, train: Split, *, json: bool) -> int:
-    """Learn one batch by heart; exit status 1 when that fails."""
+    """Learn one batch by heart; return exit status 1 when that fails."""
     with console.bar("learning one batch") as report:
         losses = probe.overfit_batch(model.training(train), progress=report)
     learned = math.isfinite(losses[-1]) and losses[-1] < probe.LEARNED
@@ -55,15 +55,15 @@ def overfit_batch(model: Estimator, train: Split, *, json: bool) -> int:
 
 
 def find_lr(model: Estimator, train: Split, output: Path | None, *, json: bool) -> int:
-    """Draw loss against learning rate, and say where it falls fastest."""
+    """Draw loss against learning rate, and print where it falls fastest."""
     with console.bar("raising the learning rate") as report:
-        found = probe.find_lr(model.training(train), progress=report)
+        curve = probe.find_lr(model.training(train), progress=report)
     target = output or Path(f"lr-{model.name}.png")
-    console.save_picture(curves.learning_rates(found, f"{model.name} on {train.data.name}"), target)
+    console.save_picture(curves.learning_rates(curve, f"{model.name} on {train.data.name}"), target)
     if json:
-        console.print_json(dataclasses.asdict(found) | {"picture": str(target)})
+        console.print_json(dataclasses.asdict(curve) | {"picture": str(target)})
         return 0
     screen = console.out()
-    screen.print(f"the loss falls fastest at a learning rate of {found.suggestion:.2g}")
+    screen.print(f"the loss falls fastest at a learning rate of {curve.suggestion:.2g}")
     screen.print(f"picture: {target}", soft_wrap=True)
     return 0

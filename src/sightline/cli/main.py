@@ -1,4 +1,4 @@
-"""``sightline VERB ...``: finds the verb, and turns every failure into one line."""
+"""Run ``sightline VERB ...``: find the verb, and print every failure as one line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ VERBS: dict[str, tuple[str, str]] = {
 
 
 def build() -> App:
-    """Make the application; no verb's code is imported."""
+    """Build the application; no verb's code is imported."""
     from cyclopts import App
 
     app = App(
@@ -61,7 +61,7 @@ def build() -> App:
 
 
 def overview() -> str:
-    """Text of ``sightline --help``: without the parser, whose import takes longer than all else."""
+    """Return the text of ``sightline --help``, without importing the parser, which is slow."""
     wide = max(map(len, VERBS))
     lines = [f"  {verb:<{wide}}  {text}" for verb, (_, text) in VERBS.items()]
     return "\n".join(
@@ -76,7 +76,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
 
 
 def status(tokens: Sequence[str]) -> int:
-    """Run a command line and give its exit status."""
+    """Run a command line and return its exit status."""
     if not tokens or list(tokens) in (["--help"], ["-h"]):
         print(overview())  # noqa: T201
         return 0

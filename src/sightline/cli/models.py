@@ -1,4 +1,4 @@
-"""``sightline models``: the methods."""
+"""Run ``sightline models``: list and show the methods."""
 
 from __future__ import annotations
 
@@ -112,34 +112,34 @@ def _layers(
     from sightline.models.classify.describe import describe, on_paper
 
     if card.kind != "module":
-        raise ParameterError(f"{card.name} is no network: it has no layers to show")
+        raise ParameterError(f"{card.name} is not a network, so it has no layers to show")
     shape = _shape(input, card)
     arguments = card.built_with(shape) | ({} if classes is None else {"num_classes": classes})
     try:
-        found = describe(on_paper(lambda: card.load()(**arguments)), shape)
+        network = describe(on_paper(lambda: card.load()(**arguments)), shape)
     except (RuntimeError, AssertionError, ValueError) as error:
         why = str(error).partition("\n")[0]
         raise ParameterError(f"{card.name} cannot take {_times(shape)}: {why}") from None
     if draw is not None:
         from sightline.report import architecture
 
-        console.save_picture(architecture.draw(card.name, found), draw)
+        console.save_picture(architecture.draw(card.name, network), draw)
         console.note(f"picture: {draw}")
     if json:
         document = _plain(card)
         document |= {
-            "shape": list(shape), "parameters": found.parameters,
-            "multiply_adds": found.multiply_adds, "layers": [_row(x) for x in found.layers],
+            "shape": list(shape), "parameters": network.parameters,
+            "multiply_adds": network.multiply_adds, "layers": [_row(x) for x in network.layers],
             "picture": None if draw is None else str(draw),
         }  # fmt: skip
         console.print_json(document)
     else:
-        _print_layers(card, found)
+        _print_layers(card, network)
     return 0
 
 
 def _print_layers(card: registry.ModelCard, found: Description) -> None:
-    """One line a layer; the receptive field in input pixels."""
+    """Print a line for each layer; the receptive field is in input pixels."""
     title = f"{card.name}, input {_times(found.input)}"
     table = Table(title=title, title_justify="left", show_footer=True)
     table.add_column("layer", "in all")
@@ -159,7 +159,7 @@ def _print_layers(card: registry.ModelCard, found: Description) -> None:
 
 
 def _row(layer: Layer) -> dict[str, object]:
-    """A layer as JSON; the receptive field is null where it is the whole image."""
+    """Return a layer as JSON has it; the receptive field is null where it is the whole image."""
     row = dataclasses.asdict(layer)
     del row["block_kind"]
     seen = row.pop("field")
@@ -168,12 +168,14 @@ def _row(layer: Layer) -> dict[str, object]:
 
 
 def _shape(text: str | None, card: registry.ModelCard) -> tuple[int, int, int]:
-    """Channels, height and width."""
+    """Parse channels, height and width, or take them from the card."""
     if text is None:
         return card.shape or (3, 224, 224)
     match = re.fullmatch(r"(\d+)[x×,](\d+)[x×,](\d+)", text.strip())
     if not match or "0" in match.groups():
-        raise ParameterError(f"--input is channels, height and width, such as 3x32x32, not {text}")
+        raise ParameterError(
+            f"--input must be channels, height and width, such as 3x32x32, not {text}"
+        )
     channels, height, width = (int(n) for n in match.groups())
     if min(height, width) < card.smallest_side:
         raise ParameterError(

@@ -1,4 +1,4 @@
-"""Verbs whose options depend on MODEL: its knobs become options, typed and documented."""
+"""Build verbs whose options depend on MODEL: its knobs become typed, documented options."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def dispatch(verb: Callable[..., int], tokens: tuple[str, ...]) -> int:
 
 
 def _with_knobs(verb: Callable[..., int], model: str | None) -> Callable[..., int]:
-    """Replace the parameter `given` by one option a knob."""
+    """Replace the parameter `given` by one option for each knob."""
     own = inspect.signature(verb)
     hints = typing.get_type_hints(verb, include_extras=True)
     parameters = [
@@ -73,7 +73,7 @@ def _with_knobs(verb: Callable[..., int], model: str | None) -> Callable[..., in
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Knob:
-    """One option: its name, type, default and help."""
+    """An option of a verb: its name, type, default and help."""
 
     name: str
     kind: Any
@@ -82,7 +82,7 @@ class Knob:
 
 
 def knobs_of(model: str | None) -> list[Knob]:
-    """Knobs of a model and of preprocessing; none without a model."""
+    """Return the knobs of a model and of preprocessing; none without a model."""
     if model is None:
         return []
     before = [
@@ -99,7 +99,7 @@ def knobs_of(model: str | None) -> list[Knob]:
 
 
 def _fields(kind: type[Any]) -> list[Knob]:
-    """Fields of a dataclass, with what its docstring (or their metadata) says of them."""
+    """Return the fields of a dataclass as knobs, with their descriptions."""
     from docstring_parser import parse
 
     said = {p.arg_name: p.description or "" for p in parse(inspect.getdoc(kind) or "").params}

@@ -1,4 +1,4 @@
-"""``sightline plot FIGURE``: the pictures of the textbook."""
+"""Run ``sightline plot FIGURE``: draw the pictures of the textbook."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def descent(
     surface = SURFACES[function]
     names = list(dict.fromkeys(m.strip() for m in methods.split(",") if m.strip()))
     if not names:
-        raise ParameterError(f"methods names none of: {', '.join(get_args(Method))}")
+        raise ParameterError(f"--methods names none of: {', '.join(get_args(Method))}")
     begin = surface.start if start is None else _point(start)
     stepped = ("gd", "momentum", "nesterov")
     ways = {
@@ -197,7 +197,7 @@ def descent(
     moving = (output or Path("descent.png")).with_suffix(".gif")
     if gif and moving == output:
         raise ParameterError(
-            f"{moving} is the animation; name the still, such as {moving.stem}.png"
+            f"{moving} is the animation; name the still picture, such as -o {moving.stem}.png"
         )
     target = _save(drawings.paths(surface, ways), output, "descent.png")
     if gif:
@@ -245,7 +245,9 @@ def weights(run: Path, /, *, output: Output = None, json: console.Json = False) 
     model = load_model(run)
     coef = getattr(model.method_, "coef_", None)
     if coef is None or np.ndim(coef) != 2:
-        raise RunError(f"{model.name} has no weights a class; linear and logistic have")
+        raise RunError(
+            f"{model.name} does not have one weight image a class; linear and logistic do"
+        )
     classes = [model.classes_[i] for i in model.method_.classes_]
     drawing = textbook.weight_images(coef, model.fitted_.size, classes)
     target = _save(drawing, output, "weights.png")
@@ -255,7 +257,7 @@ def weights(run: Path, /, *, output: Output = None, json: console.Json = False) 
 def _example(
     language: Language, rows: int | None = None, columns: tuple[int, ...] = (0, 1, 2)
 ) -> Table:
-    """The built-in table: a plumber's fee by length and diameter of the pipe."""
+    """Return the built-in table: a plumber's fee by length and diameter of the pipe."""
     names = tuple(_NAMES[language][i] for i in columns)
     fonts.require(*names)  # who asks for a language wants its letters, not marks in their place
     return Table(names, _FEES[:rows, columns])
@@ -264,7 +266,7 @@ def _example(
 def _columns(
     table: Table, wanted: tuple[str | None, ...], csv: Path | None
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Columns by name or, where none is given, by place; refused where one never changes."""
+    """Return columns by name or, where none is given, by place; refuse a constant one."""
     if len(table.names) < len(wanted):
         raise DataError(f"{csv} has {len(table.names)} columns; {len(wanted)} are needed")
     places = [i if name is None else table.column(name) for i, name in enumerate(wanted)]
@@ -281,7 +283,7 @@ def _point(text: str) -> tuple[float, ...]:
     except ValueError:
         point = ()
     if len(point) != 2:
-        raise ParameterError(f"start is two numbers such as -1.2,1, not {text!r}")
+        raise ParameterError(f"--start must be two numbers such as -1.2,1, not {text!r}")
     return point
 
 

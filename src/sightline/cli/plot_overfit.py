@@ -1,4 +1,4 @@
-"""``sightline plot overfit DATA``."""
+"""Run ``sightline plot overfit DATA``: draw accuracy against a network's width."""
 
 from __future__ import annotations
 
@@ -45,25 +45,25 @@ def overfit(
     """
     if images < 20 or epochs < 1 or seeds < 1 or not 0 <= noise < 1:
         raise ParameterError(
-            "images are at least 20, epochs and seeds at least 1, noise is in [0, 1)"
+            "--images must be at least 20, --epochs and --seeds at least 1, --noise in [0, 1)"
         )
     loaded = console.load(data, seed=seed, quiet=json)
     with console.bar("training networks") as report:
-        found = figure.study(
+        study = figure.study(
             loaded, images=images, noise=noise, epochs=epochs, seeds=seeds, progress=report
         )
     target = output or Path(f"overfit-{loaded.name}.png")
-    console.save_picture(figure.draw(found), target)
+    console.save_picture(figure.draw(study), target)
     if json:
-        console.print_json(asdict(found) | {"picture": str(target)})
+        console.print_json(asdict(study) | {"picture": str(target)})
         return 0
     screen = console.out()
-    widths = sorted({p.width for p in found.points})
+    widths = sorted({p.width for p in study.points})
     table = Table("validation accuracy (training)", *(f"{w} units" for w in widths))
     for name in figure.REGULARISERS:
         table.add_row(
             name,
-            *(f"{p.val_accuracy:.1%} ({p.train_accuracy:.0%})" for p in found.line(name)),
+            *(f"{p.val_accuracy:.1%} ({p.train_accuracy:.0%})" for p in study.line(name)),
         )
     screen.print(table)
     screen.print(f"picture: {target}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``sightline predict RUN IMAGE...``."""
+"""Run ``sightline predict RUN IMAGE...``: classify pictures."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def predict(
         Of Ray; 0: as many as it has cores.
     """
     if top < 1:
-        raise ParameterError(f"top is at least 1, not {top}")
+        raise ParameterError(f"--top must be at least 1, not {top}")
     if not 0 <= reject <= 1:
-        raise ParameterError(f"reject lies between 0 and 1, not {reject}")
+        raise ParameterError(f"--reject must be between 0 and 1, not {reject}")
     if output is not None and output.endswith(".parquet"):
         return _bulk(run_folder, pictures, output, top, reject, engine, workers, json)
     if engine != "local" or workers:
-        raise ParameterError("--engine and --workers go with an output in bulk: -o NAME.parquet")
+        raise ParameterError("--engine and --workers need an output in bulk: -o NAME.parquet")
     paths = expand([Path(picture) for picture in pictures])
     model, task, classes = _loaded(run_folder)
     top = min(top, max(len(classes), 1))
@@ -138,7 +138,7 @@ def _bulk(
 
 
 def _loaded(place: Path) -> tuple[Estimator | Runtime, str, tuple[str, ...]]:
-    """Return a run, or an exported file, its task and its classes."""
+    """Load a run or an exported file; return it with its task and classes."""
     if place.suffix == ".onnx":
         from sightline.deploy.runtime import Runtime
 
@@ -149,17 +149,17 @@ def _loaded(place: Path) -> tuple[Estimator | Runtime, str, tuple[str, ...]]:
 
 
 def expand(paths: list[Path]) -> list[Path]:
-    """Files as they are; folders become the images in them, sorted.
+    """Replace folders by the images in them, sorted; keep files as they are.
 
     Raises
     ------
     DataError
         When a folder holds no image.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if not path.is_dir():
-            found.append(path)
+            files.append(path)
             continue
         inside = sorted(
             Path(place) / name
@@ -168,9 +168,9 @@ def expand(paths: list[Path]) -> list[Path]:
             if images.is_image(name)
         )
         if not inside:
-            raise DataError(f"{path}: no image in this folder")
-        found += inside
-    return found
+            raise DataError(f"{path}: the folder holds no image")
+        files += inside
+    return files
 
 
 def _readable(paths: list[Path]) -> tuple[dict[Path, object], dict[Path, str]]:
@@ -203,6 +203,6 @@ def _print(
 
 
 def _places(paths: list[Path], target: Path, given: list[Path]) -> dict[Path, Path]:
-    """By image, where its picture goes; an image that is named twice has one picture."""
+    """Return where each image's picture goes; an image that is named twice has one picture."""
     once = list(dict.fromkeys(paths))
     return dict(zip(once, naming.pictures(once, target, given=given), strict=True))

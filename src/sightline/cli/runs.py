@@ -1,4 +1,4 @@
-"""``sightline runs``: what was trained and compared."""
+"""Run ``sightline runs``: list what was trained and compared."""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ def runs(folder: Path = Path("runs"), /, *, json: console.Json = False) -> int:
         Where they lie.
     """
     if not folder.is_dir():
-        raise RunError(f"{folder}: no such folder; sightline train and compare write to runs/")
-    found = sorted(
+        raise RunError(
+            f"{folder}: there is no such folder; sightline train and compare write to runs/"
+        )
+    entries = sorted(
         (entry for place in folder.iterdir() if place.is_dir() and (entry := _entry(place))),
         key=lambda entry: str(entry["written"]),
         reverse=True,
     )
     if json:
-        console.print_json(found)
+        console.print_json(entries)
         return 0
-    if not found:
+    if not entries:
         console.out().print(f"no run in {folder}")
         return 0
     table = Table("run", "what", "data", "headline", "written (UTC)")
-    for entry in found:
+    for entry in entries:
         headline = entry["headline"]
         table.add_row(
             escape(entry["run"]), escape(entry["what"]), escape(entry["data"]),
@@ -64,11 +66,11 @@ def _comparison(place: Path) -> dict[str, Any]:
     data = Path(started["request"]["data"]).name
     if not (place / bench.RESULTS).is_file():
         return _row(place, "comparison, interrupted", data, None, None, None, started["started"])
-    found = results.read(place / bench.RESULTS)
-    best = next((m for m in found.ok if found.pick and m.name == found.pick.name), None)
-    what = f"comparison of {len(found.methods)}: {best.name if best else 'none ran'}"
+    done = results.read(place / bench.RESULTS)
+    best = next((m for m in done.ok if done.pick and m.name == done.pick.name), None)
+    what = f"comparison of {len(done.methods)}: {best.name if best else 'none ran'}"
     headline, metric = (best.headline, best.metric) if best else (None, None)
-    return _row(place, what, found.data.name, metric, headline, "test", started["started"])
+    return _row(place, what, done.data.name, metric, headline, "test", started["started"])
 
 
 def _run(place: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``sightline serve RUN...``."""
+"""Run ``sightline serve RUN...``: answer over HTTP."""
 
 from __future__ import annotations
 

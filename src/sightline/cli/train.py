@@ -1,4 +1,4 @@
-"""``sightline train MODEL DATA``."""
+"""Run ``sightline train MODEL DATA``: train a method and keep the run."""
 
 from __future__ import annotations
 

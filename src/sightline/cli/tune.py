@@ -1,4 +1,4 @@
-"""``sightline tune MODEL DATA``."""
+"""Run ``sightline tune MODEL DATA``: choose a method's knobs by cross-validation."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def tune_model(
     card = registry.card(model)
     create_model(model, seed=seed, **given)
     if not [knob for knob in card.grid if knob not in given]:
-        raise ParameterError(f"{model} has no knob left to tune")
+        raise ParameterError(f"the method {model} has no knob left to tune")
     loaded = console.load(data, seed=seed, group=group, layout=layout)
     folder = run.create(output or Path("runs") / f"tune-{model}-{loaded.name}")
     before = {k: v for k, v in given.items() if k in PREPROCESS}
@@ -114,6 +114,6 @@ def _print(tuned: tuning.Tuned, rows: int = 8) -> None:
 
 
 def _scales(model: str) -> tuple[Scale, ...]:
-    """Scales to try: the method's own first; raw pixels only where they are its own."""
+    """Return the scales to try: the method's own first; raw pixels only where they are its own."""
     own = registry.card(model).scale
     return cast(tuple[Scale, ...], tuple(dict.fromkeys((own, "standardise", "mean-image"))))
