@@ -1,4 +1,4 @@
-"""The mathematics: arrays and tensors in and out; no files, no data sets."""
+"""Implement the methods' mathematics on arrays and tensors, without files and data sets."""
 
 from pkgutil import extend_path
 

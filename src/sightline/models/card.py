@@ -1,4 +1,4 @@
-"""What there is to know of a method without importing it."""
+"""Describe a method without importing it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SMALL = 64
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What there is to know of a method without importing it.
+    """A model card: what there is to know of a method without importing it.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class ModelCard:
     shape : (channels, height, width), optional
         Images that the published form takes.
     rung : bool
-        Stands in the ladder that `compare` runs when no method is named.
+        Whether `compare` runs it when no method is named.
     arguments : mapping
         What the builder is called with besides the classes, the channels and the size.
     """
@@ -95,7 +95,7 @@ class ModelCard:
         return typing.cast("type[Any]", resolve(self.entry))
 
     def built_with(self, shape: tuple[int, int, int]) -> dict[str, Any]:
-        """What the builder takes for images of a shape (channels, height, width).
+        """Return the builder's arguments for images of a shape (channels, height, width).
 
         Channels, the side and whether the form is the small one are given if it knows them.
         """

@@ -1,4 +1,4 @@
-"""Find the head of a network, and what it sees: features that others can use too.
+"""Find the last layer of a network, and compute the features that go into it.
 
 A network says what its head is: its attribute ``head_names`` names the layers that are made anew
 for other classes, the one that gives the logits first. It cannot be guessed: the last layer of a
@@ -19,7 +19,7 @@ from sightline.errors import ParameterError
 
 
 def head_of(model: nn.Module) -> tuple[str, nn.Module]:
-    """Return the name and the module of the layer that gives the logits.
+    """Return the name and the module of the layer that computes the logits.
 
     It is ``fc`` in ResNets and GoogLeNet, ``classifier.6`` in AlexNet and VGG, ``classifier`` in
     their small-image forms.
@@ -52,7 +52,7 @@ def heads_of(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def features(model: nn.Module, x: Tensor) -> Tensor:
-    """What goes into the last layer: the features of images, without gradients.
+    """Compute the features that go into the last layer, without gradients.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def features(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def without_head(model: nn.Module) -> nn.Module:
-    """Give a copy of a network that ends where the features do: its last layer passes them on.
+    """Return a copy of a network without its last layer: its output is the features.
 
     What the network does to its logits afterwards, such as a constant factor, it does to them.
 

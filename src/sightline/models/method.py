@@ -1,4 +1,4 @@
-"""What an estimator asks of a method on arrays, beside scikit-learn's contract."""
+"""Define what an estimator asks of a method on arrays, beside scikit-learn's contract."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CPU: Mapping[str, Any] = {"device": "cpu", "devices": 1, "precision": None}
 
 
 class Method:
-    """Give a method on arrays the answers that suit most of them.
+    """Base class of methods on arrays: default answers that suit most of them.
 
     A method has ``fit(X, y)``, ``predict``, ``predict_proba`` and ``score``; the parameters of its
     ``__init__`` are its knobs, and attributes that end in ``_`` are what it has learned. Whatever
@@ -78,17 +78,17 @@ class Method:
     def compare(
         self, X: Any
     ) -> tuple[NDArray[np.int64], NDArray[np.floating], list[Neighbours]] | None:
-        """Return what `decide` does, and the training images behind it; None: it compares none."""
+        """Return what `decide` does, and the training images behind it; None without comparison."""
         return None
 
     @property
     def training_images(self) -> NDArray[Any] | None:
-        """Return the training images that it compares with; None: it keeps none."""
+        """Return the training images that the method compares with; None where it keeps none."""
         return None
 
     @property
     def at_once(self) -> int:
-        """Return how many images it should be asked about at once; 0: any number."""
+        """Return how many images to ask about at once; 0: any number."""
         return 0
 
     @classmethod
@@ -106,11 +106,11 @@ class Method:
 
     @property
     def parameters(self) -> int:
-        """Return how many numbers it keeps."""
+        """Return how many numbers the method keeps."""
         return sum(int(array.size) for array in self.arrays().values())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what it has learned: its arrays whose names end in an underscore."""
+        """Return the learned arrays: those whose names end in an underscore."""
         return {
             name: value
             for name, value in vars(self).items()

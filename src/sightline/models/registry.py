@@ -1,4 +1,4 @@
-"""Every method by name: what it is, where its code lies, and what it may be tuned over.
+"""Register every method by name: what it is, where its code is, and what tuning tries.
 
 Cards name their class as ``"module:attribute"``, so that listing them imports none of it. They
 stand in ``models/<task>/cards.py``: a new method is one file and one card; ``train``, ``compare``

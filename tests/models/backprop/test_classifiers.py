@@ -116,7 +116,7 @@ def test_other_shapes_are_refused(digits):
         model.predict(X_val[:, :7])
     with pytest.raises(DataError, match="validation"):
         model.fit(X, y, X_val=X_val[:, :7], y_val=y_val)
-    with pytest.raises(DataError, match="sees images"):
+    with pytest.raises(DataError, match="needs images"):
         ConvNetClassifier(epochs=1).fit(X.reshape(len(X), -1), y)
 
 

@@ -117,7 +117,7 @@ def test_an_image_of_zeros_has_cosine_distance_one():
 @pytest.mark.parametrize(
     ("options", "X", "y", "error", "said"),
     [
-        ({"k": 4}, np.zeros((3, 2)), [0, 1, 1], ParameterError, "only 3 training images"),
+        ({"k": 4}, np.zeros((3, 2)), [0, 1, 1], ParameterError, "more than the 3 training images"),
         ({"k": 0}, np.zeros((3, 2)), [0, 1, 1], ParameterError, "whole number from 1"),
         ({"metric": "l3"}, np.zeros((9, 2)), [0] * 9, UnknownNameError, "did you mean"),
         ({"weights": "x"}, np.zeros((9, 2)), [0] * 9, UnknownNameError, "known"),

@@ -126,7 +126,7 @@ def test_figures_at_their_edges():
     assert flat.score(X, [0.2, 0.2, 0.2]) == 0
     two = np.array([[1.0, 5], [2, 5], [3, 5]]), np.array([[1.0, 5], [2, 5], [4, 5]])
     assert r_squared(*two) == pytest.approx(r2_score(*two))
-    with pytest.raises(DataError, match=r"shape \(2,\), predicted ones of \(3,\)"):
+    with pytest.raises(DataError, match=r"shape \(2,\), but predicted ones have \(3,\)"):
         r_squared([1, 2], [1, 2, 3])
 
 
@@ -203,5 +203,5 @@ def test_misuse_is_said():
     with pytest.raises(NotFittedError):
         LinearClassifier().predict([[1.0]])
     fitted = LinearClassifier().fit([[1.0, 2], [3, 4]], [0, 1])
-    with pytest.raises(DataError, match="fitted on 2 values an image, asked about 3"):
+    with pytest.raises(DataError, match="fitted on 2 values an image, but asked about 3"):
         fitted.predict([[1.0, 2, 3]])

@@ -164,10 +164,10 @@ def test_bad_input_is_said(X, y, message):
         ({"optimizer": "adam"}, UnknownNameError, "unknown optimizer 'adam'"),
         ({"l2": -1}, ParameterError, "l2 must be a number from 0"),
         ({"threshold": 2}, ParameterError, r"threshold must be in \[0, 1\]"),
-        ({"threshold": 0.7}, ParameterError, "a threshold is for two classes, and there are 10"),
+        ({"threshold": 0.7}, ParameterError, "is for two classes, but there are 10 classes"),
         ({"class_weight": "1,2"}, DataError, "has 2 numbers, but there are 10 classes"),
         ({"class_weight": "even"}, ParameterError, "uniform, balanced or numbers"),
-        ({"step": 0.1}, ParameterError, "lbfgs finds its own step"),
+        ({"step": 0.1}, ParameterError, "lbfgs has no fixed step"),
         ({"optimizer": "gd", "step": 1e300}, TrainingError, r"gd diverged at iteration \d+"),
     ],
 )
@@ -178,7 +178,7 @@ def test_misuse_is_said(options, error, message):
 
 def test_newton_on_many_pixels_says_what_to_take():
     A = np.random.default_rng(0).normal(size=(20, 500))
-    with pytest.raises(ParameterError, match="take optimizer lbfgs"):
+    with pytest.raises(ParameterError, match="take optimizer='lbfgs'"):
         LogisticClassifier(optimizer="newton").fit(A, np.arange(20) % 10)
 
 
@@ -186,5 +186,5 @@ def test_not_fitted_or_another_width():
     with pytest.raises(NotFittedError):
         LogisticClassifier().predict([[1.0]])
     fitted = LogisticClassifier().fit(*some(0, 1))
-    with pytest.raises(DataError, match="fitted on 64 values an image, asked about 3"):
+    with pytest.raises(DataError, match="fitted on 64 values an image, but asked about 3"):
         fitted.predict_proba([[1.0, 2, 3]])

@@ -169,7 +169,7 @@ def test_the_watch_can_end_it_and_the_path_can_be_left_out():
     [
         ({"method": "lbgfs"}, UnknownNameError, "did you mean 'lbfgs'"),
         ({"method": "newton"}, ParameterError, "needs the Hessian"),
-        ({"method": "cg", "step": 0.1}, ParameterError, "finds its own step"),
+        ({"method": "cg", "step": 0.1}, ParameterError, "has no fixed step"),
         ({"method": "gd", "step": -0.1}, ParameterError, "step must be a number above 0"),
         ({"x0": [np.nan, 0]}, ParameterError, "x0 must be a vector of finite numbers"),
         ({"momentum": 1.0}, ParameterError, "momentum must be in"),

@@ -1,1 +1,1 @@
-"""A neural network written out in NumPy: every derivative derived, coded and checked."""
+"""Implement a neural network in NumPy: every derivative derived, coded and checked."""

@@ -1,4 +1,4 @@
-"""The non-linear steps: without them a chain of affine layers is one affine layer.
+"""Compute activations: without them a chain of affine layers is one affine layer.
 
 All but softmax act on each number alone, y = f(x), so dL/dx = g f'(x).
 """
@@ -21,14 +21,14 @@ class Sigmoid(Layer):
     """
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Any shape; computed as (1 + tanh(x/2)) / 2, which cannot overflow."""
+        """Compute y, of any shape, as (1 + tanh(x/2)) / 2, which cannot overflow."""
         self._y = np.tanh(0.5 * x)
         self._y += 1
         self._y *= 0.5
         return self._y
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give g y (1 - y)."""
+        """Return g y (1 - y)."""
         return np.asarray(gradient * self._y * (1 - self._y))
 
 
@@ -36,12 +36,12 @@ class Tanh(Layer):
     """y = tanh(x), squashed into (-1, 1) around 0; y' = 1 - y²."""
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Any shape."""
+        """Compute y = tanh(x), of any shape."""
         self._y = np.tanh(x)
         return self._y
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give g (1 - y²)."""
+        """Return g (1 - y²)."""
         return np.asarray(gradient * (1 - self._y * self._y))
 
 
@@ -52,21 +52,21 @@ class ReLU(Layer):
     """
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Any shape."""
+        """Compute y = max(x, 0), of any shape."""
         self._y = np.maximum(x, 0)
         return self._y
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give g where the unit was on."""
+        """Return g where x > 0, else 0."""
         return np.asarray(gradient * (self._y > 0))
 
     def branches(self) -> Array:
-        """On or off."""
+        """Return whether each x is above 0."""
         return np.asarray(self._y > 0)
 
 
 class LeakyReLU(Layer):
-    """y = x where x > 0, else slope x; y' = 1 or slope: no unit is ever quite dead.
+    """y = x where x > 0, else slope x; y' = 1 or slope, so a unit keeps a gradient everywhere.
 
     Source: Maas, Hannun & Ng, Rectifier nonlinearities improve acoustic models, 2013.
     """
@@ -76,16 +76,16 @@ class LeakyReLU(Layer):
         self.slope = slope
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Any shape."""
+        """Compute y, of any shape."""
         self._on = x > 0
         return np.where(self._on, x, self.slope * x)
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give g where the unit was on, slope g elsewhere."""
+        """Return g where x > 0, slope g elsewhere."""
         return np.where(self._on, gradient, self.slope * gradient)
 
     def branches(self) -> Array:
-        """On or off."""
+        """Return whether each x is above 0."""
         return self._on
 
 
@@ -103,17 +103,17 @@ class ELU(Layer):
         self.alpha = alpha
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Any shape; exp sees only numbers below 0, so it cannot overflow."""
+        """Compute y, of any shape; exp sees only numbers below 0, so it cannot overflow."""
         self._on = x > 0
         self._y = np.where(self._on, x, self.alpha * np.expm1(np.minimum(x, 0)))
         return self._y
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give g where the unit was on, g (y + alpha) elsewhere."""
+        """Return g where x > 0, g (y + alpha) elsewhere."""
         return np.where(self._on, gradient, gradient * (self._y + self.alpha))
 
     def branches(self) -> Array:
-        """On or off."""
+        """Return whether each x is above 0."""
         return self._on
 
 
@@ -129,12 +129,12 @@ class Softmax(Layer):
     """
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Shape (..., C)."""
+        """Compute y, shape (..., C)."""
         self._y = softmax(x)
         return self._y
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give y (g - <g, y>)."""
+        """Return y (g - <g, y>)."""
         inner = (gradient * self._y).sum(-1, keepdims=True)
         return np.asarray(self._y * (gradient - inner))
 

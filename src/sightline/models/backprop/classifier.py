@@ -1,4 +1,4 @@
-"""A network as a classifier on arrays, as scikit-learn has them."""
+"""Make a `Network` a classifier on arrays, with scikit-learn's contract."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Precision = Literal["float32", "float64"]
 
 
 class NetworkClassifier(Method):
-    """Base: scikit-learn's contract around a `Network`; a subclass says which layers.
+    """Base class of the NumPy networks, with scikit-learn's contract; a subclass gives the layers.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class NetworkClassifier(Method):
     image_shape_ : int64 array
         Of one image.
     layerK_NAME_ : array
-        Parameters and running figures of layer K.
+        Parameters and running statistics of layer K.
     history_ : list of dict
         See `training.Trained`.
     remarks : list of str
@@ -62,27 +62,27 @@ class NetworkClassifier(Method):
         raise NotImplementedError
 
     def recipe(self, shape: Shape) -> Recipe:
-        """How it is trained on images of a shape."""
+        """Return the training recipe for images of a shape."""
         raise NotImplementedError
 
     def make_loss(self) -> Loss:
-        """Give a new instance of the loss that it is trained by."""
+        """Return a new instance of the loss."""
         return SoftmaxCrossEntropy()
 
     def _start(self) -> None:
-        """Make what is known before any data, and check the knobs."""
+        """Set the attributes that need no data, and check the knobs."""
         self._restored: Network | None = None
         self.recipe((1,)).check()
         if self.precision not in ("float32", "float64"):
-            raise ParameterError(f"precision is float32 or float64, not {self.precision!r}")
+            raise ParameterError(f"precision must be float32 or float64, not {self.precision!r}")
         if self.flip not in ("auto", "on", "off"):
-            raise ParameterError(f"flip is auto, on or off, not {self.flip!r}")
+            raise ParameterError(f"flip must be auto, on or off, not {self.flip!r}")
 
     def fit(
         self, X: Array, y: Array, *, X_val: Array | None = None, y_val: Array | None = None,
         progress: Progress | None = None, budget: float | None = None,
     ) -> Self:  # fmt: skip
-        """Train.
+        """Train the network on images.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class NetworkClassifier(Method):
         return self
 
     def predict_proba(self, X: Array) -> Array:
-        """Probabilities of `classes_`, shape (m, C).
+        """Return the probabilities of `classes_`, shape (m, C).
 
         Raises
         ------
@@ -143,27 +143,27 @@ class NetworkClassifier(Method):
             return self.make_loss().probabilities(outputs(network, X))
 
     def decide(self, X: Array) -> tuple[NDArray[np.int64], Array]:
-        """Decided class ids, shape (m,), and probabilities, shape (m, C)."""
+        """Return class ids, shape (m,), and probabilities, shape (m, C)."""
         probabilities = self.predict_proba(X)
         return np.asarray(self.classes_[probabilities.argmax(1)], np.int64), probabilities
 
     def predict(self, X: Array) -> NDArray[np.int64]:
-        """Decided class ids, shape (m,)."""
+        """Return the class id of each image, shape (m,)."""
         return self.decide(X)[0]
 
     def score(self, X: Array, y: NDArray[np.int64]) -> float:
-        """Accuracy in [0, 1]."""
+        """Return the accuracy, in [0, 1]."""
         return float((self.predict(X) == y).mean())
 
     def network(self) -> Network:
-        """Give the network, built anew from knobs and learned arrays after loading.
+        """Return the network, built anew from knobs and learned arrays after loading.
 
         Raises
         ------
         NotFittedError
         """
         if not hasattr(self, "classes_"):
-            raise NotFittedError("fit the classifier before it predicts")
+            raise NotFittedError("the classifier is not fitted; call fit before predict")
         if self._restored is None:
             shape = tuple(int(side) for side in self.image_shape_)
             network = self.build(shape, len(self.classes_))
@@ -173,12 +173,12 @@ class NetworkClassifier(Method):
 
     @property
     def _dtype(self) -> type[np.floating[Any]]:
-        # float32 would drown the differences of numeric differentiation in rounding
+        # in float32, rounding would be larger than the differences of numeric differentiation
         wide = self.precision == "float64" or self.gradient == "numeric"
         return np.float64 if wide else np.float32
 
     def build(self, shape: Shape, classes: int) -> Network:
-        """Make the network for images of a shape, with first weights.
+        """Build the network for images of a shape, with first weights.
 
         Raises
         ------
@@ -200,11 +200,11 @@ class NetworkClassifier(Method):
         if y.shape != (len(X),):
             raise DataError(f"{which}: {len(X)} images, but labels of shape {y.shape}")
         if y.dtype.kind not in "iu":
-            raise DataError(f"{which}: labels are whole class ids, not {y.dtype}")
+            raise DataError(f"{which}: labels must be whole class ids, not {y.dtype}")
         return self._floats(X, which), y.astype(np.int64)
 
     def _validation(self, X: Array, y: Array) -> Examples:
-        """Validation images of the classes that training has; others cannot be right."""
+        """Return the validation images of classes that training has; others cannot be right."""
         X, y = self._images(X, "validation"), np.asarray(y)
         X, y = self._examples(X, y, "validation")
         known = np.isin(y, self.classes_)
@@ -220,7 +220,7 @@ class NetworkClassifier(Method):
     def _floats(self, X: Array, which: str) -> Array:
         X = np.asarray(X)
         if X.ndim < 2 or X.dtype.kind not in "fuib":
-            raise DataError(f"{which} images are numbers (N, H, W, C), not {X.dtype} {X.shape}")
+            raise DataError(f"{which} images must be numbers (N, H, W, C), not {X.dtype} {X.shape}")
         if X.dtype == np.uint8:
             return np.asarray(X.astype(self._dtype) / self._dtype(255))
         if X.dtype.kind == "f":
@@ -246,8 +246,8 @@ def one_thread() -> AbstractContextManager[Any]:
 
 
 def sizes_of(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
-    """Sizes as a tuple (JSON gives a list)."""
-    found = tuple(int(s) for s in sizes)
-    if any(s < 1 for s in found):
-        raise ParameterError(f"{name}: every size is at least 1, not {found}")
-    return found
+    """Return sizes as a tuple of ints (JSON gives a list), each of them at least 1."""
+    checked = tuple(int(s) for s in sizes)
+    if any(s < 1 for s in checked):
+        raise ParameterError(f"{name} must have sizes of at least 1, not {checked}")
+    return checked

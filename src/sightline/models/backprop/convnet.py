@@ -1,4 +1,4 @@
-"""A small convolutional network."""
+"""Define a small convolutional network in NumPy."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ class ConvNetClassifier(NetworkClassifier):
         self.patience, self.flip, self.gradient = patience, flip, gradient
         self.precision, self.seed = precision, seed
         if hidden < 0:
-            raise ParameterError(f"hidden is 0 or more, not {hidden}")
+            raise ParameterError(f"hidden must be 0 or more, not {hidden}")
         Dropout(dropout)  # refuses a wrong rate
         self._start()
 
     def _layers(self, shape: Shape, classes: int) -> list[Layer]:
         if len(shape) != 3:
-            raise DataError(f"a convolutional network sees images (H, W, C), not shape {shape}")
+            raise DataError(f"a convolutional network needs images (H, W, C), not shape {shape}")
         layers: list[Layer] = []
         side = min(shape[:2])
         for filters in self.channels:
@@ -99,7 +99,7 @@ class ConvNetClassifier(NetworkClassifier):
         return [*layers, Affine(classes)]
 
     def recipe(self, shape: Shape) -> Recipe:
-        """How it is trained on images of a shape."""
+        """Return the training recipe for images of a shape."""
         return Recipe(
             self.epochs, self.batch_size, 64, self.optimizer, self.learning_rate, self.schedule,
             0.0, self.l2, self.patience, self._flips(shape), self.gradient, self.seed,

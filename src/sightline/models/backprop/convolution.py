@@ -1,4 +1,4 @@
-"""Convolution as one matrix product."""
+"""Compute convolution as one matrix product."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS = 1 << 19
 
 
 class Conv2d(Layer):
-    r"""Each output pixel is a weighted sum of the window under it, with the same weights.
+    r"""Convolution: each output pixel is a weighted sum of the window under it, weights shared.
 
         y[n,p,q,f] = b[f] + sum_ijc x[n, p s + i, q s + j, c] W[i,j,c,f]
 
@@ -68,7 +68,7 @@ class Conv2d(Layer):
         self._pad_memory: Array = np.empty((0, 0, 0, 0), np.float32)
 
     def build(self, shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> Shape:
-        """Shape (H, W, C) to (H', W', filters), H' = (H + 2 padding - size) // stride + 1."""
+        """Build for (H, W, C) to (H', W', filters), H' = (H + 2 padding - size) // stride + 1."""
         if len(shape) != 3:
             raise DataError(f"takes images (H, W, C), not inputs of shape {shape}")
         height, width = (self._places(side) for side in shape[:2])
@@ -82,7 +82,7 @@ class Conv2d(Layer):
         return (height, width, self.filters)
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Shape (N, H, W, C) to (N, H', W', filters)."""
+        """Compute y, shape (N, H', W', filters), of x, shape (N, H, W, C)."""
         channels = self.parameters["weight"].shape[2]
         if x.ndim != 4 or x.shape[3] != channels:
             raise DataError(f"takes shape (N, H, W, {channels}), was given {x.shape}")
@@ -97,7 +97,7 @@ class Conv2d(Layer):
         return y
 
     def differentiate(self, gradient: Array) -> None:
-        """X'^T g and the sum of g."""
+        """Set the gradients: X'^T g of the weights and the sum of g of the bias."""
         total = self.gradients["weight"].reshape(-1, self.filters)
         total[...] = 0
         for part in self._parts(gradient.shape[1] * gradient.shape[2]):
@@ -106,7 +106,7 @@ class Conv2d(Layer):
             np.sum(_rows(gradient), 0, out=self.gradients["bias"])
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give g W^T, added up where windows overlap; shape of the input."""
+        """Return g W^T, added up where windows overlap; shape of the input."""
         k, s, p = self.size, self.stride, self.padding
         _, height, width, _ = gradient.shape
         out = np.zeros_like(self._padded)
@@ -140,13 +140,13 @@ class Conv2d(Layer):
         return padded
 
     def _parts(self, places: int) -> Iterator[slice]:
-        """Images at a time, so that their windows fill the cache and not more."""
+        """Yield slices of images whose windows fill the cache and not more."""
         step = max(1, _COLUMNS // (places * self._matrix().shape[0]))
         for start in range(0, self._shape[0], step):
             yield slice(start, min(start + step, self._shape[0]))
 
     def _columns(self, part: slice) -> Array:
-        """X' of some images, shape (n H' W', k k C)."""
+        """Return X' of some images, shape (n H' W', k k C)."""
         k, s, x = self.size, self.stride, self._padded[part]
         windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(1, 2))[:, ::s, ::s]
         windows = windows.transpose(0, 1, 2, 4, 5, 3)
@@ -155,7 +155,7 @@ class Conv2d(Layer):
         return columns.reshape(-1, self._matrix().shape[0])
 
     def _scratch(self, shape: Shape, dtype: Any) -> Array:
-        """Memory for X', the same each time."""
+        """Return memory for X', the same each time."""
         size = math.prod(shape)
         if self._column_memory.size < size or self._column_memory.dtype != dtype:
             self._column_memory = np.empty(size, dtype)
@@ -163,5 +163,5 @@ class Conv2d(Layer):
 
 
 def _rows(images: Array) -> Array:
-    """Pixels as rows: (n, H, W, F) as (n H W, F), the same memory."""
+    """Return pixels as rows: (n, H, W, F) as (n H W, F), the same memory."""
     return images.reshape(-1, images.shape[3])

@@ -1,4 +1,4 @@
-"""Dropout: a network that may not lean on any one unit."""
+"""Regularise by dropout: silence random units in training."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sightline.models.backprop.layers import Array, Layer, Shape
 
 
 class Dropout(Layer):
-    """In training y = x m / (1 - rate), each m_i 0 with probability `rate`, else 1; else y = x.
+    """Dropout: in training y = x m / (1 - rate), m_i = 0 with probability `rate`, else 1.
 
-    The division keeps the mean, E[y] = x, so that nothing changes at prediction. y is
+    Outside training y = x; the division by 1 - rate keeps the mean, E[y] = x, equal in both. y is
     linear in x, hence dL/dx = g m / (1 - rate), with the mask of the forward pass.
 
     Source: Srivastava et al., Dropout: a simple way to prevent neural networks from
@@ -28,17 +28,17 @@ class Dropout(Layer):
     def __init__(self, rate: float = 0.5) -> None:
         super().__init__()
         if not 0 <= rate < 1:
-            raise ParameterError(f"dropout is in [0, 1), not {rate}")
+            raise ParameterError(f"dropout must be in [0, 1), not {rate}")
         self.rate = rate
         self._mask: Array | None = None
 
     def build(self, shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> Shape:
-        """Keep the generator."""
+        """Keep the random generator; the shape stays."""
         self._rng = rng
         return shape
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Any shape."""
+        """Compute y, of any shape."""
         if not training or self.rate == 0:
             self._mask = None
             return x
@@ -48,5 +48,5 @@ class Dropout(Layer):
         return np.asarray(x * self._mask)
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give g under the same mask."""
+        """Return g under the mask of the last forward pass."""
         return gradient if self._mask is None else np.asarray(gradient * self._mask)

@@ -1,4 +1,4 @@
-"""Numeric differentiation, and how far backpropagation is from it.
+"""Compare backpropagation with numeric differentiation.
 
 A derivative can be had without any calculus: move one number a little to both sides and
 look at the loss,
@@ -34,7 +34,7 @@ FLOOR = 1e-4
 def numeric_gradient(
     function: Callable[[], float], at: Array, step: float = STEP, rows: Iterable[int] | None = None
 ) -> Array:
-    """Central differences of a function of an array.
+    """Compute central differences of a function of an array.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def numeric_gradient(
 
 
 def relative_error(a: Array, b: Array) -> float:
-    """|a - b| / (|a| + |b|) in the Euclidean norm: 0 equal, 1 unrelated or opposite.
+    """Return |a - b| / (|a| + |b|) in the Euclidean norm: 0 equal, 1 unrelated or opposite.
 
     Where a derivative is 0 by nature (a bias before batch normalisation), all that differences
     give is rounding, 1e-11 a number; so the denominator is at least `FLOOR`, by which that
@@ -86,7 +86,7 @@ def relative_error(a: Array, b: Array) -> float:
 
 @dataclass(frozen=True, slots=True)
 class LayerCheck:
-    """Backpropagation against numeric differentiation at one layer.
+    """The result of comparing backpropagation with numeric differentiation at one layer.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class LayerCheck:
 
     @property
     def error(self) -> float:
-        """The larger of the two."""
+        """Return the larger of the two errors."""
         return max(self.parameter_error, self.input_error)
 
 
@@ -193,7 +193,7 @@ class _Prober:
     def compare(
         self, array: Array, exact: Array, rows: NDArray[np.int64], start: int
     ) -> tuple[Array, Array]:
-        """Backpropagation's and numeric slopes at those rows where the loss is smooth."""
+        """Return backpropagated and numeric derivatives at those rows where the loss is smooth."""
         network, kept, slopes = self.network, [], []
         branches: list[list[NDArray[Any]]] = []
 
@@ -218,12 +218,12 @@ class _Prober:
         return exact.reshape(-1)[kept], np.array(slopes)
 
     def seconds_each(self) -> float:
-        """Median time of one derivative: two forward passes of the whole network."""
+        """Return the median time of one derivative: two forward passes of the whole network."""
         return 2 * float(np.median(self._times)) if self._times else 0.0
 
 
 def _backward(network: Network, gradient: Array) -> tuple[list[Array], list[float]]:
-    """dL/d(input) of every layer, and the time of each backward, the median of five."""
+    """Return dL/d(input) of every layer, and the median time of each backward over five passes."""
     at_inputs: list[Array] = []
     seconds: list[float] = []
     for layer in reversed(network.layers):

@@ -1,4 +1,4 @@
-"""First weights: random, of the size that keeps signals alive through many layers."""
+"""Draw first weights of the size that keeps signals alive through many layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a layer is, and the two that only multiply and reshape: Affine and Flatten.
+"""Define a layer, and the two layers that only multiply and reshape: Affine and Flatten.
 
 A network is a chain y = f_L(... f_1(x)). With g = dL/dy the gradient of the loss L at a
 layer's output, the chain rule (Rumelhart, Hinton & Williams, Learning representations by
@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 
 
 class Layer:
-    """One step of a network; a subclass writes `forward` and `pull_back`.
+    """A step of a network; a subclass writes `forward` and `pull_back`.
 
     Attributes
     ----------
@@ -35,8 +35,8 @@ class Layer:
     state : dict of str to array
         What is remembered without a gradient, such as running means.
     frozen : bool
-        Training leaves no trace and draws no chance: dropout keeps its mask, batch
-        normalisation its running figures. Two losses can be compared only so.
+        Training changes no state: dropout keeps its mask, batch normalisation its running
+        statistics. Only then can two losses be compared.
     """
 
     def __init__(self) -> None:
@@ -47,11 +47,11 @@ class Layer:
 
     @property
     def name(self) -> str:
-        """The kind of layer, for tables and messages."""
+        """Return the kind of layer, for tables and messages."""
         return type(self).__name__
 
     def build(self, shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> Shape:
-        """Make the parameters for inputs of a shape, and give the shape that comes out.
+        """Create the parameters for inputs of a shape, and return the shape of the output.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class Layer:
         raise NotImplementedError
 
     def backward(self, gradient: Array) -> Array:
-        """Set the gradients of the parameters and give the one of the input.
+        """Set the gradients of the parameters, and return the gradient of the input.
 
         Parameters
         ----------
@@ -84,14 +84,14 @@ class Layer:
         return self.pull_back(gradient)
 
     def differentiate(self, gradient: Array) -> None:
-        """Write dL/d(parameter) into `gradients`; nothing to do without parameters."""
+        """Write dL/d(parameter) into `gradients`; a layer without parameters does nothing."""
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give dL/dx, shape of the input; called after `differentiate`."""
+        """Return dL/dx, shape of the input; called after `differentiate`."""
         raise NotImplementedError
 
     def branches(self) -> Array | None:
-        """Which branch each unit took in the last `forward`, where the layer has a kink.
+        """Return the branch that each unit took in the last `forward`; None without a kink.
 
         Between two points with the same branches the loss is smooth, and only there can
         differences be compared with a derivative.
@@ -104,7 +104,7 @@ class Layer:
 
 
 class Affine(Layer):
-    r"""y = x W + b, every output a weighted sum of every input.
+    r"""The affine layer y = x W + b: every output is a weighted sum of every input.
 
     With y_nj = sum_i x_ni W_ij + b_j and g = dL/dy,
 
@@ -126,11 +126,11 @@ class Affine(Layer):
     def __init__(self, outputs: int, *, bias: bool = True, initializer: Initializer = he) -> None:
         super().__init__()
         if outputs < 1:
-            raise ParameterError(f"a layer has at least one output, not {outputs}")
+            raise ParameterError(f"outputs of a layer must be at least 1, not {outputs}")
         self.outputs, self.bias, self.initializer = outputs, bias, initializer
 
     def build(self, shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> Shape:
-        """Take vectors (D,), give vectors (outputs,)."""
+        """Build for vectors (D,) to vectors (outputs,)."""
         if len(shape) != 1:
             raise DataError(f"takes vectors, not inputs of shape {shape}; put Flatten before it")
         inputs = shape[0]
@@ -139,7 +139,7 @@ class Affine(Layer):
         return (self.outputs,)
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Shape (N, D) to (N, outputs)."""
+        """Compute y, shape (N, outputs), of x, shape (N, D)."""
         weight = self.parameters["weight"]
         if x.ndim != 2 or x.shape[1] != len(weight):
             raise DataError(f"takes shape (N, {len(weight)}), was given {x.shape}")
@@ -150,28 +150,28 @@ class Affine(Layer):
         return y
 
     def differentiate(self, gradient: Array) -> None:
-        """x^T g and the sum of g."""
+        """Set the gradients: x^T g of the weights and the sum of g of the bias."""
         np.matmul(self._x.T, gradient, out=self.gradients["weight"])
         if self.bias:
             gradient.sum(0, out=self.gradients["bias"])
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give g W^T, shape (N, D)."""
+        """Return g W^T, shape (N, D)."""
         return np.asarray(gradient @ self.parameters["weight"].T)
 
 
 class Flatten(Layer):
-    """Images as vectors: (N, H, W, C) to (N, H W C). Its derivative is the same, reversed."""
+    """Reshapes images to vectors, (N, H, W, C) to (N, H W C); the derivative is reshaped back."""
 
     def build(self, shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> Shape:
-        """Give the product of the sides."""
+        """Return the number of values of one input."""
         return (math.prod(shape),)
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Shape (N, ...) to (N, D)."""
+        """Reshape (N, ...) to (N, D)."""
         self._shape = x.shape
         return x.reshape(len(x), -1)
 
     def pull_back(self, gradient: Array) -> Array:
-        """Shape (N, D) back to (N, ...)."""
+        """Reshape (N, D) back to (N, ...)."""
         return gradient.reshape(self._shape)

@@ -1,4 +1,4 @@
-"""How wrong an output is, as one number, and the gradient with which learning begins."""
+"""Compute losses and their gradients at the network's outputs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Array = NDArray[Any]
 
 
 class Loss(Protocol):
-    """A loss over class ids."""
+    """The interface of a loss over class ids."""
 
     def forward(self, outputs: Array, labels: NDArray[np.int64]) -> float:
-        """Mean loss of outputs (N, C) at the true classes (N,)."""
+        """Return the mean loss of outputs (N, C) at the true classes (N,)."""
 
     def backward(self) -> Array:
-        """dL/d(outputs), shape (N, C), at the point of the last `forward`."""
+        """Return dL/d(outputs), shape (N, C), at the point of the last `forward`."""
 
     def probabilities(self, outputs: Array) -> Array:
-        """Outputs of the network as probabilities, shape (N, C)."""
+        """Return the network's outputs as probabilities, shape (N, C)."""
 
 
 class SoftmaxCrossEntropy:
@@ -32,7 +32,7 @@ class SoftmaxCrossEntropy:
 
         dL/dz_j = (p_j - [j = t]) / N
 
-    what the network says less what is true. Subtracting max z first changes nothing and
+    the predicted probability less the true one. Subtracting max z first changes nothing and
     keeps exp from overflowing; the logarithm of a probability that rounds to 0 is never
     taken.
 
@@ -40,7 +40,7 @@ class SoftmaxCrossEntropy:
     """
 
     def forward(self, outputs: Array, labels: NDArray[np.int64]) -> float:
-        """Mean over the batch, in nats; outputs are logits (N, C), labels ids (N,)."""
+        """Return the mean over the batch, in nats; outputs are logits (N, C), labels ids (N,)."""
         check(outputs, labels)
         shifted = outputs - outputs.max(1, keepdims=True)
         exponentials = np.exp(shifted)
@@ -50,14 +50,14 @@ class SoftmaxCrossEntropy:
         return float((np.log(totals[:, 0]) - at_truth).mean(dtype=np.float64))
 
     def backward(self) -> Array:
-        """(p - one-hot) / N."""
+        """Return (p - one-hot) / N."""
         gradient: Array = self._p.copy()
         gradient[np.arange(len(self._labels)), self._labels] -= 1
         gradient /= len(gradient)
         return gradient
 
     def probabilities(self, outputs: Array) -> Array:
-        """Softmax of the logits."""
+        """Return the softmax of the logits."""
         return softmax(outputs)
 
 
@@ -69,23 +69,23 @@ class MeanSquaredError:
     """
 
     def forward(self, outputs: Array, labels: NDArray[np.int64]) -> float:
-        """Mean over batch and classes; outputs (N, C), labels ids (N,)."""
+        """Return the mean over batch and classes; outputs (N, C), labels ids (N,)."""
         check(outputs, labels)
         self._error = outputs.copy()
         self._error[np.arange(len(labels)), labels] -= 1
         return float(np.mean(self._error * self._error, dtype=np.float64))
 
     def backward(self) -> Array:
-        """2 (y - t) / (N C)."""
+        """Return 2 (y - t) / (N C)."""
         return np.asarray(self._error * (2 / self._error.size))
 
     def probabilities(self, outputs: Array) -> Array:
-        """As they are: `Softmax` made them."""
+        """Return the outputs themselves: `Softmax` made them probabilities."""
         return outputs
 
 
 def softmax(x: Array) -> Array:
-    """exp(x) over its sum along the last axis, shape (..., C), without overflow."""
+    """Compute exp(x) over its sum along the last axis, shape (..., C), without overflow."""
     y: Array = np.exp(x - x.max(-1, keepdims=True))
     y /= y.sum(-1, keepdims=True)
     return y

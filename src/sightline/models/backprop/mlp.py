@@ -1,4 +1,4 @@
-"""A multi-layer perceptron."""
+"""Define a multi-layer perceptron in NumPy."""
 
 from __future__ import annotations
 
@@ -100,11 +100,11 @@ class MLPClassifier(NetworkClassifier):
         self.patience, self.flip, self.gradient = patience, flip, gradient
         self.precision, self.seed = precision, seed
         if activation not in ACTIVATIONS:
-            raise ParameterError(f"activation is one of {', '.join(ACTIVATIONS)}")
+            raise ParameterError(f"activation must be one of {', '.join(ACTIVATIONS)}")
         if initializer != "auto" and initializer not in INITIALIZERS:
-            raise ParameterError(f"initializer is auto, {' or '.join(INITIALIZERS)}")
+            raise ParameterError(f"initializer must be auto, {' or '.join(INITIALIZERS)}")
         if loss not in ("cross-entropy", "squared"):
-            raise ParameterError(f"loss is cross-entropy or squared, not {loss!r}")
+            raise ParameterError(f"loss must be cross-entropy or squared, not {loss!r}")
         Dropout(dropout)  # refuses a wrong rate
         self._start()
 
@@ -122,11 +122,11 @@ class MLPClassifier(NetworkClassifier):
         return [*layers, Softmax()] if self.loss == "squared" else layers
 
     def make_loss(self) -> Loss:
-        """Softmax cross-entropy, or the squared error."""
+        """Return softmax cross-entropy, or the squared error."""
         return MeanSquaredError() if self.loss == "squared" else SoftmaxCrossEntropy()
 
     def recipe(self, shape: Shape) -> Recipe:
-        """How it is trained on images of a shape."""
+        """Return the training recipe for images of a shape."""
         return Recipe(
             self.epochs, self.batch_size, 128, self.optimizer, self.learning_rate, self.schedule,
             self.l1, self.l2, self.patience, self._flips(shape), self.gradient, self.seed,

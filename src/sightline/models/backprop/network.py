@@ -1,4 +1,4 @@
-"""Layers in a row, with all their parameters in one vector."""
+"""Chain layers into a network, with all their parameters in one vector."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightline.models.backprop.layers import Array, Layer, Shape
 
 
 class Network:
-    """y = f_L(... f_2(f_1(x))).
+    """A chain of layers, y = f_L(... f_2(f_1(x))), with all parameters in one vector.
 
     The parameters of all layers lie in one vector `theta` and their gradients in another,
     `gradient`; the layers hold views into both. So an optimiser's rule, a penalty and
@@ -85,9 +85,9 @@ class Network:
         return x
 
     def backward(self, gradient: Array) -> None:
-        """Backpropagation: set `gradient` from dL/d(output), shape (N, C), last layer first.
+        """Backpropagate: set `gradient` from dL/d(output), shape (N, C), last layer first.
 
-        It ends at the first layer with parameters, as nobody asks how to change the image.
+        It ends at the first layer with parameters, as the gradient of the image is not needed.
         """
         first = self._first
         for layer in reversed(self.layers[first + 1 :]):
@@ -96,7 +96,7 @@ class Network:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Within, training draws no new dropout masks and moves no running figures."""
+        """Freeze dropout masks and running statistics within the context."""
         for layer in self.layers:
             layer.frozen = True
         try:
@@ -106,12 +106,12 @@ class Network:
                 layer.frozen = False
 
     def branches(self) -> list[NDArray[Any]]:
-        """Copies of the branches that all kinked units took in the last `forward`."""
-        found = (layer.branches() for layer in self.layers)
-        return [b.copy() for b in found if b is not None]
+        """Return copies of the branches that all kinked units took in the last `forward`."""
+        taken = (layer.branches() for layer in self.layers)
+        return [b.copy() for b in taken if b is not None]
 
     def arrays(self) -> dict[str, Array]:
-        """Parameters and running figures by name, such as ``layer1_weight``: views."""
+        """Return views of parameters and running statistics by name, such as ``layer1_weight``."""
         return {
             f"layer{i}_{name}": array
             for i, layer in enumerate(self.layers)
@@ -128,16 +128,16 @@ class Network:
         """
         for name, own in self.arrays().items():
             if name not in arrays or arrays[name].shape != own.shape:
-                found = arrays[name].shape if name in arrays else "nothing"
-                raise DataError(f"{name}: the network needs shape {own.shape}, found {found}")
+                given = arrays[name].shape if name in arrays else "nothing"
+                raise DataError(f"{name}: the network needs shape {own.shape}, not {given}")
             own[...] = arrays[name]
 
     def snapshot(self) -> dict[str, Array]:
-        """Copies of `arrays`."""
+        """Return copies of `arrays`."""
         return {name: array.copy() for name, array in self.arrays().items()}
 
     def astype(self, dtype: Any) -> Network:
-        """Give a copy that computes in another precision."""
+        """Return a copy that computes in another precision."""
         twin = copy.deepcopy(self)
         twin._lay_out(dtype)
         return twin
@@ -152,7 +152,7 @@ class Network:
         return "the loss"
 
     def name(self, i: int) -> str:
-        """How layer i is called in tables and messages."""
+        """Return the name of layer i for tables and messages."""
         return f"layer {i} ({self.layers[i].name})"
 
     def _lay_out(self, dtype: Any) -> None:

@@ -1,4 +1,4 @@
-"""Batch normalisation, of vectors and of images."""
+"""Normalise by the batch, vectors and images alike."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sightline.models.backprop.layers import Array, Layer, Shape
 
 
 class BatchNorm(Layer):
-    r"""Each channel with mean 0 and variance 1 over the batch, then scaled and shifted.
+    r"""Batch normalisation: mean 0 and variance 1 of each channel, then a scale and a shift.
 
     Over the m values of a channel (m = N for vectors, 1-D; N H W for images, 2-D):
 
@@ -35,7 +35,7 @@ class BatchNorm(Layer):
     Parameters
     ----------
     momentum : float
-        Weight of the newest batch in the running figures.
+        Weight of the newest batch in the running statistics.
     eps : float
     """
 
@@ -44,7 +44,7 @@ class BatchNorm(Layer):
         self.momentum, self.eps = momentum, eps
 
     def build(self, shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> Shape:
-        """Take (C,) or (H, W, C)."""
+        """Build for inputs (C,) or (H, W, C)."""
         channels = shape[-1]
         self._make(gamma=np.ones(channels, dtype), beta=np.zeros(channels, dtype))
         self.state = {
@@ -54,7 +54,7 @@ class BatchNorm(Layer):
         return shape
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Shape (N, C) or (N, H, W, C)."""
+        """Compute y, shape (N, C) or (N, H, W, C)."""
         gamma, beta = self.parameters["gamma"], self.parameters["beta"]
         if x.shape[-1] != len(gamma):
             raise DataError(f"takes {len(gamma)} channels, was given {x.shape[-1]}")
@@ -62,7 +62,7 @@ class BatchNorm(Layer):
         self._training = training
         if training:
             if len(rows) < 2:
-                raise DataError("a batch of one value has no variance; use larger batches")
+                raise DataError("has no variance in a batch of one value; use larger batches")
             mean = _sum(rows) / len(rows)
             self._z = rows - mean
             variance = _dot(self._z, self._z) / len(rows)
@@ -78,13 +78,13 @@ class BatchNorm(Layer):
         return y.reshape(x.shape)
 
     def differentiate(self, gradient: Array) -> None:
-        """Sums of g z and of g."""
+        """Set the gradients: the sums of g z and of g."""
         g = gradient.reshape(self._z.shape)
         self.gradients["gamma"][...] = _dot(g, self._z)
         self.gradients["beta"][...] = _sum(g)
 
     def pull_back(self, gradient: Array) -> Array:
-        """Needs the sums of `differentiate`."""
+        """Return dL/dx from the sums of `differentiate`."""
         g = gradient.reshape(self._z.shape)
         scale = self.parameters["gamma"] * self._r
         if not self._training:
@@ -96,7 +96,7 @@ class BatchNorm(Layer):
         return out.reshape(gradient.shape)
 
     def _remember(self, mean: Array, variance: Array) -> None:
-        """Move the running figures; the variance is the unbiased one, over m - 1."""
+        """Move the running statistics; the variance is the unbiased one, over m - 1."""
         for name, value in (("running_mean", mean), ("running_variance", variance)):
             running = self.state[name]
             running += self.momentum * (value - running)
@@ -108,5 +108,5 @@ def _sum(rows: Array) -> Array:
 
 
 def _dot(a: Array, b: Array) -> Array:
-    """Sum over rows of a b, shape (C,)."""
+    """Sum a b over rows, shape (C,)."""
     return np.asarray(np.einsum("nc,nc->c", a, b))

@@ -1,4 +1,4 @@
-"""From a gradient to a step. Every rule sees all parameters as one vector.
+"""Turn gradients into steps. Every rule sees all parameters as one vector.
 
 In the formulas w are the parameters, g the gradient, eta the learning rate. The vectors
 are worked through in blocks that stay in the cache, as each formula passes over its
@@ -20,7 +20,7 @@ _BLOCK = 1 << 15
 
 
 class Optimizer:
-    """Base: keeps the vectors that a rule remembers, and counts the steps.
+    """Base class of the rules: keeps the vectors that a rule remembers, and counts the steps.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Optimizer:
 
     def __init__(self, learning_rate: float) -> None:
         if not learning_rate > 0:
-            raise ParameterError(f"the learning rate is above 0, not {learning_rate}")
+            raise ParameterError(f"learning_rate must be above 0, not {learning_rate}")
         self.learning_rate, self.steps = learning_rate, 0
         self._memory: list[Array] = []
 
@@ -57,18 +57,18 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """w <- w - eta g.
+    """Stochastic gradient descent: w <- w - eta g.
 
     Source: Robbins & Monro, A stochastic approximation method, 1951.
     """
 
     def rule(self, w: Array, g: Array, *memory: Array) -> None:
-        """One line."""
+        """Step against the gradient."""
         w -= self.learning_rate * g
 
 
 class Momentum(Optimizer):
-    """v <- mu v + g; w <- w - eta v: a heavy ball that rolls through small bumps.
+    """Momentum: v <- mu v + g; w <- w - eta v, a heavy ball that rolls through small bumps.
 
     Source: Polyak, Some methods of speeding up the convergence of iteration methods, 1964;
     in the form of Sutskever et al. 2013 with the rate outside v.
@@ -81,7 +81,7 @@ class Momentum(Optimizer):
         self.mu = mu
 
     def rule(self, w: Array, g: Array, *memory: Array) -> None:
-        """Velocity, then step."""
+        """Update the velocity, then step."""
         (v,) = memory
         v *= self.mu
         v += g
@@ -89,7 +89,7 @@ class Momentum(Optimizer):
 
 
 class Nesterov(Momentum):
-    """v <- mu v + g; w <- w - eta (g + mu v): the gradient where the ball is about to be.
+    """Nesterov's momentum: v <- mu v + g; w <- w - eta (g + mu v), the gradient one step ahead.
 
     Source: Nesterov 1983; in the form of Sutskever et al., On the importance of
     initialization and momentum in deep learning, 2013, shifted by one step so that w is
@@ -97,7 +97,7 @@ class Nesterov(Momentum):
     """
 
     def rule(self, w: Array, g: Array, *memory: Array) -> None:
-        """Velocity, then a step that looks ahead."""
+        """Update the velocity, then step with the velocity of the next step."""
         (v,) = memory
         v *= self.mu
         v += g
@@ -105,7 +105,7 @@ class Nesterov(Momentum):
 
 
 class AdaGrad(Optimizer):
-    """s <- s + g²; w <- w - eta g / (sqrt(s) + eps): rare features take larger steps.
+    """AdaGrad: s <- s + g²; w <- w - eta g / (sqrt(s) + eps); rare features take larger steps.
 
     s only grows, so learning slows down for good.
 
@@ -119,14 +119,14 @@ class AdaGrad(Optimizer):
         self.eps = eps
 
     def rule(self, w: Array, g: Array, *memory: Array) -> None:
-        """Sum of squares, then step."""
+        """Update the sum of squares, then step."""
         (s,) = memory
         s += g * g
         w -= self.learning_rate * g / (np.sqrt(s) + self.eps)
 
 
 class RMSProp(Optimizer):
-    """s <- rho s + (1 - rho) g²; w <- w - eta g / (sqrt(s) + eps): AdaGrad that forgets.
+    """RMSProp: s <- rho s + (1 - rho) g²; w <- w - eta g / (sqrt(s) + eps): AdaGrad that forgets.
 
     Source: Tieleman & Hinton, Lecture 6.5, Coursera: Neural networks for machine learning,
     2012.
@@ -139,7 +139,7 @@ class RMSProp(Optimizer):
         self.rho, self.eps = rho, eps
 
     def rule(self, w: Array, g: Array, *memory: Array) -> None:
-        """Moving mean of squares, then step."""
+        """Update the moving mean of squares, then step."""
         (s,) = memory
         s *= self.rho
         s += (1 - self.rho) * g * g
@@ -147,7 +147,7 @@ class RMSProp(Optimizer):
 
 
 class Adam(Optimizer):
-    """Momentum over RMSProp, with both moving means freed of their start at 0.
+    """Adam: momentum over RMSProp, with both moving means corrected for their start at 0.
 
         m <- b1 m + (1 - b1) g         mean of the gradient
         v <- b2 v + (1 - b2) g²        and of its square
@@ -165,7 +165,7 @@ class Adam(Optimizer):
         self.b1, self.b2, self.eps = b1, b2, eps
 
     def rule(self, w: Array, g: Array, *memory: Array) -> None:
-        """Both means, then step; in place, as this is a fifth of a small network's time."""
+        """Update both means, then step; in place, as this is a fifth of a small network's time."""
         m, v = memory
         work = g - m
         work *= 1 - self.b1
@@ -183,7 +183,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam, and apart from it w <- (1 - eta lambda) w: decay that the mean square does not scale.
+    """AdamW: Adam with separate decay w <- (1 - eta lambda) w, not scaled by the mean square.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ class AdamW(Adam):
         self.decay, self.decaying = decay, decaying
 
     def step(self, w: Array, g: Array) -> None:
-        """Decay, then Adam's step."""
+        """Decay the weights, then take Adam's step."""
         w[: self.decaying] *= 1 - self.learning_rate * self.decay
         super().step(w, g)
 

@@ -1,4 +1,4 @@
-"""Penalties on large weights, added to the loss; biases and batch norm are left alone."""
+"""Add penalties on large weights to the loss; biases and batch norm are left alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 
 class L2:
-    """strength/2 sum w²: pulls every weight towards 0 in proportion to it.
+    """The L2 penalty strength/2 sum w²: pulls every weight towards 0 in proportion to it.
 
     Gradient: strength w. (Ridge; Hoerl & Kennard 1970.)
     """
@@ -22,7 +22,7 @@ class L2:
         self.strength = _checked("l2", strength)
 
     def value(self, weights: Array) -> float:
-        """What is added to the loss."""
+        """Return what is added to the loss."""
         return 0.5 * self.strength * float(weights @ weights)
 
     def add_gradient(self, weights: Array, gradient: Array) -> None:
@@ -31,7 +31,7 @@ class L2:
 
 
 class L1:
-    """strength sum |w|: pulls every weight towards 0 with the same force, many to 0 itself.
+    """The L1 penalty strength sum |w|: pulls every weight to 0 with the same force.
 
     Gradient: strength sign(w), 0 at 0. (Lasso; Tibshirani 1996.)
     """
@@ -40,7 +40,7 @@ class L1:
         self.strength = _checked("l1", strength)
 
     def value(self, weights: Array) -> float:
-        """What is added to the loss."""
+        """Return what is added to the loss."""
         return self.strength * float(np.abs(weights).sum())
 
     def add_gradient(self, weights: Array, gradient: Array) -> None:
@@ -53,5 +53,5 @@ Penalty = L1 | L2
 
 def _checked(name: str, strength: float) -> float:
     if not strength >= 0:
-        raise ParameterError(f"{name} is 0 or more, not {strength}")
+        raise ParameterError(f"{name} must be 0 or more, not {strength}")
     return strength

@@ -1,4 +1,4 @@
-"""Pooling: an image made smaller, by the largest or the mean value of each window."""
+"""Pool images: keep the largest or the mean value of each window."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightline.models.backprop.layers import Array, Layer, Shape
 
 
 class Pool2d(Layer):
-    """What both poolings share: windows of size x size, every `stride` pixels.
+    """Base class of the poolings: windows of size x size, every `stride` pixels.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Pool2d(Layer):
             )
 
     def build(self, shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> Shape:
-        """Shape (H, W, C) to (H', W', C), H' = (H + 2 padding - size) // stride + 1."""
+        """Build for (H, W, C) to (H', W', C), H' = (H + 2 padding - size) // stride + 1."""
         if len(shape) != 3:
             raise DataError(f"takes images (H, W, C), not inputs of shape {shape}")
         height, width = (self._places(side) for side in shape[:2])
@@ -55,7 +55,7 @@ class Pool2d(Layer):
         return np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)), constant_values=self.fill)
 
     def _shifts(self, padded: Array, height: int, width: int) -> Iterator[Array]:
-        """For each place in the window, that pixel of all windows: views (N, H', W', C)."""
+        """Yield, for each place in the window, that pixel of all windows: views (N, H', W', C)."""
         s = self.stride
         for i in range(self.size):
             for j in range(self.size):
@@ -67,12 +67,12 @@ class Pool2d(Layer):
 
     @property
     def _apart(self) -> bool:
-        """Whether no pixel lies in two windows."""
+        """Tell whether no pixel lies in two windows."""
         return self.stride >= self.size
 
 
 class MaxPool2d(Pool2d):
-    """y = the largest x of the window; of equals the first, row by row.
+    """Max pooling: y is the largest x of the window; of equals the first, row by row.
 
     y follows that one x alone, so dL/dx = g there and 0 elsewhere; where windows overlap,
     a pixel gets the sum.
@@ -81,7 +81,7 @@ class MaxPool2d(Pool2d):
     fill = -np.inf
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Shape (N, H, W, C) to (N, H', W', C)."""
+        """Compute y, shape (N, H', W', C), of x, shape (N, H, W, C)."""
         self._shape = x.shape
         height, width = self._places(x.shape[1]), self._places(x.shape[2])
         padded = self._padded(x)
@@ -96,7 +96,7 @@ class MaxPool2d(Pool2d):
         return best
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give g to the winners of the last forward pass in training."""
+        """Return g at the largest pixels of the last forward pass in training, 0 elsewhere."""
         p, (n, height, width, channels) = self.padding, self._shape
         out = np.zeros((n, height + 2 * p, width + 2 * p, channels), gradient.dtype)
         for k, shifted in enumerate(self._shifts(out, *gradient.shape[1:3])):
@@ -107,17 +107,17 @@ class MaxPool2d(Pool2d):
         return self._inner(out, self._shape)
 
     def branches(self) -> Array:
-        """Which pixel of each window won."""
+        """Return which pixel of each window was the largest."""
         return self._winner
 
 
 class AvgPool2d(Pool2d):
-    """y = the mean of the window (padding counts, as 0); each of its x gets g / size²."""
+    """Average pooling: y is the window's mean (padding counts, as 0); each x gets g / size²."""
 
     fill = 0.0
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """Shape (N, H, W, C) to (N, H', W', C)."""
+        """Compute y, shape (N, H', W', C), of x, shape (N, H, W, C)."""
         self._shape = x.shape
         height, width = self._places(x.shape[1]), self._places(x.shape[2])
         shifts = self._shifts(self._padded(x), height, width)
@@ -128,7 +128,7 @@ class AvgPool2d(Pool2d):
         return total
 
     def pull_back(self, gradient: Array) -> Array:
-        """Give g / size² to every pixel of the window."""
+        """Return g / size² at every pixel of the window."""
         p, (n, height, width, channels) = self.padding, self._shape
         out = np.zeros((n, height + 2 * p, width + 2 * p, channels), gradient.dtype)
         share = gradient * (1 / self.size**2)

@@ -1,4 +1,4 @@
-"""The training loop of a `Network`: shuffle, step, measure, and stop when it is time."""
+"""Train a `Network`: shuffle, step, measure, and stop early."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LONGEST_NUMERIC = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train; see `mlp.MLPClassifier` for the meaning of each knob."""
+    """The knobs of training; see `mlp.MLPClassifier` for the meaning of each."""
 
     epochs: int = 20
     batch_size: int = 0
@@ -57,38 +57,40 @@ class Recipe:
         ParameterError
         """
         if self.epochs < 1:
-            raise ParameterError(f"epochs are at least 1, not {self.epochs}")
+            raise ParameterError(f"epochs must be at least 1, not {self.epochs}")
         if self.batch_size < 0:
             raise ParameterError(
-                f"a batch has 1 image or more (0: automatic), not {self.batch_size}"
+                f"batch_size must be 1 or more (0: automatic), not {self.batch_size}"
             )
         if self.optimizer not in OPTIMIZERS:
-            raise ParameterError(f"optimizer is one of {', '.join(OPTIMIZERS)}")
+            raise ParameterError(f"optimizer must be one of {', '.join(OPTIMIZERS)}")
         if self.schedule not in ("cosine", "step", "constant"):
-            raise ParameterError(f"schedule is cosine, step or constant, not {self.schedule!r}")
+            raise ParameterError(
+                f"schedule must be cosine, step or constant, not {self.schedule!r}"
+            )
         if self.gradient not in ("backprop", "numeric"):
-            raise ParameterError(f"gradient is backprop or numeric, not {self.gradient!r}")
+            raise ParameterError(f"gradient must be backprop or numeric, not {self.gradient!r}")
         L1(self.l1), L2(self.l2)  # refuse a strength below 0
         if not (0 <= self.learning_rate < math.inf and self.patience >= 0):
-            raise ParameterError("neither learning rate nor patience is negative or infinite")
+            raise ParameterError("learning_rate and patience must be finite and 0 or more")
 
     def make_optimizer(self, network: Network) -> Optimizer:
-        """Make the rule, at its usual rate where none is given."""
+        """Return the optimiser, at its usual rate where none is given."""
         rule, usual = OPTIMIZERS[self.optimizer]
         rate = self.learning_rate or usual
         return AdamW(rate, self.l2, network.weights) if rule is AdamW else rule(rate)
 
     def batch(self, images: int) -> int:
-        """Images a step: as given, else the usual, but few enough for 40 steps an epoch."""
+        """Return the images a step: as given, else the usual, but at least 40 steps an epoch."""
         return self.batch_size or min(self.usual_batch, max(16, images // 40))
 
     def penalties(self) -> list[Penalty]:
-        """What is added to the loss; under AdamW, l2 is decay and no penalty."""
-        found: list[Penalty] = [L1(self.l1)] if self.l1 else []
-        return [*found, L2(self.l2)] if self.l2 and self.optimizer != "adamw" else found
+        """Return what is added to the loss; under AdamW, l2 is decay and no penalty."""
+        lasso: list[Penalty] = [L1(self.l1)] if self.l1 else []
+        return [*lasso, L2(self.l2)] if self.l2 and self.optimizer != "adamw" else lasso
 
     def rate(self, done: float) -> float:
-        """Share of the learning rate when a share of the training is done, both in [0, 1].
+        """Return the rate's share of the highest when a share of the training is done, in [0, 1].
 
         ``cosine`` falls along half a cosine wave to 0 (Loshchilov & Hutter, SGDR, 2017);
         ``step`` to a tenth after 60% and a hundredth after 85%.
@@ -102,7 +104,7 @@ class Recipe:
 
 @dataclass(slots=True)
 class Trained:
-    """What came of it, beside the network's weights.
+    """The history and remarks of a training.
 
     Parameters
     ----------
@@ -163,7 +165,7 @@ def train(
         end within the hour.
     """
     if recipe.patience and val is None:
-        raise ParameterError("early stopping (patience) needs validation images; give some")
+        raise ParameterError("patience=... needs validation images; give X_val and y_val")
     rng = np.random.default_rng(recipe.seed)
     optimizer, penalties = recipe.make_optimizer(network), recipe.penalties()
     top_rate = optimizer.learning_rate
@@ -214,8 +216,8 @@ def train(
                 break
     if recipe.patience and best_epoch:
         network.restore(best)
-    if found := find_overfitting(result.history):
-        result.remarks.append(str(found))
+    if overfitting := find_overfitting(result.history):
+        result.remarks.append(str(overfitting))
     return result
 
 
@@ -223,7 +225,7 @@ def affordable(
     network: Network, loss: Loss, recipe: Recipe, data: Examples, val: Examples | None,
     seconds: float,
 ) -> int:  # fmt: skip
-    """Epochs, from 1 to the recipe's, that end within so many seconds.
+    """Return the epochs, from 1 to the recipe's, that end within so many seconds.
 
     A few steps and a measurement are timed on a copy, so that the training itself is as it
     would be without a limit.
@@ -250,7 +252,7 @@ def affordable(
 def differentiate(
     network: Network, loss: Loss, x: Array, labels: NDArray[np.int64], how: str = "backprop"
 ) -> float:
-    """Set the network's gradient on a batch, one way or the other, and give the loss.
+    """Set the network's gradient on a batch by the chosen method, and return the loss.
 
     Parameters
     ----------
@@ -270,7 +272,7 @@ def differentiate(
 
 
 def outputs(network: Network, X: Array, batch: int = 500) -> Array:
-    """Outputs for many images, a batch at a time: shape (N, C)."""
+    """Compute outputs for many images, a batch at a time: shape (N, C)."""
     parts = [network.forward(X[i : i + batch]) for i in range(0, len(X), batch)]
     return np.concatenate(parts) if parts else np.empty((0, *network.shapes[-1]), X.dtype)
 
@@ -294,7 +296,7 @@ def _flipped(x: Array, rng: np.random.Generator) -> Array:
 def _stop_diverged(
     network: Network, data: Examples, epoch: int, last_finite: dict[str, Array], result: Trained
 ) -> None:
-    """Go back to the last finite weights, and say so."""
+    """Go back to the last finite weights, with a remark."""
     with np.errstate(all="ignore"):
         where = network.first_not_finite(data.X[:32])
     network.restore(last_finite)
@@ -318,6 +320,5 @@ def _refuse_endless(
     if seconds > LONGEST_NUMERIC:
         raise ParameterError(
             f"numeric differentiation of {network.theta.size:,} parameters would take about "
-            f"{seconds / 3600:,.0f} hours; make the network smaller (hidden), or the epochs "
-            "fewer, or use gradient backprop"
+            f"{seconds / 3600:,.0f} hours; lower hidden or epochs, or take gradient='backprop'"
         )

@@ -1,1 +1,1 @@
-"""Methods from before deep learning, on NumPy arrays, with scikit-learn's contract."""
+"""Implement methods from before deep learning on NumPy arrays, with scikit-learn's contract."""

@@ -1,4 +1,4 @@
-"""The floors: what must be beaten before a method has learned anything."""
+"""Implement the baselines that any method must beat."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightline.models.method import Method
 
 
 class MajorityClassifier(Method):
-    """Answer with the most frequent class of the training set, whatever is shown.
+    """The majority class: answers with the most frequent class of the training set.
 
     Its probabilities are the class frequencies (the prior).
 
@@ -35,26 +35,26 @@ class MajorityClassifier(Method):
         return self
 
     def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        """Class frequencies for every row: shape (m, C)."""
+        """Return the class frequencies for every row: shape (m, C)."""
         if not hasattr(self, "prior_"):
             raise NotFittedError("fit the classifier before it predicts")
         return np.tile(self.prior_, (len(X), 1))
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
-        """The most frequent class (of equals the lower id) for every row: shape (m,)."""
+        """Return the most frequent class (of equals the lower id) for every row: shape (m,)."""
         winner = self.predict_proba(X).argmax(1)
         return np.asarray(self.classes_[winner], np.int64)
 
     def score(self, X: NDArray[Any], y: NDArray[np.int64]) -> float:
-        """Accuracy in [0, 1]."""
+        """Return the accuracy, in [0, 1]."""
         return float((self.predict(X) == y).mean())
 
 
 class NearestMeanClassifier(Method):
-    """Answer with the class whose mean image is nearest in Euclidean distance.
+    """The nearest class mean: answers with the class whose mean image is nearest.
 
-    This is the Bayes rule for equally frequent Gaussian classes that share one spherical
-    covariance (Duda, Hart & Stork 2001, section 2.6.1). Its probabilities are
+    The distance is Euclidean. This is the Bayes rule for equally frequent Gaussian classes that
+    share one spherical covariance (Duda, Hart & Stork 2001, section 2.6.1). Its probabilities are
     ``p(c | x) ∝ exp(-|x - mean_c|² / 2v)`` with v the mean squared distance of a training
     image to its class mean. (The model proper would divide by the variance of one pixel;
     as pixels are far from independent, it would be certain of every answer.)
@@ -83,19 +83,19 @@ class NearestMeanClassifier(Method):
         return self
 
     def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        """Probabilities of the spherical Gaussian model, shape (m, C)."""
+        """Return the probabilities of the spherical Gaussian model, shape (m, C)."""
         squared = self._squared_distances(X)
         logits = -(squared - squared.min(1, keepdims=True)) / (2 * self.variance_)
         p = np.exp(logits)
         return np.asarray(p / p.sum(1, keepdims=True))
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
-        """Class of the nearest mean (of equals the lower id), shape (m,)."""
+        """Return the class of the nearest mean (of equals the lower id), shape (m,)."""
         nearest = self._squared_distances(X).argmin(1)
         return np.asarray(self.classes_[nearest], np.int64)
 
     def score(self, X: NDArray[Any], y: NDArray[np.int64]) -> float:
-        """Accuracy in [0, 1]."""
+        """Return the accuracy, in [0, 1]."""
         return float((self.predict(X) == y).mean())
 
     def _squared_distances(self, X: NDArray[Any]) -> NDArray[np.float64]:
@@ -104,7 +104,8 @@ class NearestMeanClassifier(Method):
         flat = np.reshape(X, (len(X), -1))
         if flat.shape[1] != self.means_.shape[1]:
             raise DataError(
-                f"fitted on {self.means_.shape[1]} values an image, asked about {flat.shape[1]}"
+                f"the method was fitted on {self.means_.shape[1]} values an image, but asked about "
+                f"{flat.shape[1]}"
             )
         out = np.empty((len(flat), len(self.means_)))
         for start in range(0, len(flat), 4096):  # bounds the float64 copy
@@ -129,7 +130,7 @@ def _mean(rows: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _spread(rows: NDArray[Any], mean: NDArray[np.float64]) -> float:
-    """Sum of squared distances to the mean, in chunks that bound the float64 copy."""
+    """Sum the squared distances to the mean, in chunks that bound the float64 copy."""
     total = 0.0
     for start in range(0, len(rows), 4096):
         total += float(((rows[start : start + 4096] - mean) ** 2).sum())

@@ -1,4 +1,4 @@
-r"""How each method of `optimize.minimize` goes from point to point.
+r"""Step from point to point by each method of `optimize.minimize`.
 
 Each is a generator of points; it ends where it finds no lower one. With g the gradient, H the
 Hessian, a the step:
@@ -36,11 +36,11 @@ def _gradient_descent(
     while True:
         if step:
             point = problem.at(point.x - step * point.g)
-        else:  # twice the last step is tried, so that one narrow place does not slow all that come
-            found = backtrack(problem, point, -point.g, length)
-            if found is None:
+        else:  # tries twice the last step, so that one narrow place does not slow all later steps
+            taken = backtrack(problem, point, -point.g, length)
+            if taken is None:
                 return
-            length, point = found
+            length, point = taken
             length *= 2
         yield point
 
@@ -64,7 +64,7 @@ def _momentum(
 def _nesterov(
     problem: Problem, point: Point, step: float | None, momentum: float
 ) -> Iterator[Point]:
-    """Momentum that grows as (t - 1)/t' and starts anew when it leads uphill.
+    """Descend with momentum that grows as (t - 1)/t' and restarts when it leads uphill.
 
     Beck & Teboulle, SIAM J. Imaging Sci. 2009, equations 4.1 to 4.3; the restart is O'Donoghue &
     Candès, Found. Comput. Math. 2015, section 3.2.
@@ -89,23 +89,23 @@ def _nesterov(
 
 
 def _newton(problem: Problem, point: Point, step: float | None, momentum: float) -> Iterator[Point]:
-    """Newton's step; where H is not positive definite, H + τI with the first τ that makes it so.
+    """Take Newton's steps; where H is not positive definite, with H + τI for the first τ that is.
 
     Algorithms 3.2 and 3.3.
     """
     while True:
         direction = -_solve_positive(problem.hessian(point.x), point.g)
-        found = backtrack(problem, point, direction, 1.0)
-        if found is None:
+        taken = backtrack(problem, point, direction, 1.0)
+        if taken is None:
             return
-        point = found[1]
+        point = taken[1]
         yield point
 
 
 def _linear_conjugate(
     problem: Problem, point: Point, step: float | None, momentum: float
 ) -> Iterator[Point]:
-    """Exact steps along conjugate directions; H is taken once (algorithm 5.2)."""
+    """Take exact steps along conjugate directions; H is computed once (algorithm 5.2)."""
     h = problem.hessian(point.x)
     residual = point.g
     direction = -residual
@@ -125,7 +125,7 @@ def _linear_conjugate(
 
 
 def _conjugate(problem: Problem, point: Point, polak: bool) -> Iterator[Point]:
-    """Non-linear conjugate gradient (algorithm 5.4, equations 5.41 and 5.45).
+    """Descend by non-linear conjugate gradient (algorithm 5.4, equations 5.41 and 5.45).
 
     Polak-Ribière+ starts anew by itself when β would be negative; Fletcher-Reeves, which can creep
     for long, every n steps.
@@ -135,13 +135,13 @@ def _conjugate(problem: Problem, point: Point, polak: bool) -> Iterator[Point]:
         slope = float(point.g @ direction)
         if slope >= 0:
             direction, slope, since = -point.g, -float(point.g @ point.g), 0
-        found = strong_wolfe(problem, point, direction, length, curvature=0.1)
-        if found is None:
+        taken = strong_wolfe(problem, point, direction, length, curvature=0.1)
+        if taken is None:
             if not since:
                 return
             direction, since = -point.g, 0
             continue
-        before, (length, point) = point, found
+        before, (length, point) = point, taken
         yield point
         fresh = point.g - before.g if polak else point.g
         beta = max(0.0, float(point.g @ fresh) / float(before.g @ before.g))
@@ -155,7 +155,7 @@ def _conjugate(problem: Problem, point: Point, polak: bool) -> Iterator[Point]:
 
 
 def _lbfgs(problem: Problem, point: Point, step: float | None, momentum: float) -> Iterator[Point]:
-    """The two-loop recursion over the last ten steps (algorithms 7.4 and 7.5)."""
+    """Descend by the two-loop recursion over the last ten steps (algorithms 7.4 and 7.5)."""
     memory: deque[tuple[Vector, Vector, float]] = deque(maxlen=10)
     while True:
         direction = -_two_loops(memory, point.g)
@@ -163,13 +163,13 @@ def _lbfgs(problem: Problem, point: Point, step: float | None, momentum: float) 
             memory.clear()
             direction = -point.g
         first = 1.0 if memory else _first_step(point)
-        found = strong_wolfe(problem, point, direction, first, curvature=0.9)
-        if found is None:
+        taken = strong_wolfe(problem, point, direction, first, curvature=0.9)
+        if taken is None:
             if not memory:
                 return
-            memory.clear()  # what was remembered misleads: once more, straight down
+            memory.clear()  # the remembered steps mislead: restart along the gradient
             continue
-        before, point = point, found[1]
+        before, point = point, taken[1]
         s, y = point.x - before.x, point.g - before.g
         if s @ y > 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
             memory.append((s, y, 1 / float(s @ y)))
@@ -191,7 +191,7 @@ def _two_loops(memory: deque[tuple[Vector, Vector, float]], g: Vector) -> Vector
 
 
 def _first_step(point: Point) -> float:
-    """A step of length at most 1: nothing is known yet of how f bends."""
+    """Return a step of length at most 1, as the curvature of f is not known yet."""
     return 1 / max(float(np.linalg.norm(point.g)), 1.0)
 
 

@@ -1,4 +1,4 @@
-"""What the linear methods take: rows of finite numbers, and the whole-number labels of them."""
+"""Check the features and labels of the linear methods: finite rows and whole-number labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LARGEST = 1e150  # the square of a larger value leaves float64
 
 
 def rows(X: ArrayLike, width: int | None = None) -> NDArray[Any]:
-    """Give images as rows: shape (n, d), uint8, float32 or float64, not copied if that can be.
+    """Return images as rows: shape (n, d), uint8, float32 or float64, not copied if possible.
 
     Parameters
     ----------
@@ -45,14 +45,16 @@ def rows(X: ArrayLike, width: int | None = None) -> NDArray[Any]:
         array = array.astype(np.float64 if wide else np.float32, copy=False)
     flat = array.reshape(len(array), -1 if len(array) else width or 0)
     if width is not None and flat.shape[1] != width:
-        raise DataError(f"fitted on {width} values an image, asked about {flat.shape[1]}")
+        raise DataError(
+            f"the method was fitted on {width} values an image, but asked about {flat.shape[1]}"
+        )
     if flat.dtype != np.uint8:
         _check_finite(flat)
     return flat
 
 
 def labels(y: ArrayLike, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give the classes that occur, shape (C,), rising, and each row's place among them, (n,).
+    """Return the classes that occur, shape (C,), rising, and each row's class index, (n,).
 
     Raises
     ------
@@ -71,7 +73,7 @@ def labels(y: ArrayLike, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def targets(y: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Give regression targets as finite float64, shape (n,) or (n, k).
+    """Return regression targets as finite float64, shape (n,) or (n, k).
 
     Raises
     ------
@@ -93,7 +95,7 @@ def targets(y: ArrayLike, n: int) -> NDArray[np.float64]:
 
 
 def centre(X: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Mean of each column, shape (d,), and whether the column never changes, shape (d,).
+    """Return the mean of each column, shape (d,), and whether the column is constant, shape (d,).
 
     The mean of a column that never changes is its value to the last bit, so that such a
     column less its mean is exactly 0 and no rounding passes for signal.

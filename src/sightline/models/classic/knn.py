@@ -1,4 +1,4 @@
-r"""k nearest neighbours: an image is what the most similar known images are.
+r"""Classify by the k nearest neighbours: an image is what the most similar known images are.
 
 There is nothing to train. The training images are kept; a query is compared with all of them,
 and the k nearest vote. With as many images as one could wish, the error of k = 1 is at most
@@ -11,7 +11,7 @@ The distance of two images is taken pixel by pixel:
 .. math:: L_1 = \sum_i |q_i - x_i| \qquad L_2 = \sqrt{\sum_i (q_i - x_i)^2} \qquad
           \cos = 1 - \frac{q \cdot x}{|q| \, |x|}
 
-How the neighbours are found fast stands behind one door, in the folder `search`.
+The package `search` finds the neighbours fast.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Weights = Literal["uniform", "distance"]
 
 
 class KNNClassifier(Method):
-    """Vote of the k nearest training images.
+    """k nearest neighbours: the vote of the k most similar training images.
 
     Images are compared as given; a difference of uint8 pixels never wraps. The cosine distance
     to an image of zeros is 1. A tied vote goes to the class with the nearer neighbour; of
@@ -50,7 +50,7 @@ class KNNClassifier(Method):
         Compare with every training image, or search by a FAISS index. The last two miss some
         neighbours and answer far sooner on large training sets.
     device : {"auto", "cpu", "cuda"}
-        Where the exact search multiplies; auto takes a CUDA card if there is one.
+        Where the exact search multiplies; auto takes a CUDA device if there is one.
     chunk_mb : int
         Working memory of the exact search, in MiB.
 
@@ -147,7 +147,7 @@ class KNNClassifier(Method):
             When the queries do not have as many values as the training images.
         """
         if not hasattr(self, "X_"):
-            raise NotFittedError("fit the classifier before it looks for neighbours")
+            raise NotFittedError("the classifier is not fitted; call fit before kneighbors")
         k = self.k if k is None else k
         self._check_k(k, len(self.X_))
         queries = as_rows(X, "query")
@@ -162,14 +162,14 @@ class KNNClassifier(Method):
     def decide(
         self, X: ArrayLike, progress: Progress | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Labels, shape (m,), and shares of the vote, shape (m, C), by one search."""
+        """Return labels, shape (m,), and shares of the vote, shape (m, C), by one search."""
         labels, shares, _ = self.answer(*self.kneighbors(X, progress=progress))
         return labels, shares
 
     def answer(
         self, distances: NDArray[np.float64], indices: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Let the neighbours that `kneighbors` found vote.
+        """Let the neighbours that `kneighbors` returned vote.
 
         Returns
         -------
@@ -209,15 +209,15 @@ class KNNClassifier(Method):
         return int(options.get("k", 1)) <= images
 
     def predict(self, X: ArrayLike, progress: Progress | None = None) -> NDArray[np.int64]:
-        """Label of each image of X, shape (m, ...): shape (m,)."""
+        """Return the label of each image of X, shape (m, ...): shape (m,)."""
         return self.decide(X, progress)[0]
 
     def predict_proba(self, X: ArrayLike, progress: Progress | None = None) -> NDArray[np.float64]:
-        """Share of the vote that each class gets, in the order of ``classes_``: (m, C)."""
+        """Return each class's share of the vote, in the order of ``classes_``: shape (m, C)."""
         return self.decide(X, progress)[1]
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Accuracy in [0, 1]."""
+        """Return the accuracy, in [0, 1]."""
         return float((self.predict(X) == np.asarray(y)).mean())
 
     def _check_options(self) -> None:
@@ -235,7 +235,7 @@ class KNNClassifier(Method):
         if not isinstance(k, int | np.integer) or k < 1:
             raise ParameterError(f"k must be a whole number from 1, not {k!r}")
         if k > n:
-            raise ParameterError(f"k is {k}, but there are only {n} training images")
+            raise ParameterError(f"k={k} is more than the {n} training images")
 
     def _search(self) -> Any:
         """Return the search by the present options; a restored model makes it on first use."""
@@ -249,7 +249,7 @@ class KNNClassifier(Method):
 
 
 def ballots(distances: NDArray[np.float64], weights: Weights) -> NDArray[np.float64]:
-    """How much the vote of each neighbour counts, shape (m, k); the nearest counts 1.
+    """Return how much the vote of each neighbour counts, shape (m, k); the nearest counts 1.
 
     With ``distance`` a vote counts 1/distance; neighbours at distance 0 outvote all others
     and count the same among themselves.
@@ -269,7 +269,7 @@ def vote(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Count the neighbours' votes.
 
-    For a smaller k, pass the first k columns: the neighbours are sought once.
+    For a smaller k, pass the first k columns: one search serves many k.
 
     Parameters
     ----------
@@ -319,7 +319,7 @@ def sweep(
     settings: Sequence[Mapping[str, Any]],
     progress: Progress | None = None,
 ) -> list[NDArray[np.int64]]:
-    """Predict with many settings, seeking neighbours once for all that differ only in the vote.
+    """Predict with many settings, searching neighbours once for all that differ only in the vote.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-r"""Least squares by orthogonal reduction, for tall, wide and rank-deficient data.
+r"""Solve least squares by orthogonal reduction, for tall, wide and rank-deficient data.
 
 The weights sought minimise, for centred X (n, d) and Y (n, k) and a ridge penalty
 :math:`\lambda \ge 0` (Hoerl & Kennard, Ridge regression, Technometrics 1970),
@@ -44,7 +44,7 @@ from sightline.types import Progress
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """All that least squares need to know of X and Y.
+    """X and Y reduced to what least squares needs: a triangle, its right side and the means.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Reduced:
 
 
 def reduce(X: NDArray[Any], Y: NDArray[np.float64], progress: Progress | None = None) -> Reduced:
-    """Centre and reduce to a triangle.
+    """Centre X and Y and reduce them to a triangle.
 
     Takes 2 n (d + k)² floating-point operations and working memory of about 12 (d + k)² bytes
     beyond X: 0.12 GB for CIFAR-10.
@@ -105,7 +105,7 @@ def reduce(X: NDArray[Any], Y: NDArray[np.float64], progress: Progress | None = 
 
 
 def solve(problem: Reduced, ridge: float = 0.0) -> tuple[NDArray[np.float64], int]:
-    r"""Give the weights, shape (d, k), and the rank that X was taken to have.
+    r"""Return the weights, shape (d, k), and the numerical rank of X.
 
     Of equally good weights the shortest; a column of X that never changes gets weight 0.
 
@@ -146,7 +146,7 @@ def solve(problem: Reduced, ridge: float = 0.0) -> tuple[NDArray[np.float64], in
 def _absorb(
     triangle: NDArray[np.float64], part: NDArray[np.float64], triangular: int
 ) -> NDArray[np.float64]:
-    """The triangle of a triangle stacked on more rows; both are overwritten.
+    """Return the triangle of a triangle stacked on more rows; both are overwritten.
 
     LAPACK's ``tpqrt`` leaves the zeros of the triangle alone, and those of the last `triangular`
     rows of the part, which are upper triangular.

@@ -1,4 +1,4 @@
-r"""The likelihood that logistic regression maximises: sigmoid, softmax, loss, derivatives.
+r"""Compute the likelihood of logistic regression: sigmoid, softmax, loss, derivatives.
 
 With :math:`z = W x + b` the probability of a class is (Bishop, Pattern Recognition and Machine
 Learning, 2006, equations 4.87 and 4.104)
@@ -30,7 +30,7 @@ _MOST_FOR_HESSIAN = 4096  # unknowns: 128 MB of float64
 
 
 def sigmoid(z: ArrayLike) -> NDArray[np.float64]:
-    """Logistic function of any array, exact at both tails: no overflow, no 0/0.
+    """Compute the logistic function of any array, exact at both tails: no overflow, no 0/0.
 
     The exponential is always of a negative number; for z < 0, 1/(1 + e^-z) = e^z/(1 + e^z).
 
@@ -45,7 +45,7 @@ def sigmoid(z: ArrayLike) -> NDArray[np.float64]:
 
 
 def softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities of logits, shape (m, C), a row each; adding to a row changes nothing."""
+    """Return the probabilities of logits, shape (m, C), a row each."""
     e = np.exp(z - z.max(1, keepdims=True))
     return np.asarray(e / e.sum(1, keepdims=True))
 
@@ -82,27 +82,27 @@ class Objective:
 
     @property
     def size(self) -> int:
-        """Unknowns: K (d + 1)."""
+        """Return the number of unknowns: K (d + 1)."""
         return int(self.outputs * (self.X.shape[1] + 1))
 
     def weights(
         self, theta: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """W, shape (K, d), and b, shape (K,), that a vector stands for."""
+        """Return W, shape (K, d), and b, shape (K,), of a vector."""
         table = theta.reshape(self.outputs, -1)
         W = table[:, :-1] / self.scale
         return W, table[:, -1] - W @ self.mean
 
     def vector(self, W: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The vector that stands for W, shape (K, d), and b, shape (K,): `weights`' inverse."""
+        """Return the vector of W, shape (K, d), and b, shape (K,): the inverse of `weights`."""
         return np.column_stack([W * self.scale, b + W @ self.mean]).ravel()
 
     def value(self, theta: NDArray[np.float64]) -> float:
-        """J."""
+        """Return J."""
         return self._forward(theta)[0]
 
     def gradient(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Gradient of J, shape of theta."""
+        """Return the gradient of J, shape of theta."""
         residual = self._forward(theta)[1].copy()
         if self.outputs == 1:
             residual[:, 0] -= self.places
@@ -117,7 +117,7 @@ class Objective:
         return np.column_stack([slopes, total]).ravel()
 
     def hessian(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Hessian of J (Bishop 4.97, 4.110), shape (size, size).
+        """Return the Hessian of J (Bishop 4.97, 4.110), shape (size, size).
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Objective:
         if self.size > _MOST_FOR_HESSIAN:
             raise ParameterError(
                 f"newton needs a table of {self.size:,} x {self.size:,} second derivatives; take "
-                "optimizer lbfgs, or smaller images"
+                "optimizer='lbfgs', or smaller images"
             )
         p = self._forward(theta)[1]
         K, d = self.outputs, self.X.shape[1]
@@ -142,7 +142,7 @@ class Objective:
         return H.reshape(self.size, self.size)
 
     def _forward(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """J and the probabilities, shape (n, K); of the vector seen last by heart."""
+        """Compute J and the probabilities, shape (n, K); those of the last vector are kept."""
         key = theta.tobytes()
         if self._seen is None or self._seen[0] != key:
             W, b = self.weights(theta)
@@ -154,7 +154,7 @@ class Objective:
 
 
 def log_losses(z: NDArray[np.float64], places: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Negative log-likelihood of each row's class, shape (n,), from logits (n, C) or (n, 1)."""
+    """Return each row's negative log-likelihood, shape (n,), from logits (n, C) or (n, 1)."""
     if z.shape[1] == 1:
         margin = np.where(places == 1, -z[:, 0], z[:, 0])
         return np.logaddexp(0, margin)
@@ -164,7 +164,7 @@ def log_losses(z: NDArray[np.float64], places: NDArray[np.int64]) -> NDArray[np.
 
 
 def logits(X: NDArray[Any], W: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``X @ W.T + b``, shape (m, K): float64, by products in X's own precision."""
+    """Compute ``X @ W.T + b``, shape (m, K): float64, by products in X's own precision."""
     kind: type[Any] = np.float64 if X.dtype == np.float64 else np.float32
     across = np.ascontiguousarray(W.T, kind)
     out = np.empty((len(X), len(W)))
@@ -175,7 +175,7 @@ def logits(X: NDArray[Any], W: NDArray[np.float64], b: NDArray[np.float64]) -> N
 
 
 def _spread(X: NDArray[Any], mean: NDArray[np.float64]) -> float:
-    """Root of the mean variance of the columns; 1 when none varies."""
+    """Return the root of the mean variance of the columns; 1 when none varies."""
     total = 0.0
     for start in range(0, len(X), features.CHUNK):
         total += float(((X[start : start + features.CHUNK] - mean) ** 2).sum())

@@ -1,4 +1,4 @@
-r"""How far to go along a direction.
+r"""Search a step length along a direction.
 
 Both searches look at :math:`\phi(a) = f(x + a p)` for a direction p that goes down,
 :math:`\phi'(0) < 0` (Nocedal & Wright, Numerical Optimization, 2nd ed. 2006, chapter 3).
@@ -18,7 +18,7 @@ _TRIALS = 40
 
 
 class Point(NamedTuple):
-    """Where a method stands: x, f(x) and the gradient there."""
+    """A point of a descent: x, f(x) and the gradient there."""
 
     x: Vector
     f: float
@@ -26,18 +26,18 @@ class Point(NamedTuple):
 
 
 class Problem(Protocol):
-    """What a method may ask; `precision` is the relative error of f."""
+    """The function that a descent minimises; `precision` is the relative error of f."""
 
     precision: float
 
     def value(self, x: Vector) -> float:
-        """f(x), infinite where it is not a number."""
+        """Return f(x), infinite where it is not a number."""
 
     def at(self, x: Vector, f: float | None = None) -> Point:
-        """The point x, with its gradient; f when it is known already."""
+        """Return the point x with its gradient; f is given when it is known already."""
 
     def hessian(self, x: Vector) -> NDArray[np.float64]:
-        """The Hessian at x, shape (n, n)."""
+        """Return the Hessian at x, shape (n, n)."""
 
 
 def backtrack(
@@ -126,13 +126,13 @@ def strong_wolfe(
 
 
 def _fraction(f0: float, slope0: float, f1: float, slope1: float, width: float) -> float:
-    """Where in [0, 1] the cubic through two points and slopes is lowest (equation 3.59).
+    """Return where in [0, 1] the cubic through two points and slopes is lowest (equation 3.59).
 
     Kept off the ends, and the middle where the cubic has no minimum: each trial narrows the
     bracket by a tenth at least.
     """
     if not (np.isfinite(f1) and np.isfinite(slope1)):
-        return 0.1  # the far end fell off the edge of the numbers
+        return 0.1  # f overflowed at the far end
     a, b = slope0 * width, slope1 * width
     d1 = a + b - 3 * (f1 - f0)
     inside = d1 * d1 - a * b

@@ -1,4 +1,4 @@
-r"""Linear regression: a line, a plane, and least squares as a classifier.
+r"""Fit linear regressions: a line, a plane, and least squares as a classifier.
 
 The line through points (x, y) that minimises :math:`\sum_i (a x_i + b - y_i)^2` is found by
 setting both derivatives to zero (Legendre 1805; Gauss 1809):
@@ -7,7 +7,7 @@ setting both derivatives to zero (Legendre 1805; Gauss 1809):
           b = \bar y - a \bar x
 
 With many features the same is asked of :math:`\|X W + b - Y\|^2 + \lambda \|W\|^2`; how it is
-found, and why not by the inverted normal equation, is told in `least_squares`. The intercept b is
+solved, and why not by the inverted normal equation, is told in `least_squares`. The intercept b is
 not penalised.
 """
 
@@ -26,7 +26,7 @@ from sightline.types import Progress
 
 
 def fit_line(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
-    """Slope and intercept of the least-squares line, in closed form.
+    """Return slope and intercept of the least-squares line, in closed form.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def fit_line(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
         raise DataError(f"a line has one target, not an array of shape {up.shape}")
     if across.min() == across.max():
         raise DataError(
-            f"column 0 (x) is {across[0]:g} in every row: no line through them has a slope"
+            f"column 0 (x) is {across[0]:g} in every row, so no line through the points has a slope"
         )
     from_mean = across - across.mean()
     slope = float(from_mean @ (up - up.mean()) / (from_mean @ from_mean))
@@ -64,7 +64,7 @@ def fit_line(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
 
 
 class LinearRegression:
-    """Least squares with any number of features and targets.
+    """Least-squares regression with any number of features and targets.
 
     Where columns depend on each other, or there are more of them than rows, many weights are
     equally good; the shortest is given (the pseudo-inverse's), and `rank_` says so.
@@ -120,18 +120,18 @@ class LinearRegression:
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Values of the fitted plane at X, shape (m, ...): shape (m,) or (m, k)."""
+        """Return the values of the fitted plane at X, shape (m, ...): shape (m,) or (m, k)."""
         if not hasattr(self, "coef_"):
-            raise NotFittedError("fit the regression before it predicts")
+            raise NotFittedError("the regression is not fitted; call fit before predict")
         return affine(features.rows(X, self.coef_.shape[-1]), self.coef_.T, self.intercept_)
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """R² on data; see `r_squared`."""
+        """Return R² on data; see `r_squared`."""
         return r_squared(y, self.predict(X))
 
 
 def mean_squared_error(y: ArrayLike, predicted: ArrayLike) -> float:
-    """Mean of the squared differences, in units of y squared; 0 is perfect.
+    """Return the mean of the squared differences, in units of y squared; 0 is perfect.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def mean_squared_error(y: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def r_squared(y: ArrayLike, predicted: ArrayLike) -> float:
-    """Share of the variance of y that is explained; of several targets the mean.
+    """Return the share of y's variance that is explained; of several targets the mean.
 
     1 is perfect, 0 as good as the mean of y, below 0 worse. Where y is constant there is no
     variance to explain: 1 if it is met exactly, else 0 (as scikit-learn has it).
@@ -228,27 +228,27 @@ class LinearClassifier(Method):
         return self._solve(problem)
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Predicted one-hot targets: shape (m, C)."""
+        """Return the predicted one-hot targets: shape (m, C)."""
         if not hasattr(self, "coef_"):
-            raise NotFittedError("fit the classifier before it predicts")
+            raise NotFittedError("the classifier is not fitted; call fit before predict")
         return affine(features.rows(X, self.coef_.shape[1]), self.coef_.T, self.intercept_)
 
     def decide(self, X: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Labels, shape (m,), and probabilities, shape (m, C), by one product."""
+        """Return labels, shape (m,), and probabilities, shape (m, C), by one product."""
         scores = self.decision_function(X)
         return self.classes_[scores.argmax(1)], onto_simplex(scores)
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Label of each image of X, shape (m, ...): shape (m,)."""
+        """Return the label of each image of X, shape (m, ...): shape (m,)."""
         scores = self.decision_function(X)
         return np.asarray(self.classes_[scores.argmax(1)], np.int64)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities nearest to the scores, in the order of ``classes_``: shape (m, C)."""
+        """Return the probabilities nearest to the scores, by the order of ``classes_``: (m, C)."""
         return onto_simplex(self.decision_function(X))
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Accuracy in [0, 1]."""
+        """Return the accuracy, in [0, 1]."""
         return float((self.predict(X) == np.asarray(y)).mean())
 
     def _solve(self, problem: least_squares.Reduced) -> LinearClassifier:
@@ -297,7 +297,7 @@ def sweep(
 def affine(
     X: NDArray[Any], weights: NDArray[np.float64], intercept: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """``X @ weights + intercept`` in float64, converting X, shape (m, d), a chunk at a time."""
+    """Compute ``X @ weights + intercept`` in float64, converting X, (m, d), a chunk at a time."""
     out = np.empty((len(X), *weights.shape[1:]))
     for start in range(0, len(X), features.CHUNK):
         part = X[start : start + features.CHUNK].astype(np.float64, copy=False)
@@ -306,7 +306,7 @@ def affine(
 
 
 def onto_simplex(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities nearest to scores in Euclidean distance, row by row: shape (m, C).
+    """Return the probabilities nearest to scores in Euclidean distance, by row: shape (m, C).
 
     Subtracts from each row the amount that makes its positive part add up to 1 (Duchi et al.,
     Efficient projections onto the l1-ball, ICML 2008, figure 1).
@@ -338,7 +338,9 @@ def _one_hot_problem(
 def _pair(y: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     truth, guess = np.asarray(y, np.float64), np.asarray(predicted, np.float64)
     if truth.shape != guess.shape or not truth.size:
-        raise DataError(f"true values of shape {truth.shape}, predicted ones of {guess.shape}")
+        raise DataError(
+            f"true values have shape {truth.shape}, but predicted ones have {guess.shape}"
+        )
     return truth, guess
 
 

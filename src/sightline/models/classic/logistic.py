@@ -1,8 +1,8 @@
-r"""Logistic regression, binary and multinomial, by any of the optimisers of `optimize`.
+r"""Fit logistic regression, binary and multinomial, by any of the optimisers of `optimize`.
 
 The probability of a class is the sigmoid, or the softmax, of linear logits (Cox, J. R. Stat. Soc.
 B 1958); the weights are those under which the training labels are likeliest, less a penalty. What
-is minimised stands in `likelihood`.
+is minimised is defined in `likelihood`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Optimizer = Literal["lbfgs", "newton", "cg", "cg-fr", "gd", "momentum", "nestero
 
 
 class LogisticClassifier(Method):
-    """Linear logits, their weights fitted by maximum likelihood with an L2 penalty.
+    """Logistic regression: linear logits, fitted by maximum likelihood with an L2 penalty.
 
     float64 features are computed with in float64; all others in float32, which is twice as fast and
     errs by about 1e-7 in the loss. A pixel that never changes gets weight 0; all columns constant
@@ -35,7 +35,7 @@ class LogisticClassifier(Method):
     l2 : float
         Penalty: half of this times the squared weights, against the mean loss.
     optimizer : {"lbfgs", "newton", "cg", "cg-fr", "gd", "momentum", "nesterov"}
-        How the minimum is sought; newton is for small images.
+        Method of minimisation; newton is for small images.
     max_iter : int
         Iterations at most.
     tol : float
@@ -129,52 +129,54 @@ class LogisticClassifier(Method):
         flat = features.rows(X)
         classes, places = features.labels(y, len(flat))
         if self.threshold != 0.5 and len(classes) > 2:
-            raise ParameterError(f"a threshold is for two classes, and there are {len(classes)}")
+            raise ParameterError(
+                f"threshold=... is for two classes, but there are {len(classes)} classes"
+            )
         row_weights = _class_weights(self.class_weight, places, classes)[places]
         flat = flat.astype(np.float32, copy=False) if flat.dtype == np.uint8 else flat
         objective = Objective(flat, places, len(classes), self.l2, row_weights)
         features.check_some_vary(objective.constant, flat)
         self.classes_ = classes
         watch = _Watch(self, objective, X_val, y_val, progress)
-        found = minimize(
+        descent = minimize(
             objective.value, objective.gradient, np.zeros(objective.size), self.optimizer,
             objective.hessian if self.optimizer == "newton" else None,
             step=self.step, tol=self.tol, max_iter=self.max_iter,
             precision=1e-13 if flat.dtype == np.float64 else 1e-7, keep_path=False, watch=watch,
         )  # fmt: skip
-        best = found.x if watch.best is None else watch.best
+        best = descent.x if watch.best is None else watch.best
         self.coef_, self.intercept_ = objective.weights(best)
         self.objective_ = np.array(objective.value(best))
-        self.converged_ = np.array(found.converged)
+        self.converged_ = np.array(descent.converged)
         self.history_ = watch.history
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Logits: shape (m, C), or (m, 1) for two classes."""
+        """Return the logits: shape (m, C), or (m, 1) for two classes."""
         if not hasattr(self, "coef_"):
-            raise NotFittedError("fit the classifier before it predicts")
+            raise NotFittedError("the classifier is not fitted; call fit before predict")
         return logits(features.rows(X, self.coef_.shape[1]), self.coef_, self.intercept_)
 
     def decide(self, X: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Labels, shape (m,), and probabilities, shape (m, C), by one product."""
+        """Return labels, shape (m,), and probabilities, shape (m, C), by one product."""
         p = self.predict_proba(X)
         two = len(self.classes_) == 2
         places = (p[:, 1] >= self.threshold).astype(np.int64) if two else p.argmax(1)
         return self.classes_[places], p
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Label of each image of X, shape (m, ...): shape (m,)."""
+        """Return the label of each image of X, shape (m, ...): shape (m,)."""
         return self.decide(X)[0]
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities in the order of ``classes_``: shape (m, C)."""
+        """Return the probabilities in the order of ``classes_``: shape (m, C)."""
         z = self.decision_function(X)
         if z.shape[1] == 1:
             return np.column_stack([sigmoid(-z), sigmoid(z)])
         return softmax(z)
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Accuracy in [0, 1]."""
+        """Return the accuracy, in [0, 1]."""
         return float((self.predict(X) == np.asarray(y)).mean())
 
     def _check_options(self) -> None:
@@ -189,7 +191,7 @@ class LogisticClassifier(Method):
 
 
 class _Watch:
-    """Keeps the history, and the best weights by validation loss; ends the fit when it rises."""
+    """Keeps the history and the best weights by validation loss; stops early when it rises."""
 
     def __init__(
         self, model: LogisticClassifier, objective: Objective, X_val: ArrayLike | None,
@@ -229,7 +231,7 @@ class _Watch:
 def _class_weights(
     text: str, places: NDArray[np.int64], classes: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Weight of each class, shape (C,)."""
+    """Return the weight of each class, shape (C,)."""
     if text == "uniform":
         return np.ones(len(classes))
     if text == "balanced":
@@ -238,12 +240,12 @@ def _class_weights(
         weights = np.array([float(part) for part in text.split(",")])
     except ValueError:
         raise ParameterError(
-            f"class_weight is uniform, balanced or numbers such as 1,5,1, not {text!r}"
+            f"class_weight must be uniform, balanced or numbers such as 1,5,1, not {text!r}"
         ) from None
     if len(weights) != len(classes):
         raise DataError(
             f"class_weight has {len(weights)} numbers, but there are {len(classes)} classes"
         )
     if not (np.isfinite(weights).all() and (weights > 0).all()):
-        raise ParameterError(f"class weights must be numbers above 0, not {text}")
+        raise ParameterError(f"class_weight must have numbers above 0, not {text}")
     return weights

@@ -1,4 +1,4 @@
-r"""Going downhill: one function for first-order, conjugate and second-order methods.
+r"""Minimise functions: one function for first-order, conjugate and second-order methods.
 
 How each method goes from point to point is told in `descents`; here it is driven, watched and
 recorded.
@@ -26,7 +26,7 @@ Watch = Callable[[int, Point], bool | None]
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """A way down.
+    """The result of a minimisation: where it ended, its path, and why it stopped.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def minimize(
     keep_path: bool = True,
     watch: Watch | None = None,
 ) -> Descent:
-    """Go down from x0 until the gradient is as good as 0.
+    """Minimise f from x0 until the gradient is within tolerance of 0.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def minimize(
     start = np.array(x0, np.float64)
     _check(method, hess, start, step, momentum, tol, max_iter)
     problem = _Problem(f, grad, hess, method, step, precision)
-    # A diverging step is said in one line of our own.
+    # A diverging step has an error of its own, without NumPy's warnings.
     with np.errstate(over="ignore", invalid="ignore"):
         point = problem.checked(problem.at(start))
         path, values = [point.x], [point.f]
@@ -149,7 +149,7 @@ def minimize(
 
 
 class _Problem:
-    """f with its derivatives, each call counted."""
+    """A function with its derivatives, each call counted."""
 
     def __init__(
         self, f: Function, grad: Gradient, hess: Hessian | None, method: str,
@@ -210,13 +210,13 @@ def _check(
     if method not in get_args(Method):
         raise UnknownNameError("method", method, get_args(Method))
     if method in ("newton", "cg-linear") and hess is None:
-        raise ParameterError(f"{method} needs the Hessian: pass hess=")
+        raise ParameterError(f"method={method!r} needs the Hessian; pass hess=...")
     if x0.ndim != 1 or not np.isfinite(x0).all():
         raise ParameterError(f"x0 must be a vector of finite numbers, not of shape {x0.shape}")
     if step is not None and not (np.isfinite(step) and step > 0):
         raise ParameterError(f"step must be a number above 0, not {step}")
     if step is not None and method not in ("gd", "momentum", "nesterov"):
-        raise ParameterError(f"{method} finds its own step; step is for gd, momentum and nesterov")
+        raise ParameterError(f"{method} has no fixed step; step=... is for gd, momentum, nesterov")
     if not 0 <= momentum < 1:
         raise ParameterError(f"momentum must be in [0, 1), not {momentum}")
     if not tol >= 0 or max_iter < 0:

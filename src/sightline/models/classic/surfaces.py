@@ -1,4 +1,4 @@
-"""Functions of two variables on which to watch an optimiser walk."""
+"""Define functions of two variables on which to watch an optimiser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightline.models.classic.optimize import Function, Gradient, Hessian
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """A function with its derivatives.
+    """A function of two variables with its derivatives.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Image classifiers as plain modules, one family a file."""
+"""Implement image classifiers as plain modules, one family a file."""

@@ -1,4 +1,4 @@
-r"""AlexNet: the network that brought deep learning to vision.
+r"""Build AlexNet, the network that brought deep learning to vision.
 
 In 2012 it brought the error of ImageNet's challenge down from 26% to 15% (Krizhevsky, Sutskever
 & Hinton, ImageNet classification with deep convolutional neural networks, NIPS 2012). The form
@@ -20,7 +20,7 @@ fc 6, fc 7  dropout 0.5, linear, ReLU          4096
 fc 8        linear                             classes
 ==========  =================================  ============  ===========
 
-Left out of 2012: two towers for two cards (groups), local response normalisation (section 3.3)
+Left out of 2012: two towers for two processors (groups), local response normalisation (section 3.3)
 and its initialisation (section 5). ReLU (section 3.1), overlapping pooling (3.4) and dropout
 (4.2) are as they were. 61,100,840 weights with 1000 classes.
 """
@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 
 class AlexNet(nn.Module):
-    """Map images, shape (N, in_channels, H, W), to logits, shape (N, num_classes).
+    """AlexNet: maps images, (N, in_channels, H, W), to logits, (N, num_classes).
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class AlexNet(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of images that are standardised by channel."""
+        """Compute the logits of images that are standardised by channel."""
         x = self.avgpool(self.features(x))
         logits: Tensor = self.classifier(torch.flatten(x, 1))
         return logits
@@ -95,5 +95,5 @@ class AlexNet(nn.Module):
 def alexnet(
     num_classes: int = 1000, in_channels: int = 3, *, small: bool = False, dropout: float = 0.5
 ) -> AlexNet:
-    """AlexNet of 2014, for one device."""
+    """Build AlexNet of 2014, for one device."""
     return AlexNet(num_classes, dropout, in_channels=in_channels, small=small)

@@ -37,7 +37,7 @@ def _published(
     name: str, module: str, parameters: int, summary: str, paper: str, smallest_side: int,
     *, rung: bool = False, careful: bool = False,
 ) -> ModelCard:  # fmt: skip
-    """Card of a network that has published weights and a form for small images."""
+    """Make the card of a network with published weights and a form for small images."""
     return ModelCard(
         name=name,
         task=Task.CLASSIFY,

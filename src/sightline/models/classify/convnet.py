@@ -1,4 +1,4 @@
-r"""A convolutional network of LeNet's size: look near, pool, look wider, decide.
+r"""Build a convolutional network of LeNet's size: look near, pool, look wider, decide.
 
 The plan is LeNet-5's (LeCun, Bottou, Bengio & Haffner, Gradient-based learning applied to
 document recognition, Proceedings of the IEEE 1998, figure 2 and section II.B): two layers of
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 
 class ConvNet(nn.Module):
-    """Map images, shape (N, in_channels, H, W), to logits, shape (N, num_classes).
+    """ConvNet: maps images, (N, in_channels, H, W), to logits, (N, num_classes).
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class ConvNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of images that are standardised by channel."""
+        """Compute the logits of images that are standardised by channel."""
         logits: Tensor = self.classifier(torch.flatten(self.features(x), 1))
         return logits
 
@@ -78,5 +78,5 @@ class ConvNet(nn.Module):
 def convnet(
     num_classes: int = 10, in_channels: int = 1, side: tuple[int, int] = (28, 28)
 ) -> ConvNet:
-    """The plan of LeNet-5 with 16 and 32 filters."""
+    """Build LeNet-5's plan with 16 and 32 filters."""
     return ConvNet(num_classes, in_channels, side)

@@ -1,4 +1,4 @@
-r"""A network layer by layer: shapes, weights, multiply-adds and what each layer sees.
+r"""Describe a network layer by layer: shapes, weights, multiply-adds, receptive fields.
 
 The receptive field of a layer is the side of the square of input pixels that one of its outputs
 depends on. With kernel :math:`k_l`, dilation :math:`d_l` and stride :math:`s_l`
@@ -7,7 +7,7 @@ depends on. With kernel :math:`k_l`, dilation :math:`d_l` and stride :math:`s_l`
 
 where :math:`j` is the distance of neighbours in input pixels (Araujo, Norris & Sim, Computing
 receptive fields of convolutional neural networks, Distill 2019, equation 2); where branches meet,
-the largest counts. The figures are read off a forward pass, operation by operation, so that they
+the largest counts. The numbers are read off a forward pass, operation by operation, so that they
 hold for any network, whatever its ``forward`` does.
 """
 
@@ -31,7 +31,7 @@ _aten: Any = torch.ops.aten
 
 @dataclass(slots=True)
 class Layer:
-    """One use of a layer.
+    """One use of a layer: its shape, weights, multiply-adds and receptive field.
 
     Parameters
     ----------
@@ -84,12 +84,12 @@ class Description:
 
     @property
     def parameters(self) -> int:
-        """Weights that serve in evaluation; auxiliary heads do not."""
+        """Return the number of weights that serve in evaluation; auxiliary heads do not."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
     def multiply_adds(self) -> int:
-        """Of one image."""
+        """Return the multiply-adds of one image."""
         return sum(layer.multiply_adds for layer in self.layers)
 
 
@@ -118,18 +118,18 @@ def describe(model: nn.Module, input: tuple[int, int, int]) -> Description:
     """
     device = next(model.parameters()).device
     training = {m: m.training for m in model.modules()}
-    found = Description(input)
+    description = Description(input)
     watch = _Watch()
     blocks = _blocks(model)
     counted: set[int] = set()
     handles = []
     for name, module in model.named_modules():
         if name in blocks:
-            handles.append(module.register_forward_hook(_Shape(name, found)))
+            handles.append(module.register_forward_hook(_Shape(name, description)))
         own = list(module.parameters(recurse=False))
         if own or not list(module.children()):
             handles.append(
-                module.register_forward_hook(_Note(name, blocks, found, watch, counted, own))
+                module.register_forward_hook(_Note(name, blocks, description, watch, counted, own))
             )
     try:
         model.eval()
@@ -142,12 +142,12 @@ def describe(model: nn.Module, input: tuple[int, int, int]) -> Description:
             handle.remove()
         for module, mode in training.items():
             module.training = mode
-    _add_inner(model, found, counted)
-    return found
+    _add_inner(model, description, counted)
+    return description
 
 
 def _add_inner(model: nn.Module, found: Description, counted: set[int]) -> None:
-    """Weights that a layer uses without calling their module, as attention does, are its own."""
+    """Count as a layer's own the weights that it uses without calling their module (attention)."""
     layers = {layer.name: layer for layer in reversed(found.layers)}
     for name, parameter in model.named_parameters():
         parts = name.split(".")
@@ -158,7 +158,7 @@ def _add_inner(model: nn.Module, found: Description, counted: set[int]) -> None:
 
 
 class _Shape:
-    """Writes down what a block gives."""
+    """A hook that notes the shape of a block's output."""
 
     def __init__(self, name: str, found: Description) -> None:
         self.name, self.found = name, found
@@ -168,7 +168,7 @@ class _Shape:
 
 
 class _Note:
-    """Writes a layer down when it has been used."""
+    """A hook that notes a layer when it has been used."""
 
     def __init__(
         self, name: str, blocks: dict[str, str], found: Description, watch: _Watch,
@@ -195,7 +195,7 @@ class _Note:
 
 
 def _first(output: Any) -> Tensor:
-    """The tensor itself, or the first of several."""
+    """Return the tensor itself, or the first of several."""
     while isinstance(output, tuple | list):
         output = output[0]
     tensor: Tensor = output
@@ -230,12 +230,12 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.done = 0
 
     def field_of(self, tensor: Any) -> _Field | None:
-        """What a tensor depends on; None when not on the image."""
-        found = self.seen.get(id(tensor))
-        return found[1] if found else None
+        """Return the receptive field of a tensor; None when it does not depend on the image."""
+        entry = self.seen.get(id(tensor))
+        return entry[1] if entry else None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Do an operation, and note what its outputs see."""
+        """Run an operation, and note the receptive field of its outputs."""
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         packet = func.overloadpacket
@@ -251,7 +251,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _after(packet: Any, args: Any, inputs: list[Tensor], fields: list[_Field], out: Any) -> _Field:
-    """Receptive field of an operation's output from those of its inputs."""
+    """Return the receptive field of an operation's output from those of its inputs."""
     before = fields[0]
     if packet is _aten.convolution:
         return before.through(args[1].shape[2:], args[3], args[5])
@@ -285,7 +285,7 @@ def _dims(args: Any, tensor: Tensor) -> set[int]:
 
 
 def _pair(value: Any) -> tuple[int, int] | None:
-    """Height and width of what may be given once for both."""
+    """Return height and width of what may be given once for both."""
     if isinstance(value, int):
         return (value, value)
     if isinstance(value, tuple | list | torch.Size) and value:
@@ -294,15 +294,15 @@ def _pair(value: Any) -> tuple[int, int] | None:
 
 
 def _blocks(model: nn.Module, prefix: str = "") -> dict[str, str]:
-    """Parts that a picture shows as one, name to class: children, those of containers too."""
-    found: dict[str, str] = {}
+    """Return the parts that a drawing shows as one box, name to class: children, and theirs."""
+    parts: dict[str, str] = {}
     for name, child in model.named_children():
         path = f"{prefix}{name}"
         if isinstance(child, nn.Sequential | nn.ModuleList):
-            found |= _blocks(child, f"{path}.")
+            parts |= _blocks(child, f"{path}.")
         else:
-            found[path] = type(child).__name__
-    return found
+            parts[path] = type(child).__name__
+    return parts
 
 
 def _longest_prefix(name: str, blocks: dict[str, str]) -> str:

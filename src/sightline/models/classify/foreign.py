@@ -1,4 +1,4 @@
-"""Other libraries' classifiers by name: ``torchvision:NAME`` and ``timm:NAME``."""
+"""Build other libraries' classifiers by name: ``torchvision:NAME`` and ``timm:NAME``."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def timm_model(num_classes: int = 1000, in_channels: int = 3, *, name: str) -> n
 
 
 def with_head(model: nn.Module) -> nn.Module:
-    """Let a classifier of another library say its head: its last layer with weights.
+    """Record a foreign classifier's head in the model: its last layer with weights.
 
     These libraries' classifiers end with the layer that gives the logits: ``heads.head`` in
     transformers, ``classifier.1``, a convolution, in SqueezeNet.
@@ -81,7 +81,7 @@ def with_head(model: nn.Module) -> nn.Module:
 
 
 def torchvision_card(name: str) -> ModelCard:
-    """Card of a model of torchvision.
+    """Return the card of a model of torchvision.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def torchvision_card(name: str) -> ModelCard:
 
 
 def timm_card(name: str) -> ModelCard:
-    """Card of a model of timm.
+    """Return the card of a model of timm.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def timm_card(name: str) -> ModelCard:
 
 
 def timm_published(name: str) -> tuple[nn.Module, PublishedWeights]:
-    """Give a timm model with its published weights, and what they need.
+    """Return a timm model with its published weights, and the preprocessing that they need.
 
     Raises
     ------
@@ -185,14 +185,14 @@ def _timm() -> Any:
 def _check(library: str, name: str, known: list[str]) -> None:
     if name not in known:
         error = UnknownNameError(f"{library} model", name, known)
-        if error.nearest is None:  # a thousand names are no answer
+        if error.nearest is None:  # a thousand names would not help
             some = [f"{len(known)} names, see {library}'s list_models()"]
             raise UnknownNameError(f"{library} model", name, some)
         raise error
 
 
 def _replace_stem(model: nn.Module, in_channels: int) -> None:
-    """Put a first convolution for other channels in the place of the one for three."""
+    """Replace the first convolution for three channels by one for other channels."""
     path, old = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
     parent, _, attribute = path.rpartition(".")
     new = nn.Conv2d(

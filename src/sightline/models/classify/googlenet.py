@@ -1,4 +1,4 @@
-r"""GoogLeNet: filters of several sizes side by side.
+r"""Build GoogLeNet: filters of several sizes side by side.
 
 Szegedy et al., Going deeper with convolutions, CVPR 2015. Which size of filter is best? An
 inception module (figure 2b) has them all, and 1 x 1 convolutions before the large ones make
@@ -38,7 +38,7 @@ from torch.nn.functional import adaptive_avg_pool2d, relu
 
 
 class GoogLeNetOutputs(NamedTuple):
-    """What the network gives in training: logits, each of shape (N, num_classes)."""
+    """The outputs of GoogLeNet in training: logits, each of shape (N, num_classes)."""
 
     logits: Tensor
     aux_logits2: Tensor | None
@@ -46,7 +46,7 @@ class GoogLeNetOutputs(NamedTuple):
 
 
 class BasicConv2d(nn.Module):
-    """Convolution, batch normalisation and ReLU."""
+    """A convolution with batch normalisation and ReLU."""
 
     def __init__(
         self, inputs: int, outputs: int, *, kernel_size: int, stride: int = 1, padding: int = 0
@@ -63,7 +63,7 @@ class BasicConv2d(nn.Module):
 
 
 class Inception(nn.Module):
-    """Four branches side by side (figure 2b).
+    """An inception module: four branches side by side (figure 2b).
 
     Maps (N, inputs, H, W) to (N, one + three + five + pool, H, W).
 
@@ -99,7 +99,7 @@ class Inception(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """All branches, one after the other along the channels."""
+        """Concatenate the branches along the channels."""
         return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)
 
 
@@ -114,14 +114,14 @@ class InceptionAux(nn.Module):
         self.dropout = nn.Dropout(p=dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits from maps of the middle."""
+        """Compute logits from feature maps of the middle."""
         x = torch.flatten(self.conv(adaptive_avg_pool2d(x, (4, 4))), 1)
         logits: Tensor = self.fc2(self.dropout(relu(self.fc1(x), inplace=True)))
         return logits
 
 
 class GoogLeNet(nn.Module):
-    """Map images, shape (N, in_channels, H, W), to logits, shape (N, num_classes).
+    """GoogLeNet: maps images, (N, in_channels, H, W), to logits, (N, num_classes).
 
     In training it gives `GoogLeNetOutputs`, the logits of the auxiliary heads too.
 
@@ -187,7 +187,7 @@ class GoogLeNet(nn.Module):
             self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor | GoogLeNetOutputs:
-        """Logits of images that are standardised by channel."""
+        """Compute the logits of images that are standardised by channel."""
         if self.transform_input:
             x = imagenet_to_half(x)
         x = self.maxpool1(self.conv1(x))
@@ -206,7 +206,7 @@ class GoogLeNet(nn.Module):
 
 
 def imagenet_to_half(x: Tensor) -> Tensor:
-    """Standardise colours, shape (N, 3, H, W), with 0.5 and 0.5 instead of ImageNet's figures."""
+    """Standardise colours, (N, 3, H, W), by 0.5 and 0.5 instead of ImageNet's mean and std."""
     mean = x.new_tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
     std = x.new_tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
     return x * (std / 0.5) + (mean - 0.5) / 0.5
@@ -228,7 +228,7 @@ def googlenet(
     dropout: float = 0.2,
     dropout_aux: float = 0.7,
 ) -> GoogLeNet:
-    """GoogLeNet with batch normalisation."""
+    """Build GoogLeNet with batch normalisation."""
     return GoogLeNet(
         num_classes, aux_logits, transform_input, dropout=dropout, dropout_aux=dropout_aux,
         in_channels=in_channels, small=small,

@@ -1,4 +1,4 @@
-r"""A multilayer perceptron: every pixel to every unit.
+r"""Build a multilayer perceptron: every pixel to every unit.
 
 Rumelhart, Hinton & Williams, Learning representations by back-propagating errors, Nature 1986:
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 
 class MLP(nn.Module):
-    """Map images, shape (N, in_channels, H, W), to logits, shape (N, num_classes).
+    """MLP: maps images, (N, in_channels, H, W), to logits, (N, num_classes).
 
     Parameters
     ----------
@@ -52,11 +52,11 @@ class MLP(nn.Module):
         self.fc = nn.Linear(widths[-1], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of images that are standardised by channel."""
+        """Compute the logits of images that are standardised by channel."""
         logits: Tensor = self.fc(self.layers(x))
         return logits
 
 
 def mlp(num_classes: int = 10, in_channels: int = 1, side: tuple[int, int] = (28, 28)) -> MLP:
-    """Two hidden layers of 512 units."""
+    """Build a perceptron of two hidden layers of 512 units."""
     return MLP(num_classes, in_channels, side)

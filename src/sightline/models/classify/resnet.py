@@ -1,8 +1,8 @@
-r"""ResNet: layers that learn what to add to their input.
+r"""Build ResNets: layers that learn what to add to their input.
 
 He, Zhang, Ren & Sun, Deep residual learning for image recognition, CVPR 2016. A plain network
 gets worse when it gets deeper, even on its training images (figure 1). Let a block compute
-:math:`y = F(x) + x` (equation 1; figure 2): it has the identity for nothing, and its gradient
+:math:`y = F(x) + x` (equation 1; figure 2): it starts near the identity, and its gradient
 reaches every layer. Where the shapes differ, :math:`y = F(x) + W_s x` with a 1 x 1 convolution
 (equation 2; option B of section 4.1). Table 1 of the paper, with the side at 224 pixels:
 
@@ -36,12 +36,12 @@ Norm = Callable[[int], nn.Module]
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    """A 3 x 3 convolution that keeps the side, divided by the stride."""
+    """Make a 3 x 3 convolution that keeps the side, divided by the stride."""
     return nn.Conv2d(inputs, outputs, kernel_size=3, stride=stride, padding=1, bias=False)
 
 
 def conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    """A 1 x 1 convolution."""
+    """Make a 1 x 1 convolution."""
     return nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False)
 
 
@@ -67,7 +67,7 @@ class BasicBlock(nn.Module):
         self.downsample = downsample
 
     def forward(self, x: Tensor) -> Tensor:
-        """ReLU of F(x) + x."""
+        """Compute ReLU of F(x) + x."""
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
         out += x if self.downsample is None else self.downsample(x)
@@ -99,7 +99,7 @@ class Bottleneck(nn.Module):
         self.downsample = downsample
 
     def forward(self, x: Tensor) -> Tensor:
-        """ReLU of F(x) + x."""
+        """Compute ReLU of F(x) + x."""
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.relu(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
@@ -109,7 +109,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Map images, shape (N, in_channels, H, W), to logits, shape (N, num_classes).
+    """ResNet: maps images, (N, in_channels, H, W), to logits, (N, num_classes).
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class ResNet(nn.Module):
         stride: int,
         norm_layer: Norm,
     ) -> nn.Sequential:
-        """So many blocks; the first one steps and changes the channels."""
+        """Make a stage of blocks; the first one strides and changes the channels."""
         out = planes * block.expansion
         downsample = None
         if stride != 1 or self.inplanes != out:
@@ -182,7 +182,7 @@ class ResNet(nn.Module):
         return nn.Sequential(first, *rest)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of images that are standardised by channel."""
+        """Compute the logits of images that are standardised by channel."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         logits: Tensor = self.fc(torch.flatten(self.avgpool(x), 1))
@@ -207,7 +207,7 @@ def resnet(
     small: bool = False,
     zero_init_residual: bool = False,
 ) -> ResNet:
-    """A ResNet of 18, 34, 50, 101 or 152 layers with weights."""
+    """Build a ResNet of 18, 34, 50, 101 or 152 layers with weights."""
     block, layers = STAGES[depth]
     return ResNet(
         block, layers, num_classes, zero_init_residual, in_channels=in_channels, small=small

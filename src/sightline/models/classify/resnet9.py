@@ -1,4 +1,4 @@
-r"""A small residual-era net for 32 x 32 images, in the form that trains fastest.
+r"""Build a small residual-era net for 32 x 32 images, in the form that trains fastest.
 
 The line of CIFAR-10 speed records began with a nine-layer residual network (Page, How to train
 your ResNet, 2019) and led to a plain one (Jordan, 94% on CIFAR-10 in 3.29 seconds on a single
@@ -29,7 +29,7 @@ WIDTHS = (64, 256, 256)
 
 
 class ResNet9(nn.Module):
-    """Map images, shape (N, in_channels, 32, 32), to logits, shape (N, num_classes).
+    """ResNet-9: maps images, (N, in_channels, 32, 32), to logits, (N, num_classes).
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class ResNet9(nn.Module):
         self.fc = nn.Linear(widths[2], num_classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of images that are standardised by channel."""
+        """Compute the logits of images that are standardised by channel."""
         x = self.act(self.whiten(x))
         x = self.block3(self.block2(self.block1(x)))
         logits: Tensor = self.fc(self.pool(x).flatten(1)) * self.scale
@@ -116,12 +116,12 @@ class Conv(nn.Conv2d):
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
-    """Batch normalisation whose scale stays 1: the next layer can scale as well."""
+    """Make a batch normalisation whose scale stays 1: the next layer can scale as well."""
     layer = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
     layer.weight.requires_grad = False
     return layer
 
 
 def resnet9(num_classes: int = 10, in_channels: int = 3) -> ResNet9:
-    """The network as published: 64, 256 and 256 channels."""
+    """Build the network as published: 64, 256 and 256 channels."""
     return ResNet9(num_classes, in_channels)

@@ -1,4 +1,4 @@
-r"""VGG: nothing but 3 x 3 convolutions, and many of them.
+r"""Build VGGs: many 3 x 3 convolutions and nothing else.
 
 Simonyan & Zisserman, Very deep convolutional networks for large-scale image recognition, ICLR
 2015. Two 3 x 3 convolutions see as much as one of 5 x 5, three as much as one of 7 x 7, with
@@ -20,7 +20,7 @@ weights (1000)  132.9  133.0  138.4  143.7  million
 
 A block is so many convolutions, each with ReLU, and a 2 x 2 maximum. The ``_bn`` forms put batch
 normalisation (Ioffe & Szegedy, 2015), which the paper did not have yet, before each ReLU; the
-weights start as He et al. (2015) found it for ReLU, where the paper trained column A first and
+weights start as He et al. (2015) derived for ReLU, where the paper trained column A first and
 grew it.
 """
 
@@ -43,7 +43,7 @@ WIDTHS = (64, 128, 256, 512, 512)
 
 
 class VGG(nn.Module):
-    """Map images, shape (N, in_channels, H, W), to logits, shape (N, num_classes).
+    """VGG: maps images, (N, in_channels, H, W), to logits, (N, num_classes).
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class VGG(nn.Module):
             self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of images that are standardised by channel."""
+        """Compute the logits of images that are standardised by channel."""
         x = self.avgpool(self.features(x))
         logits: Tensor = self.classifier(torch.flatten(x, 1))
         return logits
@@ -98,7 +98,7 @@ class VGG(nn.Module):
 def blocks(
     counts: tuple[int, ...], batch_norm: bool = False, in_channels: int = 3
 ) -> nn.Sequential:
-    """The five blocks in a row, which map (N, C, H, W) to (N, 512, H // 32, W // 32)."""
+    """Build the five blocks, which map (N, C, H, W) to (N, 512, H // 32, W // 32)."""
     layers: list[nn.Module] = []
     channels = in_channels
     for count, width in zip(counts, WIDTHS, strict=True):
@@ -132,7 +132,7 @@ def vgg(
     small: bool = False,
     dropout: float = 0.5,
 ) -> VGG:
-    """A VGG of 11, 13, 16 or 19 layers with weights: columns A, B, D and E of table 1."""
+    """Build a VGG of 11, 13, 16 or 19 layers with weights: columns A, B, D and E of table 1."""
     features = blocks(CONVOLUTIONS[depth], batch_norm, in_channels)
     return VGG(features, num_classes, dropout=dropout, small=small)
 

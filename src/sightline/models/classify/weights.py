@@ -1,4 +1,4 @@
-"""Published weights: loaded into a network, with all that must travel with them.
+"""Load published weights into a network, with the preprocessing that they need.
 
 A network that was trained on ImageNet's 1000 classes is a better start than chance (Yosinski et
 al., How transferable are features in deep neural networks?, 2014), if it sees images as it did
@@ -28,7 +28,7 @@ LICENCE = (
 
 @dataclass(frozen=True, slots=True)
 class PublishedWeights:
-    """What published weights need, and where they come from.
+    """What published weights need of images, and where they come from.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def load_published(name: str, model: nn.Module, num_classes: int) -> PublishedWe
     preset = entry.transforms()
     mean, std = tuple(preset.mean), tuple(preset.std)
     if name == "googlenet" and not getattr(model, "transform_input", False):
-        mean = std = (0.5, 0.5, 0.5)  # as its ported weights want it, else given ImageNet's figures
+        mean = std = (0.5, 0.5, 0.5)  # as its ported weights want it, else ImageNet's
     if _stem(model).in_channels == 1:
         mean, std = (sum(mean) / 3,), (sum(std) / 3,)
     return PublishedWeights(
@@ -122,14 +122,14 @@ def load_published(name: str, model: nn.Module, num_classes: int) -> PublishedWe
 
 
 def licence_of(entry: Any) -> str:
-    """Licence of an entry of torchvision's weights: its own (SWAG has one), or `LICENCE`."""
+    """Return the licence of torchvision's weights: their own (SWAG has one), or `LICENCE`."""
     return str(entry.meta.get("license", LICENCE))
 
 
 def fit_in(
     state: Mapping[str, Tensor], model: nn.Module, num_classes: int, published: int, name: str
 ) -> tuple[str, ...]:
-    """Copy the tensors that fit into a network; give the names of those that stay as they were.
+    """Copy the tensors that fit into a network; return the names of those left as they were.
 
     Raises
     ------
@@ -161,12 +161,12 @@ def fit_in(
 
 
 def _stem(model: nn.Module) -> nn.Conv2d:
-    """The first convolution."""
+    """Return the first convolution."""
     return next(m for m in model.modules() if isinstance(m, nn.Conv2d))
 
 
 def _read(name: str, entry: Any) -> Mapping[str, Tensor]:
-    """The state dict of a file that is downloaded once."""
+    """Return the state dict of a file that is downloaded once."""
     file = entry.url.rpartition("/")[2]
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     try:

@@ -1,7 +1,7 @@
 """Search the nearest training rows fast: exactly, or approximately by FAISS.
 
-k-NN itself (`sightline.models.classic.knn`) needs of this folder the two functions below. Behind
-them: `exact` (chunks, bounded memory), its sieves for bytes and floats with their compiled kernels,
+k-NN itself (`sightline.models.classic.knn`) uses `search_in` and `as_rows` of this package. They
+use `exact` (chunks, bounded memory), its sieves for bytes and floats with their compiled kernels,
 and `ann` (FAISS).
 """
 
@@ -30,7 +30,7 @@ _LARGEST = 1e150  # the square of a larger value leaves float64
 def search_in(
     X: NDArray[Any], metric: Metric, index: Index, device: Device, chunk_mb: int
 ) -> ExactSearch | FaissSearch:
-    """Return what finds the nearest rows of X: called with (queries, k, progress).
+    """Return a search for the nearest rows of X, to be called with (queries, k, progress).
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def check_index(index: Index, metric: Metric) -> None:
 
 
 def device_of(device: Device) -> str:
-    """Return ``"cuda"`` or ``"cpu"``; ``"auto"`` is the graphics processor where there is one.
+    """Return ``"cuda"`` or ``"cpu"``; ``"auto"`` takes the graphics processor if there is one.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def device_of(device: Device) -> str:
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise ParameterError("device 'cuda' is not there; use device 'cpu' or 'auto'")
+        raise ParameterError("device='cuda' is not available; use device='cpu' or device='auto'")
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 

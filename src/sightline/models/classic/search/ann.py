@@ -1,4 +1,4 @@
-"""Nearest neighbours by FAISS: a flat index, a graph (HNSW) or inverted lists (IVF).
+"""Search nearest neighbours by FAISS: a flat index, a graph (HNSW) or inverted lists (IVF).
 
 The last two look at a part of the training rows only, and so miss some neighbours; `recall`
 measures how many. Whatever FAISS finds is measured again in float64 and sorted by (distance,
@@ -31,7 +31,7 @@ _IVF_PROBED = 8  # one list in so many is looked into
 
 
 class FaissSearch:
-    """A FAISS index over training rows; same rows, same index: it is built by one thread.
+    """A FAISS index over training rows; built by one thread, so same rows give the same index.
 
     Parameters
     ----------
@@ -83,9 +83,9 @@ class FaissSearch:
             _, indices[part] = self.index.search(self._rows(Q[part], q_term[part]), k)
             if progress:
                 progress(part.stop, len(Q))
-        found = indices.min(1, initial=0) >= 0
-        distances[found], indices[found] = self._measure(Q[found], q_term[found], indices[found])
-        distances[~found], indices[~found] = self.exact(Q[~found], k)
+        full = indices.min(1, initial=0) >= 0
+        distances[full], indices[full] = self._measure(Q[full], q_term[full], indices[full])
+        distances[~full], indices[~full] = self.exact(Q[~full], k)
         return distances, indices
 
     def _rows(self, rows: NDArray[Any], scale: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -108,7 +108,7 @@ class FaissSearch:
 
 
 def recall(found: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
-    """Share of the exact neighbours that were found, in [0, 1].
+    """Return the share of the exact neighbours that were found, in [0, 1].
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def recall(found: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
 
 
 def check_index(kind: str, metric: Metric) -> Any:
-    """Import FAISS, if it has such an index.
+    """Import FAISS; refuse a metric that the index does not have.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def check_index(kind: str, metric: Metric) -> Any:
         raise MissingExtraError("a FAISS index", "ann") from None
     if metric == "l1" and kind != "hnsw":
         raise ParameterError(
-            f"index 'faiss-{kind}' has no metric 'l1'; use index 'exact' or 'faiss-hnsw'"
+            f"index='faiss-{kind}' has no metric 'l1'; use index='exact' or index='faiss-hnsw'"
         )
     return faiss
 

@@ -1,4 +1,4 @@
-r"""The sieve of bytes: integer sums, exact, so that what passes needs no second look.
+r"""Bound distances of bytes by integer sums, exactly, so that no second look is needed.
 
 Pixels less 128 are as far apart as pixels, and their products fit eight bits:
 
@@ -32,7 +32,7 @@ Bytes = NDArray[np.uint8]
 
 
 class ByteSieve:
-    """Sieves for uint8 queries on uint8 training rows X, shape (n, d)."""
+    """A sieve for uint8 queries on uint8 training rows X, shape (n, d)."""
 
     def __init__(self, X: Bytes, metric: Metric, device: str) -> None:
         self.X, self.metric, self.device = X, metric, device
@@ -45,7 +45,7 @@ class ByteSieve:
             self.x_term = inverse_norms(X) if metric == "cosine" else np.zeros(n)
 
     def __call__(self, Q: Bytes) -> Sieve:
-        """Sieve for a chunk of queries, shape (m, d)."""
+        """Build the sieve of a chunk of queries, shape (m, d)."""
         m, d = Q.shape
         if self.metric == "l1":
             terms = np.ones(m), np.zeros(m), kernels.FROM_PRODUCT, np.zeros(m), 1.0
@@ -69,7 +69,7 @@ class ByteSieve:
         return Chunk(self._plain_products(Q, X), _floats(0 * x_term), _floats(-x_term), x_term)
 
     def _plain_products(self, Q: Bytes, X: Bytes) -> NDArray[Any]:
-        """Inner products of the bytes as they are, shape (m, c).
+        """Return the inner products of the bytes as they are, shape (m, c).
 
         ``q x = (q - 128)(x - 128) + 128 (q - 128) + 128 x``.
         """

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours of many queries, in bounded memory.
+"""Search the exact nearest neighbours of many queries, in bounded memory.
 
 Queries and training rows meet in chunks. For each pair of chunks a matrix product (or sums of
 absolute differences) sieves the pairs that can be near, and only those are measured in
@@ -28,7 +28,7 @@ _MOST_ROWS = 4096  # of a chunk: more gains no speed
 
 
 class ExactSearch:
-    """Brute force over training rows.
+    """Exact search over all training rows, chunk by chunk.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class ExactSearch:
         return (np.sqrt(distances) if self.metric == "l2" else distances), indices
 
     def _rows(self) -> int:
-        """Rows of a chunk: ``8 rows² + 8 rows columns`` bytes are what there is."""
+        """Return the rows of a chunk: ``8 rows² + 8 rows columns`` bytes are available."""
         columns = min(self.X.shape[1], COLUMNS)
         rows = (math.sqrt(columns**2 + self.chunk_mb * 2**19) - columns) / 2
         return max(1, min(int(rows), _MOST_ROWS))

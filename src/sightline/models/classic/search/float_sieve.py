@@ -1,4 +1,4 @@
-r"""The sieve of floats: float32 sums, with a bound on all that rounding can do.
+r"""Bound distances of floats by float32 sums, allowing for all their rounding.
 
 Let a and b be q and x less the mean training row, times a power of two that keeps float32
 from overflow, t the roundings in one sum and :math:`\gamma = t u / (1 - t u)`,
@@ -40,7 +40,7 @@ _UNIT_ROWS = 2.0**-48  # more than scaling rows to unit length moves them, in fl
 
 
 class FloatSieve:
-    """Sieves for training rows X, shape (n, d), where they or the queries are floats."""
+    """A sieve for training rows X, shape (n, d), where they or the queries are floats."""
 
     def __init__(self, X: NDArray[Any], metric: Metric, device: str) -> None:
         self.X, self.metric, self.device = X, metric, device
@@ -52,7 +52,7 @@ class FloatSieve:
         self.peak = 1.0 if metric == "cosine" else peak(X)
 
     def __call__(self, Q: NDArray[Any]) -> Sieve:
-        """Sieve for a chunk of queries, shape (m, d)."""
+        """Build the sieve of a chunk of queries, shape (m, d)."""
         m, d = Q.shape
         q_term = inverse_norms(Q) if self.metric == "cosine" else np.ones(m)
         largest = 1.0 if self.metric == "cosine" else max(self.peak, peak(Q), 1e-150)
@@ -75,7 +75,7 @@ class FloatSieve:
         return Sieve(chunk, np.full(m, slope), -self._low(a, d), RULES[self.metric], q_term)
 
     def _low(self, norms: NDArray[np.float64], d: int) -> NDArray[np.float64]:
-        """Part of the bound that one side of the pair brings, from its norm."""
+        """Return the part of the bound that one side of the pair adds, from its norm."""
         if self.metric == "l1":  # |a|_1 <= sqrt(d) |a|
             return -2 * UNIT_ROUNDOFF * math.sqrt(d) * norms - d * _UNDERFLOW
         rounding = _UNIT_ROWS * (norms + _UNIT_ROWS) if self.metric == "cosine" else 0.0
@@ -102,7 +102,7 @@ class FloatSieve:
 
 
 def _gamma(d: int) -> float:
-    """Bound on the relative error of a sum of d float32 products, comparison included."""
+    """Return a bound on the relative error of a sum of d float32 products and a comparison."""
     import torch
 
     inputs = products.INPUT_ROUNDING[torch.get_float32_matmul_precision()]

@@ -1,4 +1,4 @@
-"""The inner loops of the neighbour search, compiled by Numba and run in plain threads.
+"""Compile the inner loops of the neighbour search by Numba; they run in plain threads.
 
 Each kernel works on rows ``low`` to ``high`` of its first array, so that `over_rows` can
 share the rows out. The loops are written for the vectoriser.
@@ -53,7 +53,7 @@ def over_rows(kernel: Callable[..., None], rows: int, *args: Any) -> None:
 
 @compiled
 def _distance(q: Any, x: Any, q_scale: float, x_scale: float, rule: int) -> float:
-    """Distance of two rows in float64 (Euclidean: squared), by difference: no cancellation."""
+    """Measure two rows' distance in float64 (Euclidean: squared), by differences."""
     total = 0.0
     if rule == MANHATTAN:
         for k in range(q.shape[0]):
@@ -197,7 +197,7 @@ def _squared_norms(X: Any, row_scale: Any, mean: Any, out: Any, start: int, stop
 def squared_norms(
     X: NDArray[Any], row_scale: NDArray[np.float64], mean: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Sum of ``(row_scale X - mean)²`` for each row of X, shape (n, d), in float64: (n,)."""
+    """Set ``out``, float64 (n,), to the sum of ``(row_scale X - mean)²`` by row of X, (n, d)."""
     out = np.empty(len(X))
     over_rows(_squared_norms, len(X), X, row_scale, mean, out)
     return out

@@ -1,4 +1,4 @@
-"""Sums of absolute byte differences, by the processor's own instruction.
+"""Sum absolute differences of bytes by the processor's own instruction.
 
 Every general library is slow here: it widens each pixel to a float. Processors have had an
 instruction for it since video coding (``psadbw``). LLVM's vectoriser finds it in a loop over
@@ -30,7 +30,7 @@ _INSTRUCTIONS = {
 
 @functools.cache
 def width() -> int:
-    """Bytes that one instruction of this processor compares; 0 where it has none."""
+    """Return how many bytes one instruction of this processor compares; 0 where it has none."""
     try:
         features = binding.get_host_cpu_features()
     except RuntimeError:
@@ -39,7 +39,7 @@ def width() -> int:
 
 
 def absolute_sums(Q: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Give ``sum_t |Q[i, t] - X[j, t]|`` for all pairs of rows: exact, nothing wraps.
+    """Compute ``sum_t |Q[i, t] - X[j, t]|`` for all pairs of rows: exact, nothing wraps.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def absolute_sums(Q: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.int3
 
 
 def _padded(X: NDArray[np.uint8], rows: int) -> NDArray[np.uint8]:
-    """Fill up with zeros so that tiles divide the rows, and the instruction their length."""
+    """Pad with zeros so that tiles divide the rows, and the instruction their length."""
     n, d = -(-len(X) // rows) * rows, -(-X.shape[1] // width()) * width()
     if X.shape == (n, d):
         return np.ascontiguousarray(X)
@@ -126,8 +126,8 @@ def _tile(context, q, x, length):  # type: ignore[no-untyped-def]
         t.add_incoming(following, body)
         builder.cbranch(builder.icmp_signed("<", following, length), body, after)
         builder.position_at_end(after)
-        found = [builder.call(add_up, (total.incomings[1][0],)) for total in totals]
-        return context.make_tuple(builder, signature.return_type, found)
+        sums = [builder.call(add_up, (total.incomings[1][0],)) for total in totals]
+        return context.make_tuple(builder, signature.return_type, sums)
 
     result = types.UniTuple(types.int64, _A * _B)  # type: ignore[no-untyped-call]
     return result(types.intp, types.intp, types.intp), codegen

@@ -1,4 +1,4 @@
-"""Matrix products on the processor or the graphics card: of bytes exactly, of floats fast.
+"""Multiply matrices on the processor or the graphics processor: bytes exactly, floats fast.
 
 A product of bytes in [-128, 127] is at most 2**14. Sums of 1,024 of them are integers below
 2**24, which float32 holds exactly in any order of summation; so does an int32 with sums of
@@ -29,7 +29,7 @@ INPUT_ROUNDING = {"highest": 0.0, "high": 2.0**-11, "medium": 2.0**-8}
 
 
 def byte_products(A: NDArray[np.int8], B: NDArray[np.int8], device: str) -> NDArray[np.int32]:
-    """Inner products of the rows of A, shape (m, b), with those of B, (c, b): exact, (m, c).
+    """Compute the inner products of A's rows, (m, b), with B's rows, (c, b): exact, (m, c).
 
     b is at most `INT32_COLUMNS`.
     """
@@ -44,14 +44,14 @@ def byte_products(A: NDArray[np.int8], B: NDArray[np.int8], device: str) -> NDAr
 def float_products(
     A: NDArray[np.float32], B: NDArray[np.float32], device: str
 ) -> NDArray[np.float32]:
-    """Inner products of the rows of A, shape (m, b), with those of B, (c, b): shape (m, c)."""
+    """Compute the inner products of A's rows, shape (m, b), with B's rows, (c, b): shape (m, c)."""
     import torch
 
     return _numpy(torch.mm(torch.from_numpy(A).to(device), torch.from_numpy(B).to(device).T))
 
 
 def distance_sums(A: NDArray[Any], B: NDArray[Any], device: str) -> NDArray[np.float32]:
-    """Sums of |a - b| over the columns for all pairs of rows, on a graphics card: (m, c).
+    """Sum |a - b| over the columns for all pairs of rows, on a graphics processor: (m, c).
 
     Exact for bytes as long as ``255 b < 2**24``.
     """
@@ -84,7 +84,7 @@ def _by_float32(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 @functools.cache
 def _int8_is_faster() -> bool:
-    """Whether this processor multiplies bytes exactly, and faster than float32.
+    """Tell whether this processor multiplies bytes exactly, and faster than float32.
 
     ``torch._int_mm`` is private, so it may be missing; without VNNI instructions it is slow,
     and its 16-bit intermediate sums may saturate, which the extreme values would show.
@@ -112,7 +112,7 @@ def _int8_is_faster() -> bool:
 
 
 def _seconds(product: Callable[..., Any], *factors: Any) -> float:
-    """Least of three times."""
+    """Return the least time of three calls, in seconds."""
     times = []
     for _ in range(3):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-r"""Which training rows can be near: cheap lower bounds that never lose a neighbour.
+r"""Define the sieve of training rows: cheap lower bounds that never lose a neighbour.
 
 Nearly all pairs of a query q and a training row x are far apart, and to say so a rounded
 distance is enough. A sieve is a quantity P(q, x) that comes fast for many pairs at once, with
@@ -33,7 +33,7 @@ UNIT_ROUNDOFF = 2.0**-24
 
 
 class Chunk(NamedTuple):
-    """The sieve's numbers for c training rows."""
+    """The bound's numbers for c training rows."""
 
     products: NDArray[Any]
     """P, shape (m, c)."""
@@ -45,7 +45,7 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sieve:
-    """The bound for a chunk of m queries.
+    """The bound's numbers for a chunk of m queries.
 
     Parameters
     ----------
@@ -80,11 +80,11 @@ def by_columns(
 
 
 def inverse_norms(X: NDArray[Any]) -> NDArray[np.float64]:
-    """``1 / |x|`` for each row of X, shape (n, d), and 0 for a row of zeros: shape (n,)."""
+    """Return ``1 / |x|`` for each row of X, shape (n, d), and 0 for a row of zeros: shape (n,)."""
     norms = np.sqrt(kernels.squared_norms(X, np.ones(len(X)), np.zeros(X.shape[1])))
     return np.divide(1.0, norms, out=np.zeros(len(X)), where=norms > 0)
 
 
 def peak(X: NDArray[Any]) -> float:
-    """Largest absolute value; NaN or infinite if there is such a value in X."""
+    """Return the largest absolute value; NaN or infinite if there is such a value in X."""
     return max(float(X.max()), -float(X.min())) if X.size else 0.0
