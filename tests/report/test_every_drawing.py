@@ -17,7 +17,8 @@ from sightline.bench.results import MethodEntry
 from sightline.data import draw as sheets
 from sightline.data import fonts
 from sightline.data.annotation import Annotation
-from sightline.data.dataset import Dataset, Item, Source
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.data.transforms import Preprocess
 from sightline.deploy import cost as costs
 from sightline.estimators.tuning import Trial, Tuned
@@ -26,7 +27,16 @@ from sightline.models.backprop.gradient_check import LayerCheck
 from sightline.models.classic.optimize import minimize
 from sightline.models.classic.surfaces import SURFACES
 from sightline.models.classify.describe import Description, Layer
-from sightline.report import architecture, classify, cost, curves, descent, plots, textbook
+from sightline.report import (
+    architecture,
+    classify,
+    classify_plots,
+    cost,
+    curves,
+    descent,
+    plots,
+    textbook,
+)
 from sightline.training.probe import LrCurve
 from sightline.types import Classification, Neighbours, Task
 
@@ -124,13 +134,13 @@ def pictures(folder):
         "report.plots.headline_against_latency": [
             plots.headline_against_latency(methods(), CLASSES[0])
         ],
-        "report.plots.reliability": [plots.reliability(sureness())],
-        "report.plots.coverage": [plots.coverage(sureness())],
-        "report.plots.confusion_matrix": [
-            plots.confusion_matrix(np.eye(4, dtype=np.int64), CLASSES, TITLE)
+        "report.classify_plots.reliability": [classify_plots.reliability(sureness())],
+        "report.classify_plots.coverage": [classify_plots.coverage(sureness())],
+        "report.classify_plots.confusion_matrix": [
+            classify_plots.confusion_matrix(np.eye(4, dtype=np.int64), CLASSES, TITLE)
         ],
-        "report.plots.per_class_recall": [
-            plots.per_class_recall({c: RNG.random(4) for c in CLASSES}, CLASSES)
+        "report.classify_plots.per_class_recall": [
+            classify_plots.per_class_recall({c: RNG.random(4) for c in CLASSES}, CLASSES)
         ],
         "report.plots.tuning_curve": [plots.tuning_curve(tuned(), "k", TITLE)],
         "report.curves.training_curves": [curves.training_curves(history, TITLE)],

@@ -12,7 +12,7 @@ from sightline.data import fonts
 from sightline.data.dataset import Dataset
 from sightline.errors import SightlineError
 from sightline.metrics.classify import Evaluation, confusion, per_class
-from sightline.report import plots
+from sightline.report import classify_plots, plots
 from sightline.report.parts import (
     Column,
     Part,
@@ -79,25 +79,25 @@ def sections(
     made = []
     if len(evaluations) > 1:
         recalls = {name: per_class(table)["recall"] for name, table in tables.items()}
-        drawing = plots.svg(plots.per_class_recall(recalls, classes))
+        drawing = plots.svg(classify_plots.per_class_recall(recalls, classes))
         made.append(Section("Which classes are hard", drawing=drawing))
     parts = [
         Part(
             f"{name}: {int((~e.right).sum()):,} wrong",
-            plots.svg(plots.confusion_matrix(tables[name], classes, name)),
+            plots.svg(classify_plots.confusion_matrix(tables[name], classes, name)),
             "The wrong answers given with most confidence:",
             mistakes(data, e),
         )
         for name, e in evaluations.items()
     ]
     where = "" if split == "test" else ", on validation images"
-    believed = plots.svg(plots.reliability(sure))
+    believed = plots.svg(classify_plots.reliability(sure))
     return [
         *made,
         Section("Can its confidence be believed?", SURE, believed),
         Section(
             "What is gained by answering only where it is sure?", REJECT,
-            plots.svg(plots.coverage(sure)),
+            plots.svg(classify_plots.coverage(sure)),
         ),
         Section(f"Where each method errs{where}", parts=parts),
     ]  # fmt: skip
