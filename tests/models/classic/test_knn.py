@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 from sightline.errors import DataError, NotFittedError, ParameterError, UnknownNameError
+from sightline.models.classic import knn
 from sightline.models.classic.knn import KNNClassifier, sweep, vote
 
 METRICS = {"l1": "manhattan", "l2": "euclidean", "cosine": "cosine"}
@@ -151,3 +153,20 @@ def test_progress_ends_at_the_last_query():
     X = np.zeros((20, 4), np.uint8)
     KNNClassifier(k=1).fit(X, np.arange(20)).predict(X, lambda *a: said.append(a))
     assert said[-1] == (20, 20)
+
+
+@pytest.mark.parametrize("metric", ["l1", "l2", "cosine"])
+def test_the_search_finds_what_the_definition_says(metric):
+    random = np.random.default_rng(3)
+    X, queries = (random.integers(0, 256, (n, 40), dtype=np.uint8) for n in (300, 25))
+    X[7] = 0
+    distances, rows = knn.nearest(X, queries, 9, metric)
+    model = knn.KNNClassifier(9, metric).fit(X, np.arange(300) % 4)
+    found, where = model.kneighbors(queries)
+    np.testing.assert_allclose(found, distances, atol=1e-12)
+    assert (where == rows).all()
+    names = {"l1": "cityblock", "l2": "euclidean", "cosine": "cosine"}
+    with np.errstate(invalid="ignore"):
+        theirs = cdist(queries, X, names[metric])
+    theirs[np.isnan(theirs)] = 1  # scipy's cosine to a row of zeros is nan
+    np.testing.assert_allclose(knn.distances_to(X, queries, metric), theirs, atol=1e-9)
