@@ -1,1 +1,1 @@
-"""Why a model answers as it does."""
+"""Explain why a model answers as it does."""

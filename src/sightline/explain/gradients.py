@@ -1,4 +1,4 @@
-"""Backpropagation against numeric differentiation, in a trained network, layer by layer."""
+"""Compare backpropagation with numeric differentiation in a trained network, layer by layer."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TOLERANCE = 1e-6
 
 
 class NoGradientsError(SightlineError):
-    """The model is no network whose layers are written out."""
+    """The model is not a network of the NumPy package, so it has no layers to check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Errors and times.
+    """The errors and times of both ways of differentiation.
 
     Parameters
     ----------
@@ -55,21 +55,21 @@ class Explanation:
 
     @property
     def speedup(self) -> float:
-        """How many times faster backpropagation is, over the whole network."""
+        """Return how many times faster backpropagation is, over the whole network."""
         return self.numeric_seconds / self.backprop_seconds
 
     @property
     def worst(self) -> LayerCheck:
-        """The layer with the largest error."""
+        """Return the layer with the largest error."""
         return max(self.layers, key=lambda layer: layer.error)
 
     @property
     def agrees(self) -> bool:
-        """Whether every layer's error is below `TOLERANCE`."""
+        """Tell whether every layer's error is below `TOLERANCE`."""
         return self.worst.error < TOLERANCE
 
     def document(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it."""
+        """Return the explanation as JSON can hold it."""
         return {
             "agrees": self.agrees, "tolerance": TOLERANCE, "parameters": self.parameters,
             "images": self.images, "backprop_seconds": self.backprop_seconds,
@@ -106,10 +106,12 @@ def explain(
     """
     if not isinstance(model.method_, NetworkClassifier):
         raise NoGradientsError(
-            f"{model.name} has no layers written out; mlp-numpy and convnet-numpy have"
+            f"{model.name} is not written out in NumPy; take mlp-numpy or convnet-numpy"
         )
     if images < 2 or samples < 1:
-        raise ParameterError(f"at least 2 images and 1 sample, not {images} and {samples}")
+        raise ParameterError(
+            f"images={images} must be at least 2, and samples={samples} at least 1"
+        )
     network, loss = model.method_.network(), model.method_.make_loss()
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(images, *network.shapes[0]))

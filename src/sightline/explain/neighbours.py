@@ -1,4 +1,4 @@
-"""The training images that decided, beside the query, with their distances and votes."""
+"""Show the training images that decided, beside the query, with their distances and votes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Explanation:
     pictures: NDArray[np.uint8]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a neighbour: rank, training row, class, distance, share of the vote."""
+        """Return one row a neighbour: rank, training row, class, distance, share of the vote."""
         near = self.answer.neighbours
         assert near is not None
         return [
@@ -119,7 +119,7 @@ def _picture(axes: Any, pixels: NDArray[np.uint8]) -> None:
 
 
 def _visible(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Pixels as they can be shown: scaled ones are spread over 0 to 255."""
+    """Return pixels that can be shown: scaled ones are spread over 0 to 255."""
     if pixels.dtype == np.uint8:
         return pixels
     low, high = float(pixels.min()), float(pixels.max())

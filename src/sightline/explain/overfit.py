@@ -1,4 +1,4 @@
-"""The same few images learned by networks of growing width, with and without regularisers."""
+"""Train networks of growing width on few images, with and without regularisers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NOISE = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One trained network.
+    """The mean accuracies of one kind of network: a width and a regulariser.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """All networks, and the data they saw.
+    """All networks of a study, and the data that they saw.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Study:
     noise: float
 
     def line(self, regulariser: str) -> list[Point]:
-        """The networks of one regulariser, the narrowest first."""
+        """Return the networks of one regulariser, the narrowest first."""
         return [p for p in self.points if p.regulariser == regulariser]
 
 
@@ -112,7 +112,7 @@ def study(
     """
     check_task(data, Task.CLASSIFY)
     if "val" not in data.rows or not len(data.val):
-        raise DataError(f"{data.name} has no validation images; overfitting shows on them alone")
+        raise DataError(f"{data.name} has no validation images, and overfitting shows only on them")
     rng = np.random.default_rng(data.seed)
     rows = rng.permutation(len(data.train))[:images]
     side = data.size or (32, 32)

@@ -15,7 +15,7 @@ __path__ = extend_path(__path__, __name__)  # see `sightline.tasks`
 
 @dataclass(frozen=True)
 class Metrics(Mapping[str, float]):
-    """Named figures, one of which is the task's headline.
+    """Figures by name, one of which is the task's headline.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Metrics(Mapping[str, float]):
     n : int
         Number of images measured on.
     share : bool
-        Whether the headline is a share, in [0, 1], and so is said in per cent.
+        Whether the headline is a share, in [0, 1], and so is printed in per cent.
     """
 
     figures: dict[str, float]
@@ -61,10 +61,10 @@ class Metrics(Mapping[str, float]):
 
 
 class Evaluation(Protocol):
-    """Answers on a split, measured: what every ``metrics/<task>.py`` has under this name.
+    """Interface of the measured answers on a split: each ``metrics/<task>.py`` has a class like it.
 
-    Beside it stands ``differ(best, other, margin)``, the paired test of two evaluations on the same
-    images (`sightline.metrics.paired`), or None where the task has none.
+    Its module also has ``differ(best, other, margin)``, the paired test of two evaluations on the
+    same images (`sightline.metrics.paired`), or None where the task has none.
 
     Attributes
     ----------
@@ -75,15 +75,15 @@ class Evaluation(Protocol):
 
     @property
     def metrics(self) -> Metrics:
-        """Return the figures."""
+        """Return the metrics of the answers."""
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Return rows of the data's source."""
+        """Return the images' rows in the data's source."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a comparison keeps of it; `restored` takes it back."""
+        """Return the arrays that a comparison saves; `restored` takes them back."""
 
     @classmethod
     def restored(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Make an evaluation of what `arrays` gave."""
+        """Make an evaluation of what `arrays` returned."""

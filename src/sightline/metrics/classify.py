@@ -17,7 +17,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Answers of a classifier on a split, row by row.
+    """Measured answers of a classifier on a split, row by row.
 
     Parameters
     ----------
@@ -40,18 +40,18 @@ class Evaluation:
         cls, labels: Labels, predicted: Labels, probabilities: NDArray[np.float32],
         rows: NDArray[np.int64],
     ) -> Self:  # fmt: skip
-        """Measure answers."""
+        """Measure answers, and keep them with the metrics."""
         metrics = evaluate(labels, predicted, probabilities)
         return cls(metrics, labels, predicted, probabilities, rows)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a comparison keeps of it."""
+        """Return the arrays that a comparison saves."""
         names = ("labels", "predicted", "probabilities", "rows")
         return {name: getattr(self, name) for name in names}
 
     @classmethod
     def restored(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Make an evaluation of what `arrays` gave."""
+        """Make an evaluation of what `arrays` returned."""
         return cls.of(**dict(arrays))
 
     @property
@@ -105,7 +105,7 @@ def evaluate(y: Labels, predicted: Labels, probabilities: NDArray[np.floating]) 
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Score interval of a proportion.
+    """Return the score interval of a proportion.
 
     Source: E. B. Wilson, J. Am. Stat. Assoc. 22, 1927; as scipy gives it.
     """
@@ -120,7 +120,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
 def calibration_error(
     right: NDArray[np.bool_], confidence: NDArray[np.floating], bins: int = 15
 ) -> float:
-    """Expected calibration error: mean gap of confidence and accuracy over equal bins.
+    """Compute the expected calibration error: mean gap of confidence and accuracy over bins.
 
     Source: Guo et al., On calibration of modern neural networks, 2017, equation 3.
     """
@@ -132,7 +132,7 @@ def calibration_error(
 def coverage_curve(
     right: NDArray[np.bool_], confidence: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """What is gained by answering only where one is sure.
+    """Compute the accuracy on the share of images that are answered, by confidence threshold.
 
     Parameters
     ----------
@@ -167,13 +167,13 @@ def coverage_curve(
 
 
 def confusion(y: Labels, predicted: Labels, n_classes: int) -> NDArray[np.int64]:
-    """Counts, shape (C, C): row = true class, column = decided class."""
+    """Count, shape (C, C), how often each true class (row) was decided as each class (column)."""
     table = np.bincount(y * n_classes + predicted, minlength=n_classes**2)
     return table.reshape(n_classes, n_classes).astype(np.int64)
 
 
 def per_class(table: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Recall, precision and F1 of each class, from a confusion matrix; nan where undefined."""
+    """Return recall, precision and F1 by class from a confusion matrix; nan where undefined."""
     hits = np.diag(table).astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = hits / table.sum(1)

@@ -1,4 +1,4 @@
-"""What an answer costs: time of one image, images a second, memory."""
+"""Measure what an answer costs: time of one image, images a second, memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long a call takes, and how much that varies from call to call.
+    """The time that a call takes, and how much it varies from call to call.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def latency(call: Callable[[], object], *, seconds: float = 1.0, warm_up: int = 
 
 
 def throughput(call: Callable[[], object], images: int, *, repeats: int = 3) -> float:
-    """Images a second of a call that handles `images` of them; median after one warm-up."""
+    """Return the images a second of a call that handles `images` of them (median of repeats)."""
     call()
     times = []
     for _ in range(repeats):
@@ -57,7 +57,7 @@ def throughput(call: Callable[[], object], images: int, *, repeats: int = 3) -> 
 
 
 def peak_mb() -> float:
-    """Largest resident memory of this process so far, in MiB.
+    """Return the largest resident memory of this process so far, in MiB.
 
     Linux's own record is read where there is one: ``ru_maxrss`` of a process begins with what its
     parent held when it was started.

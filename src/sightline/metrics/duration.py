@@ -25,7 +25,7 @@ def seconds(text: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text.lower())
     value = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if value <= 0:
-        raise ParameterError(f"a budget is a time such as 90s, 10m or 1.5h, not {text!r}")
+        raise ParameterError(f"a time must be written such as 90s, 10m or 1.5h, not {text!r}")
     return value
 
 

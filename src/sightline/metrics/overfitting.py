@@ -1,4 +1,4 @@
-"""Does a training history show overfitting, and from when?"""
+"""Detect overfitting in a training history, and when it began."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAST = 3
 
 @dataclass(frozen=True, slots=True)
 class Overfitting:
-    """What was seen.
+    """Overfitting in a history: when it began, and by how much.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Is another method as good as the best, when both answered the same images?
+"""Compare a method with the best one, when both answered the same images.
 
 A difference that cannot be seen is no proof that there is none: with few images hardly anything
 can be seen. So what counts here is how bad the difference may still be, the lower end of its
@@ -111,7 +111,8 @@ def label_difference(
     n = len(best_right)
     if n == 0 or len(other_right) != n:
         raise ParameterError(
-            f"two methods are compared on the same images, not on {n} and {len(other_right)}"
+            f"best_right and other_right must be of the same images, at least one, not of {n} and "
+            f"{len(other_right)}"
         )
     only_other = int((other_right & ~best_right).sum())
     only_best = int((best_right & ~other_right).sum())
@@ -175,7 +176,7 @@ def restricted_rate(b: float, c: float, n: float, difference: float) -> float:
 
 
 def _interval(b: int, c: int, n: int) -> tuple[float, float]:
-    """Differences that the counts do not contradict at 5%."""
+    """Return the interval of the differences that the counts do not contradict at 5%."""
     from scipy.optimize import brentq
 
     seen = (b - c) / n
@@ -188,7 +189,7 @@ def _interval(b: int, c: int, n: int) -> tuple[float, float]:
 
 
 def _labels_needed(b: int, c: int, n: int, margin: float) -> int | None:
-    """Images with which the same rates would put the lower end within the margin."""
+    """Return how many images with the same rates would put the lower end within the margin."""
     if b - c <= -margin * n:
         return None
     if margin >= 1:

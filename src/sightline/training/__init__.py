@@ -1,1 +1,1 @@
-"""Runs on disk, and the loop that trains neural networks (to come)."""
+"""Train neural networks, and write runs to disk."""

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches where they lie: on the device, without a loop over images.
+"""Augment whole batches on their device, without a loop over images.
 
 Every function takes and gives a float tensor, shape (N, C, H, W), and draws from a given
 generator, so that the same seed gives the same images.

@@ -1,4 +1,4 @@
-"""The state of a training on disk: one file, whole or not at all, without pickle.
+"""Save the state of a training in one file, atomically and without pickle.
 
 Tensors go into safetensors, the rest as JSON into its header, so that a kill at any moment
 leaves either the old state or the new one.
@@ -51,14 +51,14 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             facts = json.loads(file.metadata()["facts"])
     except FileNotFoundError:
-        raise RunError(f"{path}: no checkpoint there to resume") from None
+        raise RunError(f"{path}: there is no checkpoint to resume") from None
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{path} is damaged ({error}); train again without resume=True") from None
     return tensors, facts
 
 
 def flatten(prefix: str, state: Mapping[str, Any]) -> tuple[dict[str, Tensor], Any]:
-    """Part an optimiser's state into tensors by name and plain values."""
+    """Split an optimiser's state into tensors by name and plain values."""
     tensors: dict[str, Tensor] = {}
 
     def walk(name: str, value: Any) -> Any:
@@ -75,7 +75,7 @@ def flatten(prefix: str, state: Mapping[str, Any]) -> tuple[dict[str, Tensor], A
 
 
 def unflatten(shape: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """Put together again what `flatten` parted."""
+    """Join again what `flatten` split."""
     kind, content = next(iter(shape.items()))
     if kind == "tensor":
         return tensors[content]
@@ -87,7 +87,7 @@ def unflatten(shape: Any, tensors: Mapping[str, Tensor]) -> Any:
 
 
 def load_into(model: torch.nn.Module, state: Mapping[str, Tensor], where: Path | str) -> None:
-    """Load a state dict; one of another architecture is said in one line.
+    """Load a state dict; another architecture becomes a one-line error.
 
     Raises
     ------
@@ -102,5 +102,5 @@ def load_into(model: torch.nn.Module, state: Mapping[str, Tensor], where: Path |
             else f"has {odd[0]} of shape {tuple(state[odd[0]].shape)}, "
             f"not {tuple(own[odd[0]].shape)}"
         )  # fmt: skip
-        raise RunError(f"{where} is of another model: it {what}")
+        raise RunError(f"{where} is of another model: its state {what}")
     model.load_state_dict(dict(state))

@@ -1,8 +1,8 @@
-"""The loop: forward, backward, step, until the epochs are over or nothing gets better.
+"""Run the training loop: forward, backward, step, until the epochs end or nothing improves.
 
 One loop for the processor, one graphics processor or many (Lightning Fabric), and for every task:
-it never looks inside a batch. What a batch is, its feed knows; what its loss is, and how a step is
-taken, the task says; how long and how fast, the recipe.
+it never looks inside a batch. The feed makes the batches; the task defines the loss and the step;
+the recipe says how long and how fast.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _LOOK = 20  # steps between looks at the loss where looking costs (a graphics pr
 
 @dataclass
 class Outcome:
-    """What came of a training.
+    """The result of a training: its history, remarks and recipe.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Outcome:
         One an epoch: losses, validation figures, seconds, learning rate, images a second and
         the share of the time spent waiting for data.
     remarks : list of str
-        What the reader should know, in words.
+        Notes on the training, in words.
     recipe : Recipe
         As it was used: a budget changes its epochs.
     """
@@ -106,7 +106,7 @@ def used(fabric: Fabric, recipe: Recipe) -> dict[str, Any]:
 
 
 class Training:
-    """Train one network.
+    """The training of one network.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ class Training:
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
-        """Put weights, optimiser and chance back afterwards, as if nothing had been tried."""
+        """Restore weights, optimiser and random state afterwards, as if nothing had been tried."""
         weights = copy.deepcopy(self.plain.state_dict())
         states = [copy.deepcopy(one.state_dict()) for one in self.optimizers]
         random = torch.get_rng_state()

@@ -1,4 +1,4 @@
-"""What the loop asks of a source of batches; it never looks inside a batch."""
+"""Define what the training loop asks of a source of batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Batch = Any
 
 
 class Feed(Protocol):
-    """Give the batches of a training set, epoch by epoch.
+    """The interface of a source of batches, epoch by epoch.
 
     The order and the draws of an epoch depend on the seed and the epoch alone, so that a resumed
     training sees what the uninterrupted one would have seen. With several processes each takes its
@@ -38,17 +38,17 @@ class Feed(Protocol):
         """Return sixteen hex digits that differ for other images or targets."""
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
-        """Give the batches of an epoch, from the one numbered `first` on."""
+        """Yield the batches of an epoch, from the one numbered `first` on."""
 
     def parts(self, batch: Batch, n: int) -> Sequence[Batch]:
-        """Return a batch in at most n parts of like size, which are computed one after another."""
+        """Split a batch into at most n parts of like size, which are computed one after another."""
 
     def size(self, batch: Batch) -> int:
         """Return the number of images of a batch, or of a part of one."""
 
 
 def steps_of(images: int, batch_size: int) -> int:
-    """Return the batches of an epoch; the last one may be smaller.
+    """Return the number of batches of an epoch; the last one may be smaller.
 
     Examples
     --------

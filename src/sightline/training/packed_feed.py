@@ -1,4 +1,4 @@
-"""Give batches of a training set of one size that stays on the device as bytes."""
+"""Feed batches of one image size from a training set that stays on the device as bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESIDENT = 2**31
 
 
 class PackedFeed:
-    """Give images and labels in batches: standardised, augmented, in a seeded order.
+    """Batches of images and labels: standardised, augmented, in a seeded order.
 
     A batch is a pair: images, float Tensor of shape (N, C, H, W), and targets, probabilities of the
     classes, shape (N, classes).
@@ -82,7 +82,7 @@ class PackedFeed:
         return steps_of(self.n, self.recipe.batch_size)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """Rows of an epoch: each once, or drawn by class where classes are balanced."""
+        """Return the rows of an epoch: each once, or drawn by class where classes are balanced."""
         random = np.random.default_rng([self.seed, epoch])
         if self.recipe.balance == "sampling":
             chance = 1 / self.counts[self.labels.cpu().numpy()]
@@ -90,7 +90,7 @@ class PackedFeed:
         return random.permutation(self.n)
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the batches of an epoch, from the one numbered `first` on."""
+        """Yield the batches of an epoch, from the one numbered `first` on."""
         order = self.order(epoch)
         size = self.recipe.batch_size
         for step in range(first, self.steps):
@@ -112,7 +112,7 @@ class PackedFeed:
             yield x, target
 
     def parts(self, batch: tuple[Tensor, Tensor], n: int) -> Sequence[tuple[Tensor, Tensor]]:
-        """Return a batch in at most n parts."""
+        """Split a batch into at most n parts."""
         return list(zip(*(tensor.chunk(n) for tensor in batch), strict=True))
 
     def size(self, batch: tuple[Tensor, Tensor]) -> int:
@@ -120,7 +120,7 @@ class PackedFeed:
         return len(batch[0])
 
     def pixels(self, rows: NDArray[np.int64]) -> Tensor:
-        """Standardised images of some rows, shape (N, C, H, W)."""
+        """Return standardised images of some rows, shape (N, C, H, W)."""
         if isinstance(self.images, Tensor):
             taken = self.images[torch.from_numpy(rows).to(self.device)]
         else:
@@ -129,11 +129,11 @@ class PackedFeed:
         return self.standardised(taken)
 
     def standardised(self, images: Tensor) -> Tensor:
-        """Floats of uint8 images, shape (N, H, W, C): mean 0, deviation 1, (N, C, H, W)."""
+        """Return floats (N, C, H, W) of mean 0 and deviation 1 of uint8 images (N, H, W, C)."""
         return (images.permute(0, 3, 1, 2).float() - self.mean) * self.factor
 
     def class_weights(self) -> Tensor | None:
-        """Weight of each class in the loss, mean 1 over the images; None: all alike."""
+        """Return each class's weight in the loss, mean 1 over the images; None: all alike."""
         if self.recipe.balance != "weights":
             return None
         weights = self.n / (np.count_nonzero(self.counts) * np.maximum(self.counts, 1))

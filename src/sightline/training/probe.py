@@ -1,4 +1,4 @@
-"""Looks at a training before it is begun: which rate, does it learn at all, what will it take.
+"""Examine a training before it begins: its learning rate, one batch, its time and memory.
 
 Each leaves the network and its optimiser as they were.
 """
@@ -31,7 +31,7 @@ _TIMED = 6
 
 @dataclass(frozen=True, slots=True)
 class LrCurve:
-    """Loss against a rising learning rate.
+    """The loss against a rising learning rate.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class LrCurve:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a training will take.
+    """The time and memory that a training will take.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def find_lr(
 def overfit_batch(
     training: Training, steps: int = 300, progress: Progress | None = None
 ) -> list[float]:
-    """Learn one batch by heart; a network that cannot has a fault.
+    """Learn one batch by heart; a network that cannot do so has a fault.
 
     The recipe of `training` should have its regularisers off.
 
@@ -135,7 +135,7 @@ def overfit_batch(
 
 
 def estimate(training: Training) -> Estimate:
-    """Time a few steps and say what the whole will take."""
+    """Time a few steps and estimate the whole training."""
     seen: list[Any] = []
     handle = training.plain.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     with training.untouched():

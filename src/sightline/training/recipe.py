@@ -1,4 +1,4 @@
-"""The knobs of training: one typed dataclass, which is also its options and its TOML."""
+"""Define the knobs of training: one typed dataclass, which is also its options and its TOML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHIPPED = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
+    """The recipe of a network's training.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class Recipe:
     bias_lr : float
         Factor of the learning rate for the biases of normalisations.
     schedule : {"one-cycle", "cosine", "constant"}
-        How the learning rate falls after the warm-up: in a line, as a cosine, not at all.
+        How the learning rate falls after the warm-up: linearly, as a cosine, not at all.
     warmup : float
-        Share of the steps in which the learning rate rises in a line.
+        Share of the steps in which the learning rate rises linearly.
     final_lr : float
         Share of the highest learning rate that is left at the end.
     smoothing : float
@@ -131,12 +131,14 @@ class Recipe:
                 raise ParameterError(f"{name} must be above 0, not {getattr(self, name)}")
         for name in ("warmup", "final_lr", "smoothing", "erase", "ema", "momentum"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ParameterError(f"{name} lies between 0 and 1, not {getattr(self, name)}")
+                raise ParameterError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
         for name in ("weight_decay", "shift", "cutout", "mixup", "cutmix", "clip", "patience"):
             if not getattr(self, name) >= 0:
                 raise ParameterError(f"{name} must not be negative, not {getattr(self, name)}")
         if self.accumulate > self.batch_size:
-            raise ParameterError(f"a batch of {self.batch_size} has no {self.accumulate} parts")
+            raise ParameterError(
+                f"accumulate={self.accumulate} must be at most batch_size={self.batch_size}"
+            )
 
 
 def read(recipe: str | Path, kind: type[Recipe] = Recipe) -> dict[str, Any]:
@@ -171,7 +173,7 @@ def read(recipe: str | Path, kind: type[Recipe] = Recipe) -> dict[str, Any]:
 
 
 def shipped() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Return the names of the recipes that come with the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 

@@ -1,7 +1,7 @@
-"""A run is a folder: what was fitted, on what, how well, written so that it survives.
+"""Write and read runs: a run is a folder that holds what was fitted, on what, and how well.
 
 ``config.json`` holds every knob, ``model.safetensors`` every learned array,
-``metrics.json`` the figures. No pickle, ever. Each file appears whole or not at all.
+``metrics.json`` the figures. There is no pickle. Each file appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def create(path: str | Path) -> Path:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes, of those that torchrun started."""
+    """Tell whether this process is the one that writes, of those that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -112,7 +112,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The main figure of a run.
+    """A run's main figure, and what it was measured on.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def read_headline(folder: Path) -> Headline | None:
 
 
 def speed(history: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
-    """Images a second and the share of time spent waiting for data, over all epochs.
+    """Return images a second and the share of time spent waiting for data, over all epochs.
 
     None where the history of the method does not say it. Validation does not count.
     """
@@ -207,7 +207,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         return dict(load_file(path))
     except FileNotFoundError:
-        raise RunError(f"{path.parent} is not a whole run: it has no {path.name}") from None
+        raise RunError(f"{path.parent} is not a complete run: it has no {path.name}") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}); train again") from error
 
@@ -239,7 +239,7 @@ def environment(seed: int, used: Mapping[str, Any] | None = None) -> dict[str, A
 
 
 def threads() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS
@@ -247,7 +247,7 @@ def threads() -> int:
 
 
 def processor() -> str:
-    """Model name of the processor, as the system states it."""
+    """Return the model name of the processor, as the system states it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -256,7 +256,7 @@ def processor() -> str:
 
 
 def describe_data(data: Dataset) -> dict[str, Any]:
-    """What a run keeps of the data it saw."""
+    """Return what a run keeps of the data that it saw."""
     return {
         "name": data.name,
         "path": data.path,
@@ -269,12 +269,12 @@ def describe_data(data: Dataset) -> dict[str, Any]:
 
 
 def now() -> str:
-    """Time of writing, UTC, to the second."""
+    """Return the time of writing, UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def command() -> str:
-    """The command line of this process."""
+    """Return the command line of this process."""
     import shlex
 
     name = Path(sys.argv[0]).name
@@ -283,7 +283,7 @@ def command() -> str:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a place to write to, which replaces ``path`` when all went well.
+    """Yield a path to write to, which replaces ``path`` when all went well.
 
     Raises
     ------
@@ -304,22 +304,22 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def plain(value: Any) -> Any:
-    """Give NumPy values and paths as JSON can hold them."""
+    """Return NumPy values and paths as JSON can hold them."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"{type(value).__name__} does not go into JSON")
+    raise TypeError(f"a value of type {type(value).__name__} cannot be written as JSON")
 
 
 def _git_revision() -> str | None:
     try:
-        found = subprocess.run(
+        done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
             cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+    return done.stdout.strip() or None

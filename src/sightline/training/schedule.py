@@ -1,4 +1,4 @@
-"""Learning rates over the steps of a training, as shares of the highest."""
+"""Schedule the learning rate over the steps of a training."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from sightline.training.recipe import Recipe
 
 
 def share(recipe: Recipe, step: int, steps: int) -> float:
-    """Share of the highest learning rate at a step, counted from 0.
+    """Return the learning rate at a step, from 0, as a share of the highest.
 
-    A rise in a line over the warm-up, then the fall of the recipe's schedule to ``final_lr``
+    It rises linearly over the warm-up, then falls by the recipe's schedule to ``final_lr``
     (one-cycle: Smith & Topin, Super-convergence, 2018; cosine: Loshchilov & Hutter, SGDR, 2017,
     equation 5).
 

@@ -1,4 +1,4 @@
-"""The epochs of a training as TensorBoard draws them: ``tensorboard --logdir RUN``."""
+"""Write the epochs of a training for TensorBoard: ``tensorboard --logdir RUN``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDER = "tensorboard"
 
 
 def require() -> type[SummaryWriter]:
-    """Give TensorBoard's writer.
+    """Import TensorBoard's writer.
 
     Raises
     ------
@@ -30,10 +30,10 @@ def require() -> type[SummaryWriter]:
 
 
 class Scalars:
-    """Writes a row of a run's history after each epoch.
+    """Writes a row of a run's history as TensorBoard scalars after each epoch.
 
     The first row begins a new file, and a resumed training gives the rows before it again: so
-    each epoch stands there once.
+    each epoch is written once.
 
     Parameters
     ----------
