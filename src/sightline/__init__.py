@@ -1,4 +1,4 @@
-"""One bench for image recognition.
+"""Compare methods of image recognition on one bench.
 
 Examples
 --------

@@ -1,4 +1,4 @@
-"""``python -m sightline``."""
+"""Run the command line by ``python -m sightline``."""
 
 from sightline.cli.main import main
 

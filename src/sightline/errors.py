@@ -1,4 +1,4 @@
-"""What can go wrong, in kinds that a program can tell apart.
+"""Define the kinds of errors that a program can tell apart.
 
 Every message says what is wrong, where, and how to mend it, in one line: the command
 line prints it as it stands, without a traceback.
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class SightlineError(Exception):
-    """Base of every error that Sightline raises on purpose."""
+    """Base class of every error that Sightline raises on purpose."""
 
 
 class DataError(SightlineError):
@@ -34,7 +34,7 @@ class UnknownNameError(SightlineError):
 
 
 class ParameterError(SightlineError, ValueError):
-    """An option has a value that the method cannot take."""
+    """A parameter has a value that the method cannot take."""
 
 
 class NotFittedError(SightlineError):
@@ -42,7 +42,7 @@ class NotFittedError(SightlineError):
 
 
 class TrainingError(SightlineError):
-    """A fit could not go on: a loss that is not finite, memory that ran out."""
+    """A training could not go on: the loss is not finite, or memory ran out."""
 
 
 class RunError(SightlineError):
@@ -50,7 +50,7 @@ class RunError(SightlineError):
 
 
 class WeightsError(SightlineError):
-    """Published weights cannot be had, or belong to another network."""
+    """Published weights cannot be fetched, or belong to another network."""
 
 
 class MissingExtraError(SightlineError):

@@ -1,4 +1,4 @@
-"""The nouns that cross rooms: tasks, samples and predictions.
+"""Define the types that cross rooms: tasks, samples and predictions.
 
 Units are part of the type: boxes are float32 ``xyxy`` in absolute pixels (the right and
 lower edge are exclusive, so that width = x2 - x1), masks are boolean N,H,W, class ids
@@ -40,7 +40,7 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """How a picture came to a model's size, and the way back.
+    """How a picture was brought to a model's size, and the way back.
 
     A point x of the picture stands at ``x * scale + offset`` of the model's image; both are counted
     in pixels from the left (upper) edge of the first one.
@@ -72,7 +72,7 @@ class Frame:
     def map_into(
         self, values: NDArray[Any], size: tuple[int, int], outside: int = 0
     ) -> NDArray[Any]:
-        """Return a mask or a label map of the picture, shape (H, W), as the model's image has it.
+        """Return a mask or label map (H, W) of the picture at the model's size.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Frame:
         return _nearest(values, size, (1 / sx, 0, -ox / sx, 0, 1 / sy, -oy / sy), outside)
 
     def map_out(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return a mask or label map of the model's image, shape (h, w), as the picture has it."""
+        """Return a mask or label map (h, w) of the model's image at the picture's size."""
         (sy, sx), (oy, ox) = self.scale, self.offset
         return _nearest(values, self.size, (sx, 0, ox, 0, sy, oy), 0)
 
@@ -116,7 +116,7 @@ def _nearest(
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The answer to *what is this?*
+    """The answer to *what is this?*: a class, and the probabilities of all.
 
     Parameters
     ----------
@@ -147,16 +147,16 @@ class Classification:
 
     @property
     def name(self) -> str:
-        """Name of the class decided for."""
+        """Return the name of the class decided for."""
         return self.classes[self.label]
 
     @property
     def score(self) -> float:
-        """Probability of the class decided for."""
+        """Return the probability of the class decided for."""
         return float(self.probabilities[self.label])
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The k most probable classes, the decided one first among equals."""
+        """Return the k most probable classes, the decided one first among equals."""
         order = np.lexsort((np.arange(len(self.classes)) != self.label, -self.probabilities))
         return [(self.classes[i], float(self.probabilities[i])) for i in order[:k]]
 
@@ -183,7 +183,7 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Objects in one image: found ones, or (all scores 1) annotated ones.
+    """Objects in one image: detected ones, or (all scores 1) annotated ones.
 
     Parameters
     ----------
@@ -248,11 +248,11 @@ class Detections:
 
     @property
     def names(self) -> list[str]:
-        """Class name of each object."""
+        """Return the class name of each object."""
         return [self.classes[i] for i in self.labels]
 
     def to_supervision(self) -> Any:
-        """Give the same as ``supervision.Detections``."""
+        """Return the same objects as ``supervision.Detections``."""
         sv = _supervision()
         return sv.Detections(
             xyxy=self.boxes,
@@ -264,7 +264,7 @@ class Detections:
 
     @classmethod
     def from_supervision(cls, detections: Any, classes: Sequence[str]) -> Detections:
-        """Take a ``supervision.Detections``; ids must index `classes`."""
+        """Convert ``supervision.Detections``; ids must index `classes`."""
         n = len(detections.xyxy)
         confidence, ids = detections.confidence, detections.class_id
         return cls(
@@ -276,7 +276,7 @@ class Detections:
         )
 
     def to_coco(self, image_id: int, *, first_category: int = 1) -> list[dict[str, Any]]:
-        """Give COCO's result form: a list of dicts with ``bbox`` as xywh.
+        """Return COCO's result form: a list of dicts with ``bbox`` as xywh.
 
         Category ids are `first_category` + label. Masks become compressed RLE.
         """
@@ -303,7 +303,7 @@ class Detections:
     def from_coco(
         cls, rows: Sequence[dict[str, Any]], classes: Sequence[str], *, first_category: int = 1
     ) -> Detections:
-        """Take COCO result rows of one image (the inverse of `to_coco`)."""
+        """Read COCO result rows of one image (the inverse of `to_coco`)."""
         xywh = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
         masks = None
         if rows and all("segmentation" in row for row in rows):
@@ -323,7 +323,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """A class for every pixel.
+    """The class of every pixel.
 
     Parameters
     ----------
@@ -342,7 +342,7 @@ class Segmentation:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Fraction of the counted pixels that each class covers."""
+        """Return the fraction of the counted pixels that each class covers."""
         counted = self.label_map[self.label_map != IGNORE]
         counts = np.bincount(counted.ravel(), minlength=len(self.classes))
         total = max(int(counts.sum()), 1)

@@ -1,4 +1,4 @@
-"""Methods as estimators on data sets: one file a task, found by the task's name."""
+"""Make, train and load estimators: methods on data sets, one file a task."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def estimator(task: str) -> type[Estimator]:
 
 
 def estimator_for(name: str) -> type[Estimator]:
-    """Return the estimator of a method's task.
+    """Return the estimator class of a method's task.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def create_model(
 
 
 def load_model(path: str | Path) -> Estimator:
-    """Load a saved run, or an exported classifier of somebody else's: ``onnx:FILE``.
+    """Load a fitted estimator from a run's folder, or a foreign exported one: ``onnx:FILE``.
 
     Raises
     ------

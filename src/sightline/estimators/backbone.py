@@ -1,4 +1,4 @@
-"""Freeze a trained network: what it sees of images, as numbers for k-NN and linear models.
+"""Freeze a trained network: its features of images serve k-NN and linear models.
 
 With few photographs this is the strongest cheap method: the network has learned what matters in
 images from many others (Donahue et al., DeCAF, 2014), and only the last step is learned anew.
@@ -28,7 +28,7 @@ PREFIX = "features."
 
 
 class Backbone:
-    """A trained network without its last layer: bytes of images in, rows of features out.
+    """A trained network without its last layer: maps bytes of images to rows of features.
 
     Parameters
     ----------
@@ -98,12 +98,12 @@ class Backbone:
         return seen
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a run keeps of it, so that it needs nothing else."""
+        """Return the arrays that a run saves, so that it needs nothing else."""
         return {f"{PREFIX}{name}": array for name, array in self.network.arrays().items()}
 
     @classmethod
     def restored(cls, model: str, arrays: Mapping[str, NDArray[Any]]) -> Backbone:
-        """Take back what `arrays` gave, of a model of the registry."""
+        """Make a backbone of a registry's model from what `arrays` returned."""
         network = ModuleClassifier(registry.card(model), {})
         network.restore(
             {n.removeprefix(PREFIX): a for n, a in arrays.items() if n.startswith(PREFIX)}

@@ -1,4 +1,4 @@
-"""What every task's estimator is: made by name, fitted on a split, saved as a run's folder."""
+"""Define the estimator of every task: made by name, fitted on a split, saved as a run's folder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Answers = Callable[[NDArray[np.uint8], Sequence[Frame]], Sequence[Prediction]]
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """What a fit was asked for besides the data.
+    """The options of a fit besides the data.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Fitting:
     on_epoch: OnEpoch | None = None
 
     def for_method(self, method: Method) -> dict[str, Any]:
-        """Return as keywords what a method's ``fit`` takes of this."""
+        """Return the options as keywords that a method's ``fit`` takes."""
         asked = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {name: value for name, value in asked.items() if name in method.takes}
 
@@ -159,7 +159,7 @@ class Estimator(ABC):
 
     @classmethod
     def preprocess_of(cls, name: str, given: Mapping[str, Any] | None = None) -> Preprocess:
-        """Return a method's preprocessing: as its card says, but for what is given."""
+        """Return a method's preprocessing: as its model card says, but for what is given."""
         card = registry.card(name)
         own: dict[str, Any] = {"scale": card.scale, "size": card.side}
         return Preprocess(**(own | dict(given or {})))
@@ -236,7 +236,7 @@ class Estimator(ABC):
 
     @classmethod
     def check(cls, train: Split) -> None:
-        """Refuse a training split that cannot teach this.
+        """Refuse a training split that a method of this task cannot learn from.
 
         Raises
         ------
@@ -259,7 +259,7 @@ class Estimator(ABC):
         """Fit ``method_`` on a split, prepared as ``fitted_`` says; return the images seen."""
 
     def training(self, train: Split) -> Training:
-        """Return a network's training as it would begin, to look at; see `training.probe`.
+        """Return a network's training before its first step, to examine; see `training.probe`.
 
         Raises
         ------
@@ -269,7 +269,7 @@ class Estimator(ABC):
         raise ParameterError(f"{self.name} is not trained by the engine; networks are")
 
     def answer_with(self, tta: Any) -> None:
-        """Choose the views of an image that a fitted network is asked about from now on.
+        """Choose the views of an image that a fitted network averages over from now on.
 
         Raises
         ------
@@ -372,7 +372,7 @@ class Estimator(ABC):
         """
 
     def score(self, split: Split) -> Metrics:
-        """Measure on a split; `Metrics.headline` is the task's main figure."""
+        """Return the metrics on a split; `Metrics.headline` is the task's main figure."""
         return self.evaluate(split).metrics
 
     @property
@@ -385,12 +385,12 @@ class Estimator(ABC):
     # ---- keeping
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what the method has learned, for `save`."""
+        """Return the learned arrays, for `save`."""
         learned: dict[str, NDArray[Any]] = self.method_.arrays()
         return learned
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Make ``method_`` of what `arrays` gave.
+        """Make ``method_`` of what `arrays` returned.
 
         Raises
         ------
@@ -515,7 +515,7 @@ class Estimator(ABC):
         return (np.stack([p for p, _ in ready]) if ready else None), [f for _, f in ready]
 
     def _unread(self, train: Split) -> list[str]:
-        """Say how many images could not be read; of small images, loading has said it."""
+        """Tell how many images could not be read; of small images, loading has told it."""
         source = train.data.source
         packed = source.packed.get((*self.fitted_.size, self.fitted_.resize))
         if packed is None or not packed.unreadable or source.size is not None:
@@ -524,7 +524,7 @@ class Estimator(ABC):
 
 
 def is_late(start: float, done: int, budget: float | None) -> bool:
-    """Tell whether one more of what was done since `start` would pass the budget of seconds."""
+    """Tell whether one more step like those since `start` would exceed the budget of seconds."""
     return budget is not None and (time.perf_counter() - start) * (1 + 1 / done) > budget
 
 
@@ -546,6 +546,6 @@ class Tried:
     higher_is_better: bool = True
 
     def add(self, setting: Mapping[str, Any], figure: float, higher_is_better: bool = True) -> None:
-        """Note what a setting reached."""
+        """Add a setting and its score."""
         self.figures.append((dict(setting), figure))
         self.higher_is_better = higher_is_better

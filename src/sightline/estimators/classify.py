@@ -1,4 +1,4 @@
-"""Image classification: any classifier of the registry as an estimator on data sets."""
+"""Classify images: any classifier of the registry as an estimator on data sets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Classifier(Estimator):
 
     @classmethod
     def check(cls, train: Split) -> None:
-        """Refuse a training split in which there is nothing to tell apart.
+        """Refuse a training split that has fewer than two classes.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class Classifier(Estimator):
         return len(y)
 
     def training(self, train: Split) -> Training:
-        """Return a network's training as it would begin, to look at; see `training.probe`.
+        """Return a network's training before its first step, to examine; see `training.probe`.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class Classifier(Estimator):
         return self
 
     def answer_with(self, tta: Tta) -> None:
-        """Choose the views of an image that a fitted network is asked about from now on.
+        """Choose the views of an image that a fitted network averages over from now on.
 
         Raises
         ------
@@ -240,7 +240,7 @@ class Classifier(Estimator):
         return np.asarray(predicted, np.int64), self._over_all_classes(seen)
 
     def _over_all_classes(self, seen: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Give the classes that the method has not seen probability 0."""
+        """Set the probability of classes that the method has not seen to 0."""
         probabilities = np.zeros((len(seen), len(self.classes_)), np.float32)
         probabilities[:, self.method_.classes_] = seen
         return probabilities

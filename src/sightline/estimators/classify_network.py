@@ -117,7 +117,7 @@ class ModuleClassifier(NetworkMethod):
         return Training(fabric, self.model, feed, recipe, loss, judges, folder=folder)
 
     def decide(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Labels, shape (M,), and probabilities, shape (M, C), of images (M, H, W, C)."""
+        """Return labels, shape (M,), and probabilities, shape (M, C), of images (M, H, W, C)."""
         import torch
 
         if not hasattr(self, "model"):
@@ -139,11 +139,11 @@ class ModuleClassifier(NetworkMethod):
         return self.classes_[out.argmax(1)], out
 
     def predict(self, X: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Label of each image of X, shape (M, H, W, C): shape (M,)."""
+        """Return the label of each image of X, shape (M, H, W, C): shape (M,)."""
         return self.decide(X)[0]
 
     def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities in the order of ``classes_``, shape (M, C)."""
+        """Return probabilities in the order of ``classes_``, shape (M, C)."""
         return self.decide(X)[1]
 
     def score(self, X: NDArray[np.uint8], y: NDArray[np.int64]) -> float:
@@ -151,7 +151,7 @@ class ModuleClassifier(NetworkMethod):
         return float((self.predict(X) == y).mean())
 
     def _judge(self, X: NDArray[np.uint8], y: NDArray[np.int64]) -> Judge:
-        """Return what measures accuracy and loss on images.
+        """Return a function that measures accuracy and loss on images.
 
         An image of a class that training has not seen is answered wrongly; it has no loss.
         """
@@ -179,7 +179,7 @@ class ModuleClassifier(NetworkMethod):
 
 
 def views(x: Tensor, tta: Tta) -> Iterator[tuple[float, Tensor]]:
-    """Views of images, shape (N, C, H, W), that are asked in their place, with their weights.
+    """Return views (N, C, H, W) that are averaged in an image's place, with their weights.
 
     Source of ``multi-crop``: Jordan, 94% on CIFAR-10 in 3.29 seconds, 2024, section 3.5: the image
     counts one half, and its shifts by a pixel up left and down right one quarter each. There the
@@ -201,7 +201,7 @@ def views(x: Tensor, tta: Tta) -> Iterator[tuple[float, Tensor]]:
 
 
 def cross_entropy(output: Any, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy of logits, shape (N, C), with probabilities as targets.
+    """Return the mean cross-entropy of logits, shape (N, C), with probabilities as targets.
 
     Of a network with auxiliary heads (GoogLeNet: a tuple of logits), those count 0.3 each
     (Szegedy et al., Going deeper with convolutions, 2015, section 5).

@@ -1,4 +1,4 @@
-"""Make a class on arrays from its card: which knobs it has, and an instance with some of them."""
+"""Make methods from their model cards: their knobs, and instances with some of them set."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _knobs(entry: str) -> type[Any]:
 
 
 def build(card: ModelCard, options: Mapping[str, Any], seed: int = 0) -> Method:
-    """Make an instance from options, and the seed if the class leaves things to chance.
+    """Make an instance from options, and a seed where the class is random.
 
     Raises
     ------

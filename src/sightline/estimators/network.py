@@ -35,7 +35,7 @@ SAMPLE = 4096
 
 
 class NetworkMethod(Method):
-    """A network of the registry with its training recipe; a task's subclass says loss and answers.
+    """A network with its training recipe as a method; a task's subclass adds loss and answers.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class NetworkMethod(Method):
             raise ParameterError(f"{self.card.name}: {error}") from None
 
     def suited(self, side: int, images: int) -> Recipe:
-        """Return the recipe for so many images of a size: what is not given fits few or tiny ones.
+        """Return the recipe for so many images of a size; unset knobs fit few or tiny ones.
 
         Few images get smaller batches and more epochs, so that there are at least
         `LEAST_STEPS` steps; tiny ones are moved by no more than an eighth of their side.
@@ -150,7 +150,7 @@ class NetworkMethod(Method):
         resume: bool = False,
         on_epoch: OnEpoch | None = None,
     ) -> None:
-        """Train to the end, and keep what there is to say of it.
+        """Train to the end, and keep the history and remarks.
 
         Raises
         ------
@@ -204,7 +204,7 @@ class NetworkMethod(Method):
         return network
 
     def features(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return what the last layer sees of images, shape (M, H, W, C): shape (M, D)."""
+        """Compute the features of images (M, H, W, C) before the last layer, shape (M, D)."""
         from sightline.models.head import features
 
         device = next(self.model.parameters()).device
@@ -227,7 +227,7 @@ class NetworkMethod(Method):
         return learned
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what `arrays` gave.
+        """Restore the network from what `arrays` returned.
 
         Raises
         ------
@@ -250,7 +250,7 @@ class NetworkMethod(Method):
         self.model.eval()
 
     def built(self, channels: int) -> nn.Module:
-        """Return the network for these classes, channels and sizes, with weights by chance.
+        """Build the network for these classes, channels and sizes, with random weights.
 
         Raises
         ------

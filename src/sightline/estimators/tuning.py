@@ -1,4 +1,4 @@
-"""Choosing a method's knobs by what it gets right on images it has not learned from.
+"""Choose a method's knobs by what it gets right on images it has not learned from.
 
 Two protocols: one held-out split (`on_validation`, what ``compare`` does for every method
 alike) and k-fold cross-validation inside the training split (`cross_validated`, what
@@ -26,7 +26,7 @@ from sightline.types import Progress
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One setting and how it did.
+    """A setting and its accuracies.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Trial:
 
     @property
     def accuracy(self) -> float:
-        """Mean over the folds."""
+        """Return the mean accuracy over the folds."""
         return float(np.mean(self.accuracies))
 
 
@@ -172,5 +172,5 @@ def _product(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
 
 
 def plain(preprocess: Preprocess) -> dict[str, Any]:
-    """Preprocessing as plain values, for tables and JSON."""
+    """Return preprocessing as plain values, for tables and JSON."""
     return dataclasses.asdict(preprocess)
