@@ -1,1 +1,1 @@
-"""Images and annotations: how they are read, split, prepared, checked and drawn."""
+"""Read, split, prepare, check and draw images and annotations."""

@@ -1,4 +1,4 @@
-"""What an annotation file says of one image, before any mask is drawn.
+"""Define an image's annotation as a file states it, before any mask is drawn.
 
 Reading a data set keeps one `Annotation` an image: numbers and references only, so that
 118,000 images of COCO fit in memory; masks are drawn when a sample is asked for.
@@ -23,7 +23,7 @@ Shape = Polygons | Rle | NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Annotation:
-    """Everything an annotation file says of one image.
+    """Everything that an annotation file says of one image.
 
     Parameters
     ----------
@@ -71,5 +71,5 @@ class Annotation:
 
     @property
     def masked(self) -> bool:
-        """Whether anything is known of single pixels (that there is no object, too)."""
+        """Tell whether anything is known of single pixels (that there is no object, too)."""
         return self.semantic is not None or self.instances is not None or self.shapes is not None

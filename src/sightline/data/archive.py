@@ -1,4 +1,4 @@
-"""Unpack a .tar, .tar.gz, .tar.xz or .zip of a data set, trusting nothing in it."""
+"""Unpack a data set from a .tar, .tar.gz, .tar.xz or .zip, without trusting its contents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def is_archive(path: Path) -> bool:
 
 
 def unpack(path: Path, progress: Progress | None = None) -> Path:
-    """Unpack an archive into the cache, once, and give the folder of the data in it.
+    """Unpack an archive into the cache, once, and return the folder of the data in it.
 
     Only regular files and folders inside the target come out. A changed archive is
     unpacked anew; an interrupted unpacking leaves nothing behind.
@@ -121,7 +121,7 @@ def _is_link(external_attr: int) -> bool:
 
 
 def _descend(folder: Path) -> Path:
-    """Pass through folders that hold nothing but one folder."""
+    """Return the first folder on the way down that holds more than one folder."""
     while True:
         inside = [
             p for p in folder.iterdir() if not p.name.startswith(".") and p.name != "__MACOSX"

@@ -1,4 +1,4 @@
-"""What silently ruins training, found before it does."""
+"""Find errors in a data set that would silently spoil training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SUFFIX = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of trouble.
+    """A problem of one kind, with the images that have it.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Audit:
-    """All findings, errors first."""
+    """All findings of a data set, errors first."""
 
     findings: list[Finding]
     images: int
@@ -74,17 +74,17 @@ class Audit:
 
     @property
     def errors(self) -> int:
-        """Number of findings that are errors."""
+        """Return the number of findings that are errors."""
         return sum(f.severity == "error" for f in self.findings)
 
     def find(self, kind: str) -> Finding | None:
-        """The finding of a kind, or None."""
+        """Return the finding of a kind, or None."""
         return next((f for f in self.findings if f.kind == kind), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one file is, as far as it matters here."""
+    """What was measured of one file."""
 
     why_not: str | None = None
     format: str | None = None
@@ -96,7 +96,7 @@ class Facts:
 
 
 def audit(data: Dataset, progress: Progress | None = None) -> Audit:
-    """Look at every image and annotation of a data set.
+    """Check every image and annotation of a data set.
 
     Parameters
     ----------
@@ -352,7 +352,7 @@ def _classes(data: Dataset) -> list[Finding]:
 
 
 def class_counts(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Images (or, where objects are annotated, objects) of each class, shape (C,)."""
+    """Count the images (or, where objects are annotated, objects) of each class, shape (C,)."""
     counts = np.zeros(len(data.classes), np.int64)
     for row in rows:
         item = data.source.items[int(row)]

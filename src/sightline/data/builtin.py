@@ -1,4 +1,4 @@
-"""Data sets that need no download: `digits` (real, tiny) and `shapes` (drawn, seeded)."""
+"""Provide data sets that need no download: `digits` (real, tiny) and `shapes` (drawn, seeded)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 
 
 def digits(seed: int = 0) -> Dataset:
-    """Give scikit-learn's 1,797 handwritten digits, 8x8 grey.
+    """Return scikit-learn's 1,797 handwritten digits, 8x8 grey.
 
     Their ink scale 0..16 is stored as 0..240 (times 15), which keeps every comparison of
     distances exact.
@@ -46,7 +46,7 @@ def digits(seed: int = 0) -> Dataset:
 
 
 def shapes(seed: int = 0, count: int = 400, size: int = 128, objects: int = 6) -> Dataset:
-    """Give drawn scenes with exact boxes, instance masks and label maps.
+    """Return drawn scenes with exact boxes, instance masks and label maps.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""COCO JSON: images, annotations and categories in one file a split.
+"""Read and write COCO JSON: images, annotations and categories in one file a split.
 
 Boxes are ``x, y, width, height`` in pixels from 0; outlines are polygons or run-length
 codes; ``iscrowd`` marks a region of many objects. Category ids may have gaps: they become
@@ -44,7 +44,7 @@ class _Page(NamedTuple):
 
 
 def why_not(folder: Path) -> str | None:
-    """Say what keeps a folder from being a COCO set; None when nothing does."""
+    """Return what keeps a folder from being a COCO set; None when nothing does."""
     return None if coco_layout.json_files(folder) else "no JSON with 'images' and 'annotations'"
 
 
@@ -155,9 +155,7 @@ def _read(folder: Path, name: str, found: dict[str, Path]) -> Dataset:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Pause the collector of reference cycles, which else doubles the time on large files:
-    it walks all parsed objects again and again, and JSON has no cycles.
-    """
+    """Pause the collector of reference cycles, which would double the time on large files."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -190,7 +188,7 @@ def _parse(path: Path) -> _Page:
 
 
 def _annotations(page: _Page, labels: dict[int, int], notes: list[str]) -> list[Annotation]:
-    """One annotation an image: arrays of the whole file are made once and cut."""
+    """Return an annotation for each image: arrays of the whole file are made once and cut."""
     row = {image["id"]: i for i, image in enumerate(page.images)}
     if len(row) != len(page.images):
         raise DataError(f"{page.path}: two images have the same id; make the ids unique")
@@ -253,7 +251,7 @@ def _shape(path: Path, annotation: dict[str, Any]) -> Shape | None:
 
 
 def _pixels(value: object) -> int:
-    """Give a stated width or height; 0 for none."""
+    """Return a stated width or height; 0 where none is stated."""
     return int(value) if isinstance(value, int | float) and 0 < value < 1e9 else 0
 
 

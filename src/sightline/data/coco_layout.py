@@ -1,4 +1,4 @@
-"""Where the files of a COCO set lie: its JSON files by split, and the images they name."""
+"""Find the files of a COCO set: its JSON files by split, and the images that they name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def json_files(folder: Path) -> list[Path]:
 
 
 def by_split(found: list[Path]) -> dict[str, Path]:
-    """Tell the split of each JSON file by its name, else by its folder; train comes first.
+    """Return the JSON file of each split, by its name, else by its folder; train comes first.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def image_paths(folder: Path, page: Path, names: list[str], split: str) -> list[
 
 
 def _is_coco(path: Path) -> bool:
-    """Tell by its keys, without parsing: files of half a gigabyte are common."""
+    """Tell by its keys, without parsing, whether a file is COCO JSON: some have half a gigabyte."""
     try:
         with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as text:
             return text.find(b'"images"') >= 0 and text.find(b'"annotations"') >= 0

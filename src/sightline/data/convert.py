@@ -1,4 +1,4 @@
-"""From one annotation format to another, whole or not at all."""
+"""Convert a data set from one annotation format to another, whole or not at all."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def convert(
 
 
 def check_target(out: Path) -> None:
-    """Refuse a folder that has something in it, before anything is read.
+    """Refuse a target folder that is not empty, before anything is read.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def check_target(out: Path) -> None:
 
 
 def lost(data: Dataset, to: Target) -> list[str]:
-    """Say what of the annotations a format has no place for."""
+    """List what the target format cannot hold of the annotations."""
     read = [item.read_annotation() for split in data.splits.values() for item in split.items]
     annotations = [a for a in read if a is not None]
     crowd = sum(int(a.crowd.sum()) for a in annotations if a.crowd is not None)

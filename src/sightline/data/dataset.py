@@ -1,4 +1,4 @@
-"""A data set: images with what is known of them, and how they are split.
+"""Represent a data set: images, what is known of them, and their splits.
 
 `Source` holds every image once; a `Split` is a list of rows of it. Making a validation
 split, a fold or a subset therefore copies row numbers, never pixels.
@@ -25,7 +25,7 @@ Rows = NDArray[np.int64]
 
 
 class Arrays(NamedTuple):
-    """Images of one size as one array, with what belongs to each row.
+    """Images of one size as one array, with the label, group and id of each row.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Source:
         resize: images.Resize = "crop",
         progress: Progress | None = None,
     ) -> store.Packed:
-        """Give all images as one array of one size; decoded once, then cached."""
+        """Return all images as one array of one size; decoded once, then cached."""
         size = size or self.size
         if size is None:
             raise DataError("the images differ in size; say to which size to resize them")
@@ -78,7 +78,7 @@ class Source:
         return self.packed[key]
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change when any image, label, box or outline changes.
+        """Return sixteen hex digits that change when any image, label, box or outline changes.
 
         Small sets are identified by their pixels, drawn ones by what they are drawn from;
         of larger files and of index PNGs the size is taken, as reading them all could take
@@ -153,27 +153,27 @@ class Split(Sequence[Sample]):
         return f"Split({self.data.name}/{self.name}, {len(self)} images)"
 
     def take(self, indices: Rows) -> Split:
-        """Give the split of the images at `indices` of this one."""
+        """Return the split of the images at `indices` of this one."""
         return Split(self.data, self.name, self.rows[indices])
 
     @property
     def items(self) -> list[Item]:
-        """The images of this split, unread."""
+        """Return the images of this split, unread."""
         return [self.data.source.items[i] for i in self.rows]
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Class ids, shape (N,); -1 where there is none."""
+        """Return the class ids, shape (N,); -1 where there is none."""
         return np.fromiter((item.label for item in self.items), np.int64, len(self))
 
     @property
     def groups(self) -> NDArray[np.object_] | None:
-        """Group of each image, shape (N,), or None when the data has no groups."""
+        """Return the group of each image, shape (N,), or None when the data has no groups."""
         groups = [item.group for item in self.items]
         return None if all(g is None for g in groups) else np.array(groups, object)
 
     def counts(self) -> dict[str, int]:
-        """Images a class."""
+        """Count the images of each class."""
         labels = self.labels
         found = np.bincount(labels[labels >= 0], minlength=len(self.data.classes))
         return {name: int(found[i]) for i, name in enumerate(self.data.classes)}
@@ -184,7 +184,7 @@ class Split(Sequence[Sample]):
         resize: images.Resize = "crop",
         progress: Progress | None = None,
     ) -> Arrays:
-        """Give all readable images of this split as one array.
+        """Return all readable images of this split as one array.
 
         Parameters
         ----------
@@ -214,13 +214,13 @@ class Split(Sequence[Sample]):
     def frames(
         self, size: tuple[int, int] | None = None, resize: images.Resize = "crop"
     ) -> Sequence[Frame]:
-        """Return the way of each image of `arrays` back into its picture, in the same order."""
+        """Return the `Frame` of each image of `arrays`, in the same order."""
         packed = self.data.source.pack(size, resize)
         keep = np.array([int(r) for r in self.rows if int(r) not in packed.unreadable], np.int64)
         return Frames(packed, keep, resize)
 
     def tensor(self) -> Any:
-        """Give a small-image split as one uint8 tensor, shape (N, C, H, W)."""
+        """Return a small-image split as one uint8 tensor, shape (N, C, H, W)."""
         import torch
 
         return torch.from_numpy(np.ascontiguousarray(self.arrays().X)).permute(0, 3, 1, 2)
@@ -265,26 +265,26 @@ class Dataset:
 
     @property
     def task(self) -> Task:
-        """The main task."""
+        """Return the main task."""
         return self.tasks[0]
 
     @property
     def mode(self) -> images.Mode:
-        """``"L"`` (one channel) or ``"RGB"`` (three)."""
+        """Return ``"L"`` (one channel) or ``"RGB"`` (three)."""
         return self.source.mode
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(height, width) when all images are small and alike, else None."""
+        """Return (height, width) when all images are small and of one size, else None."""
         return self.source.size
 
     @property
     def splits(self) -> dict[str, Split]:
-        """Every split by name."""
+        """Return every split by name."""
         return {name: Split(self, name, rows) for name, rows in self.rows.items()}
 
     def split(self, name: str) -> Split:
-        """Give one split.
+        """Return one split.
 
         Raises
         ------
@@ -297,17 +297,17 @@ class Dataset:
 
     @property
     def train(self) -> Split:
-        """The split to learn from."""
+        """Return the split to learn from."""
         return self.split("train")
 
     @property
     def val(self) -> Split:
-        """The split to choose on."""
+        """Return the split to choose on."""
         return self.split("val")
 
     @property
     def test(self) -> Split:
-        """The split to report on, looked at once."""
+        """Return the split to report on, looked at once."""
         return self.split("test")
 
     def sample(
@@ -352,7 +352,7 @@ class Dataset:
         return _sized(Sample(image, item.id, label, objects, segmentation), size, resize)
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits for the images, their annotations and the splits."""
+        """Return sixteen hex digits for the images, their annotations and the splits."""
         digest = hashlib.sha256(self.source.fingerprint().encode())
         digest.update("\0".join(self.classes).encode())
         for name in sorted(self.rows):
@@ -360,7 +360,7 @@ class Dataset:
         return digest.hexdigest()[:16]
 
     def with_rows(self, rows: dict[str, Rows], *notes: str) -> Dataset:
-        """Give the same data split in another way."""
+        """Return the same data split in another way."""
         return replace(self, rows=rows, notes=[*self.notes, *notes])
 
 
@@ -395,7 +395,7 @@ def _file_size(path: str) -> bytes:
 
 
 def _gather(pixels: NDArray[np.uint8], rows: Rows) -> NDArray[np.uint8]:
-    """Rows of the memory-mapped store: a view where they follow one another."""
+    """Return rows of the memory-mapped store: a view where they follow one another."""
     if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
         return pixels[rows[0] : rows[0] + len(rows)]
     return pixels[rows]

@@ -1,4 +1,4 @@
-"""Well-known data sets, through torchvision's own classes, cached under SIGHTLINE_HOME."""
+"""Download well-known data sets through torchvision's classes, cached under SIGHTLINE_HOME."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sightline.types import Task
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What there is to know of a data set before it is there."""
+    """What is known of a data set before it is downloaded."""
 
     title: str
     tasks: tuple[Task, ...]
@@ -34,7 +34,7 @@ class Card:
 
 
 def root() -> Path:
-    """Folder that torchvision downloads into."""
+    """Return the folder that torchvision downloads into."""
     return store.home() / "datasets"
 
 
@@ -73,7 +73,7 @@ def read(name: str) -> Dataset:
 
 @contextlib.contextmanager
 def _quiet_and_bounded() -> Iterator[None]:
-    """Without torchvision's prints on stdout, and never waiting for ever."""
+    """Silence torchvision's prints on stdout, and bound every wait for the network."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)
     try:
@@ -85,7 +85,7 @@ def _quiet_and_bounded() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _whole(place: Path, inside: str) -> Iterator[Path]:
-    """Give a folder to download into, whose part `inside` becomes `place` when all is there.
+    """Yield a folder to download into; its part `inside` becomes `place` when all is there.
 
     What is left after an interruption is used again by the next try.
     """
@@ -121,7 +121,7 @@ def _from_arrays(
 
 
 def _torchvision_arrays(class_name: str) -> Callable[[str, Path], Dataset]:
-    """Reader for a torchvision class that holds ``data``, ``targets`` and ``classes``."""
+    """Return a reader for a torchvision class with ``data``, ``targets`` and ``classes``."""
 
     def reader(name: str, folder: Path) -> Dataset:
         from torchvision import datasets

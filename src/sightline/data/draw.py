@@ -1,4 +1,4 @@
-"""A contact sheet: what the data looks like, with labels, boxes, masks and class balance."""
+"""Draw a contact sheet of a data set: labels, boxes, masks and class balance."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def overlay(
 
 
 def colours(ids: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """Well-separated RGB colours by id, shape (N, 3): hues a golden angle apart."""
+    """Return well-separated RGB colours by id, shape (N, 3): hues a golden angle apart."""
     import colorsys
 
     hues = (np.asarray(ids) * 0.61803398875) % 1
@@ -120,7 +120,7 @@ def _choose(data: Dataset, rows: NDArray[np.int64], count: int, seed: int) -> ND
 
 
 def _bars(axes: Axes, data: Dataset, largest: int) -> None:
-    """Examples of each class, one bar a split; of very many classes the largest and smallest."""
+    """Draw a bar of each class's examples by split; of many classes the largest and smallest."""
     counts = {name: class_counts(data, rows) for name, rows in data.rows.items()}
     total = sum(counts.values(), np.zeros(len(data.classes), np.int64))
     if not total.any():

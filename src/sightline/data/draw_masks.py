@@ -1,4 +1,4 @@
-"""Annotations (polygons, run-length codes, index PNGs) become masks and label maps.
+"""Draw annotations (polygons, run-length codes, index PNGs) as masks and label maps.
 
 Cleaning happens here, a sample at a time: boxes are clipped to the image and those
 without area dropped. The `Annotation` keeps what was written.
@@ -23,7 +23,7 @@ from sightline.types import IGNORE, Detections, Segmentation
 def detections(
     annotation: Annotation, height: int, width: int, classes: tuple[str, ...], masks: bool
 ) -> Detections:
-    """Give the objects of one image.
+    """Return the objects of one image.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def detections(
 def segmentation(
     annotation: Annotation, height: int, width: int, classes: tuple[str, ...]
 ) -> Segmentation:
-    """Give the class of every pixel.
+    """Return the class of every pixel.
 
     A semantic PNG is read by its values (a palette's indices, not its colours). Without
     one, objects are painted in order of decreasing area, so that small ones stay on top:
@@ -120,7 +120,7 @@ def segmentation(
 
 
 def instance_map(annotation: Annotation, height: int, width: int) -> NDArray[np.int32]:
-    """Give a map of 0 (none), 1..N (object, small ones on top) and 255 (crowd).
+    """Return a map of 0 (none), 1..N (object, small ones on top) and 255 (crowd).
 
     Raises
     ------
@@ -138,7 +138,7 @@ def instance_map(annotation: Annotation, height: int, width: int) -> NDArray[np.
 
 
 def resolve(annotation: Annotation, height: int, width: int, masks: bool) -> Annotation:
-    """Give an annotation whose objects all stand in boxes, labels and shapes.
+    """Return an annotation whose objects all have boxes, labels and shapes.
 
     The objects of an index PNG take the place of the boxes where masks are wanted or
     there are no boxes. Their boxes enclose their pixels (right and lower edge exclusive),
@@ -212,7 +212,7 @@ def read_index_png(path: str) -> NDArray[Any]:
 def _draw(
     objects: Annotation, rows: NDArray[np.intp], height: int, width: int
 ) -> NDArray[np.bool_]:
-    """Masks of some objects, shape (N, H, W)."""
+    """Draw the masks of some objects, shape (N, H, W)."""
     shapes = objects.shapes or [None] * len(objects.boxes)
     if not len(rows):
         return np.zeros((0, height, width), np.bool_)
@@ -242,6 +242,6 @@ def _paint(
 
 
 def _ignored(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Pixels of an instance PNG marked as ignored; 255 is an object like any in 16 bits."""
+    """Return the pixels of an instance PNG marked as ignored; in 16 bits 255 is an object."""
     ignored: NDArray[np.bool_] = values == IGNORE
     return ignored if values.dtype == np.uint8 else np.zeros_like(ignored)

@@ -1,4 +1,4 @@
-"""Images that occur twice, exactly or nearly, inside a split or across two.
+"""Find images that occur twice, exactly or nearly, inside a split or across two.
 
 A near-duplicate is a pair whose perceptual hashes (imagehash's ``phash``: the signs of
 the 64 lowest frequencies) differ in at most 10 bits *and* whose thumbnails then agree: the
@@ -53,7 +53,7 @@ class Prints:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two rows of the data that show the same."""
+    """Two rows of the data that show the same picture."""
 
     first: int
     second: int
@@ -61,7 +61,7 @@ class Pair:
 
 
 def print_of(image: Any) -> tuple[bytes, int, NDArray[np.uint8]]:
-    """Digest, perceptual hash and thumbnail of a PIL image in mode L or RGB."""
+    """Compute the digest, perceptual hash and thumbnail of a PIL image in mode L or RGB."""
     import imagehash
     from PIL import Image
 
@@ -88,7 +88,7 @@ def prints_of(data: Dataset, progress: Progress | None = None) -> Prints:
 
 
 def find(prints: Prints, seed: int = 0) -> list[Pair]:
-    """Give all exact and near pairs.
+    """Return all exact and near pairs.
 
     Exact duplicates come as pairs of the first with each other one.
     """
@@ -119,7 +119,7 @@ def find(prints: Prints, seed: int = 0) -> list[Pair]:
 
 
 class _Near:
-    """Tells of pairs of thumbnails, shape (N, 16, 16, C), whether they agree."""
+    """Tells which pairs of thumbnails, shape (N, 16, 16, C), agree."""
 
     def __init__(self, thumbs: NDArray[np.uint8], tolerance: float) -> None:
         n = len(thumbs)
@@ -131,7 +131,7 @@ class _Near:
         self.limit = tolerance * np.maximum(self.fine.std(1), 8)
 
     def __call__(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give the places of those pairs that agree."""
+        """Return the places of the pairs that agree."""
         limit = np.minimum(self.limit[left], self.limit[right])
         places = np.flatnonzero(_gap(self.coarse, left, right) <= limit + 1e-3)
         fine = _gap(self.fine, left[places], right[places])
@@ -141,13 +141,13 @@ class _Near:
 def _gap(
     values: NDArray[Any], left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Root mean square difference of rows."""
+    """Compute the root mean square difference of rows."""
     gap = values[left].astype(np.float32) - values[right]
     return np.asarray(np.sqrt((gap**2).mean(1)), np.float32)
 
 
 def _close(hashes: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Pairs i < j whose hashes differ in few bits, in batches.
+    """Yield pairs i < j whose hashes differ in few bits, in batches.
 
     Tiles fit into the cache and use the same memory again: new pages cost more than the
     bits do.
@@ -176,7 +176,7 @@ def _all_grey(thumbs: NDArray[np.uint8]) -> bool:
 
 
 def across_splits(data: Dataset, pairs: Sequence[Pair]) -> list[tuple[Pair, str, str]]:
-    """Those pairs whose images lie in different splits, with the splits' names."""
+    """Return the pairs whose images are in different splits, with the splits' names."""
     split_of = {int(row): name for name, rows in data.rows.items() for row in rows}
     named = [(p, split_of.get(p.first, ""), split_of.get(p.second, "")) for p in pairs]
     return [(p, a, b) for p, a, b in named if a and b and a != b]

@@ -1,4 +1,4 @@
-"""The files of a data set: found by name, measured by their header, put in a new folder."""
+"""Find, measure and copy the files of a data set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDELY_READ = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tif
 
 
 def lines(path: Path) -> list[str]:
-    """Give the lines of a text file that are not blank, stripped.
+    """Return the lines of a text file that are not blank, stripped.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def lines(path: Path) -> list[str]:
 
 
 def names_in(folder: str | Path) -> list[str]:
-    """Give the names in a folder, sorted; none where there is no such folder."""
+    """Return the names in a folder, sorted; none where there is no such folder."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries)
@@ -51,7 +51,7 @@ def names_in(folder: str | Path) -> list[str]:
 
 
 def by_stem(folder: Path, suffixes: Collection[str] = images.SUFFIXES) -> dict[str, str]:
-    """Find the files of one folder by their name without its ending, in order of name.
+    """Return a folder's files by their name without its ending, in order of name.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def by_stem(folder: Path, suffixes: Collection[str] = images.SUFFIXES) -> dict[s
 
 
 def upright_size(path: str) -> tuple[int, int]:
-    """Give (width, height) in pixels after EXIF rotation; only the file's header is read."""
+    """Return (width, height) in pixels after EXIF rotation; only the file's header is read."""
     with images.open_checked(path) as image:
         width, height = image.size
         try:
@@ -82,7 +82,7 @@ def upright_size(path: str) -> tuple[int, int]:
 
 
 def upright_sizes(paths: Iterable[str]) -> list[tuple[int, int]]:
-    """Give (width, height) of many files; see `upright_size`.
+    """Return (width, height) of many files; see `upright_size`.
 
     Sixteen threads, so that a slow disk is waited for once rather than file by file.
     """
@@ -91,7 +91,7 @@ def upright_sizes(paths: Iterable[str]) -> list[tuple[int, int]]:
 
 
 def size_of(item: Item, annotation: Annotation) -> tuple[int, int]:
-    """Give (width, height): as the annotation states it, else as the image has it."""
+    """Return (width, height): as the annotation states it, else as the image has it."""
     if annotation.width and annotation.height:
         return annotation.width, annotation.height
     if isinstance(item.image, str):
@@ -101,7 +101,7 @@ def size_of(item: Item, annotation: Annotation) -> tuple[int, int]:
 
 
 def stems(items: Sequence[Item]) -> list[str]:
-    """Give each image a file name without ending that no other has, whatever the case.
+    """Return a unique file name without ending for each image, whatever the case.
 
     The image's own name where all differ, else its path with ``_`` for ``/``, else that
     with its ending too, and with a number where even those are alike.
@@ -145,7 +145,7 @@ def save_index_png(values: NDArray[Any], path: Path) -> None:
 
 
 def _voc_colours() -> list[int]:
-    """Colours of VOC's development kit: the bits of the value, dealt to red, green, blue."""
+    """Return the colours of VOC's development kit: the value's bits, dealt to red, green, blue."""
     values = np.arange(256)
     channels = [sum(((values >> (3 * j + c)) & 1) << (7 - j) for j in range(3)) for c in range(3)]
     return [int(v) for v in np.stack(channels, axis=1).ravel()]

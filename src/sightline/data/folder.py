@@ -1,4 +1,4 @@
-"""ImageFolder: ``train/CLASS/*.jpg``, ``val/...``, ``test/...``, or one level of classes."""
+"""Read and write ImageFolder: ``train/CLASS/*.jpg``, ``val/...``, ``test/...``, or one level."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPLIT_NAMES = {
 
 
 def why_not(folder: Path) -> str | None:
-    """Say what keeps a folder from being an ImageFolder; None when nothing does."""
+    """Return what keeps a folder from being an ImageFolder; None when nothing does."""
     subfolders = _subfolders(folder)
     if not subfolders:
         return "no folders of classes"
@@ -125,12 +125,12 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
 
 
 def save_png(item: Item, data: Dataset, path: Path) -> None:
-    """Write an image that is no file of its own."""
+    """Save an image that has no file of its own as PNG."""
     images.as_picture(item.read_image(data.mode)).save(path)
 
 
 def _natural(name: str) -> tuple[int, int, str]:
-    """Numbers by value, before names: 2 stands before 10."""
+    """Return a sort key by which numbers come by value, before names: 2 before 10."""
     return (0, int(name), name) if name.isdecimal() else (1, 0, name)
 
 

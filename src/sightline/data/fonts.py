@@ -1,4 +1,4 @@
-"""The one door to drawing: figures and pictures whose text finds the fonts that it needs.
+"""Draw text with fonts that have its characters, in drawings and in pictures.
 
 Matplotlib and Pillow draw a box for a character that their font lacks. Here fonts are found by
 what they can draw, among all that are installed, and not by their names alone. A character that
@@ -45,7 +45,7 @@ _lacking: ContextVar[dict[str, None] | None] = ContextVar("lacking", default=Non
 
 
 class MissingFontError(SightlineError):
-    """No font that is installed can draw a text that was asked for by name."""
+    """No installed font can draw a text that was asked for by name."""
 
 
 class MissingFontWarning(UserWarning):
@@ -53,7 +53,7 @@ class MissingFontWarning(UserWarning):
 
 
 def figure(width: float, height: float, dpi: float | None = None) -> Figure:
-    """Make a figure without a window, whose text finds its fonts whenever it is drawn.
+    """Make a drawing without a window, whose text takes its fonts when it is drawn.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def figure(width: float, height: float, dpi: float | None = None) -> Figure:
 
 
 def save(drawing: Figure, target: Path | IO[Any], **options: Any) -> None:
-    """Write a figure to a file; the options are those of matplotlib's ``savefig``.
+    """Write a drawing to a file; the options are those of matplotlib's ``savefig``.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def save(drawing: Figure, target: Path | IO[Any], **options: Any) -> None:
 
 @contextlib.contextmanager
 def noticing() -> Iterator[dict[str, None]]:
-    """Collect the characters that no font has, of all that is drawn within it.
+    """Collect the characters that no font has, of all that is drawn within the context.
 
     `remark` says them in one line. Outside of it they are a `MissingFontWarning`.
     """
@@ -94,7 +94,7 @@ def noticing() -> Iterator[dict[str, None]]:
 
 
 def remark(lacking: Iterable[str]) -> str:
-    """Say in one line which characters no font has, what is drawn instead, and the mend."""
+    """Describe in one line which characters no font has, what is drawn instead, and the mend."""
     text = "".join(lacking)
     return f"{_said(text)}, and a mark stands for each; {_mend(text)}"
 
@@ -120,7 +120,7 @@ def _figure_class() -> type[Figure]:
     from matplotlib import figure as mpl_figure
 
     class _Figure(mpl_figure.Figure):
-        """Looks at all of its text before each drawing, whoever asks for it."""
+        """A matplotlib figure that sets the fonts of its text before each drawing."""
 
         def draw(self, renderer: Any) -> None:
             with _settled(self):
@@ -131,7 +131,7 @@ def _figure_class() -> type[Figure]:
 
 @contextlib.contextmanager
 def _settled(drawing: Figure) -> Iterator[None]:
-    """Give every text of a figure fonts for its characters, and take it literally, within this."""
+    """Set fonts for the text of a drawing within the context, and take the text literally."""
     from matplotlib.text import Text
 
     numbers: set[int] = set()  # whose dollar signs are mathematics
@@ -245,7 +245,7 @@ def width(text: str, size: float) -> float:
 
 
 def _runs(settled: _Settled, size: float) -> list[tuple[str, ImageFont.FreeTypeFont]]:
-    """Give the parts of a text with their fonts, in the order from left to right."""
+    """Split a text into parts with their fonts, in the order from left to right."""
     files = [_default_file(), *map(_file_of, settled.families)]
     text = settled.text.replace("\n", " ")
 
@@ -290,7 +290,7 @@ def _file_of(family: str) -> str:
 
 
 def _named_file(path: str) -> tuple[str, int]:
-    """Give the file and the number of the face in it: a collection holds several."""
+    """Return the file of a font and the number of the face in it: a collection holds several."""
     return str(path), getattr(path, "face_index", 0)
 
 
@@ -361,7 +361,7 @@ def _notice(lacking: Iterable[str]) -> None:
 
 
 def _like(properties: FontProperties | None) -> FontProperties:
-    """Keep the style and weight alone: what decides which file of a family is taken."""
+    """Keep only the style and weight: they decide which file of a family is taken."""
     from matplotlib.font_manager import FontProperties
 
     if properties is None:

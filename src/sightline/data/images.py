@@ -1,4 +1,4 @@
-"""From a file, a PIL image or an array to uint8 pixels, whatever the file was.
+"""Read images as uint8 pixels, from a file, a PIL image or an array.
 
 Decoding is Pillow's; what is decided here is what every consumer must decide alike: the
 size is checked before anything is decoded, EXIF rotation is applied, 16 bits become 8
@@ -36,7 +36,7 @@ ORIENTATION = 0x0112
 
 
 def frame_of(picture: tuple[int, int], size: tuple[int, int], how: Resize = "crop") -> Frame:
-    """Return how a picture comes to a size: the frame of `resize`.
+    """Return how a picture was brought to a size: the frame of `resize`.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def upright(image: Image.Image, name: str, frame: tuple[int, int] | None = None)
 
 
 def as_array(image: Any, mode: Mode = "RGB") -> NDArray[np.uint8]:
-    """Take an image in any form that crosses the public line.
+    """Convert an image in any accepted form to a uint8 array.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def as_array(image: Any, mode: Mode = "RGB") -> NDArray[np.uint8]:
 
 
 def as_mode(pixels: NDArray[Any], mode: Mode) -> NDArray[np.uint8]:
-    """Give a uint8 array the channels of `mode`: shape (H, W, 1) or (H, W, 3)."""
+    """Return a uint8 array with the channels of `mode`: shape (H, W, 1) or (H, W, 3)."""
     if pixels.dtype != np.uint8:
         raise DataError(f"image arrays are uint8 (0 to 255), not {pixels.dtype}")
     if pixels.ndim == 2:
@@ -219,14 +219,14 @@ def as_mode(pixels: NDArray[Any], mode: Mode) -> NDArray[np.uint8]:
 
 
 def as_picture(pixels: NDArray[np.uint8]) -> Image.Image:
-    """Give uint8 pixels, shape (H, W, 1) or (H, W, 3), as a PIL image."""
+    """Return uint8 pixels, shape (H, W, 1) or (H, W, 3), as a PIL image."""
     from PIL import Image
 
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Give uint8 pixels, shape (H, W, 1) or (H, W, 3), as the bytes of a PNG file."""
+    """Return uint8 pixels, shape (H, W, 1) or (H, W, 3), as the bytes of a PNG file."""
     written = io.BytesIO()
     as_picture(pixels).save(written, "PNG")
     return written.getvalue()
@@ -282,7 +282,7 @@ def _placed(
 def _resampled(
     image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]
 ) -> Image.Image:
-    """A box of an image at another size: columns first, then rows.
+    """Resample a box of an image to another size: columns first, then rows.
 
     Pillow takes whichever first is cheaper, by rules that change between its versions; as bytes
     are rounded in between, that would change the pixels.

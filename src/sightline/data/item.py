@@ -1,4 +1,4 @@
-"""One image of a data set, not yet read."""
+"""Define an image of a data set that is not yet read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightline.data.annotation import Annotation
 
 @dataclass(slots=True)
 class Item:
-    """One image, not yet read.
+    """An image that is not yet read, with its annotation.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Item:
     group: str | None = None
 
     def read_annotation(self) -> Annotation | None:
-        """Give the annotation, made now if it is made on demand."""
+        """Return the annotation, made now if it is made on demand."""
         return self.annotation() if callable(self.annotation) else self.annotation
 
     def read_image(self, mode: images.Mode) -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ _PROBE = 512
 
 
 def names() -> dict[str, str]:
-    """Every built-in and downloadable name, with a line about it."""
+    """Return every built-in and downloadable name, with a line about it."""
     from sightline.data.download import CATALOGUE
 
     embedded = {
@@ -158,7 +158,7 @@ def _by_path(path: Path, layout: str | None, progress: Progress | None) -> Datas
 
 
 def _module(folder: Path, layout: str | None) -> tuple[ModuleType, list[str]]:
-    """The module of a folder's layout, and which annotation formats it has beside."""
+    """Return the module of a folder's layout, and which annotation formats it has beside."""
     if layout is not None:
         if layout not in LAYOUTS:
             raise UnknownNameError("layout", layout, LAYOUTS)
@@ -221,7 +221,7 @@ def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
 
 
 def unreadable_note(packed: store.Packed, total: int) -> str:
-    """One line about the images that cannot be read."""
+    """Describe in one line the images that cannot be read."""
     reasons = list(packed.unreadable.values())
     more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
     return (
@@ -231,7 +231,7 @@ def unreadable_note(packed: store.Packed, total: int) -> str:
 
 
 def _unlearnable(data: Dataset) -> list[str]:
-    """A line about the classes that have images, but none to learn from."""
+    """Describe the classes that have images, but none to learn from."""
     names = [name for name, n in data.train.counts().items() if not n]
     if not names:
         return []
@@ -294,7 +294,7 @@ def _with_splits(data: Dataset, seed: int, group: str | None) -> Dataset:
 
 
 def _refuse_groups_of_classes(data: Dataset, rule: str) -> None:
-    """Groups that are the classes would leave classes that are never trained on."""
+    """Refuse groups that are the classes: they would leave classes that are never trained on."""
     groups_of: dict[int, set[str | None]] = {}
     for item in data.source.items:
         groups_of.setdefault(item.label, set()).add(item.group)

@@ -1,4 +1,4 @@
-"""Images with index PNGs beside them: a class, or an object's number, for every pixel.
+"""Read and write images with index PNGs: a class or an object's number for every pixel.
 
 Three layouts: ``images/`` and ``masks/``; ``images/SPLIT`` and ``masks/SPLIT``; ``SPLIT/``
 and ``SPLITannot/`` (CamVid's). A mask has its image's stem, or that and ``_mask``.
@@ -36,7 +36,7 @@ class _Pair(NamedTuple):
 
 
 class _Values(NamedTuple):
-    """What the masks hold, and what follows from it."""
+    """The kind of the masks' values, and what follows from it."""
 
     kind: Kind
     why: str
@@ -44,7 +44,7 @@ class _Values(NamedTuple):
 
 
 def why_not(folder: Path) -> str | None:
-    """Say what keeps a folder from being images with masks; None when nothing does."""
+    """Return what keeps a folder from being images with masks; None when nothing does."""
     places = list(_places(folder))
     if not places:
         return "no images/ with masks/, no SPLIT/ with SPLITannot/"
@@ -164,7 +164,7 @@ _MEANING = {"semantic": "classes", "instances": "numbers of objects"}
 
 
 def _places(folder: Path) -> Iterator[tuple[str | None, Path, Path]]:
-    """(split or None, folder of images, folder of masks), in the order of the splits."""
+    """Yield (split or None, folder of images, folder of masks), in the order of the splits."""
     for pattern, masks_of in (("images/*", "masks/{}"), ("*", "{}annot")):
         found = {
             SPLIT_NAMES[p.name.lower()]: p
@@ -226,7 +226,7 @@ def _names(path: Path) -> dict[int, str] | None:
 
 
 def _decide(masks: list[str], kind: Kind | None) -> _Values:
-    """Tell classes from numbers of objects by the look of some masks."""
+    """Decide from some masks whether their values are classes or numbers of objects."""
     step = max(1, len(masks) // _SAMPLE)
     sample = masks[::step][:_SAMPLE]
     with ThreadPoolExecutor(4) as pool:
@@ -251,7 +251,7 @@ def _decide(masks: list[str], kind: Kind | None) -> _Values:
 
 
 def _look(path: str) -> tuple[frozenset[int], int, int]:
-    """Values of a mask; how many are above 0 and not 255; how many of these are one part."""
+    """Return a mask's values; how many are above 0 and not 255; how many of these are one part."""
     from scipy.ndimage import find_objects, label
 
     values = draw_masks.read_index_png(path)

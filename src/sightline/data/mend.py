@@ -1,4 +1,4 @@
-"""A cleaned copy of a data set, by what the audit found; the original is never touched."""
+"""Make a cleaned copy of a data set by its audit; the original is never touched."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightline.data.item import Item
 
 
 def fixed(data: Dataset, found: Audit) -> tuple[Dataset, list[str]]:
-    """Give a cleaned data set, to be written elsewhere, and what was done.
+    """Return a cleaned data set, to be written elsewhere, and what was done.
 
     Unreadable images go; of exact duplicates one stays, the one in test before that in
     validation before that in training, so that the measure stays whole, and none of them

@@ -1,4 +1,4 @@
-"""Names of new files that no other has, so that none is written over another."""
+"""Choose names of new files that no other has, so that none is written over another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 
 class Names:
-    """Names that were given: each is given once, whatever its case and however it is composed.
+    """Names that were given out: each once, whatever its case and however it is composed.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Names:
         return len({_key(name) for name in names}) == len(names)
 
     def give(self, *choices: str) -> str:
-        """Give the first choice that is free, else the last one with the first free number.
+        """Return the first choice that is free, else the last one with the first free number.
 
         The number stands before the ending: ``a/b-2.png``.
         """
@@ -86,7 +86,7 @@ def pictures(
 
 
 def _inside(files: Sequence[Path], given: Sequence[Path]) -> list[PurePath]:
-    """Give the paths of files from the folder where their names begin to differ."""
+    """Return the paths of files from the folder where their names begin to differ."""
     whole = [PurePath(os.path.abspath(file)) for file in files]  # noqa: PTH100 - links are kept
     paths = [PurePath(os.path.abspath(path)) for path in given]  # noqa: PTH100
     here = Path.cwd()
@@ -103,5 +103,5 @@ def _inside(files: Sequence[Path], given: Sequence[Path]) -> list[PurePath]:
 
 
 def _key(name: str) -> str:
-    """A name as the least exact of file systems tells it from others."""
+    """Return a name's key: equal for names that the least exact of file systems confuses."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -1,4 +1,4 @@
-"""One object's outline in its three forms: polygons, run-length code, mask."""
+"""Convert an object's outline between its three forms: polygons, run-length code, mask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FAR = 1e6
 
 
 def to_rle(shape: Shape, height: int, width: int) -> Rle:
-    """Give an outline as COCO's compressed run-length code.
+    """Return an outline as COCO's compressed run-length code.
 
     Raises
     ------
@@ -46,8 +46,7 @@ def to_rle(shape: Shape, height: int, width: int) -> Rle:
 
 
 def _runs(counts: str | bytes) -> list[int]:
-    """Decode the lengths of runs: five bits a character, lowest first, and after the
-    third run the difference to the last but one; empty when the text is no such code.
+    """Decode the lengths of runs from COCO's text; empty when the text is no such code.
 
     Source: ``rleFrString`` of pycocotools.
     """
@@ -110,7 +109,7 @@ def trace(mask: NDArray[np.bool_]) -> Polygons:
 
 
 def to_polygon(shape: Shape, height: int, width: int) -> NDArray[np.float64] | None:
-    """Give an outline as one polygon, shape (P, 2), or None when it encloses nothing.
+    """Return an outline as one polygon, shape (P, 2), or None when it encloses nothing.
 
     Parts and holes are joined at their nearest corners by a seam without width, there
     and back, which changes no pixel.
@@ -131,7 +130,7 @@ def to_polygon(shape: Shape, height: int, width: int) -> NDArray[np.float64] | N
 
 
 def check_size(what: str, shape: tuple[int, ...], height: int, width: int) -> None:
-    """Raise `DataError` when a mask of `shape` (H, W) has not its image's size."""
+    """Raise `DataError` when a mask of `shape` (H, W) does not have its image's size."""
     if tuple(shape) != (height, width):
         raise DataError(
             f"{what}: the mask is {shape[1]} x {shape[0]} pixels (width x height), its image "

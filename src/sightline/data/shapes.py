@@ -1,4 +1,4 @@
-"""Scenes of textured shapes on a natural-looking ground, drawn from a seed.
+"""Draw scenes of textured shapes on a natural-looking ground, from a seed.
 
 Every pixel's owner is known, so boxes, instance masks and label maps are exact. A shape
 may hide part of another, never so much that less than a third of it is seen.
@@ -52,7 +52,7 @@ def scene(seed: int, index: int, size: int, objects: int) -> Scene:
 
 
 def first_label(seed: int, index: int, size: int, objects: int) -> int:
-    """Class of the first shape of a scene, without drawing it."""
+    """Return the class of a scene's first shape, without drawing it."""
     rng = np.random.default_rng([seed, index, size, objects])
     rng.integers(1, objects + 1)
     return int(rng.integers(len(CLASSES)))
@@ -61,7 +61,7 @@ def first_label(seed: int, index: int, size: int, objects: int) -> int:
 def _place(
     rng: np.random.Generator, size: int, objects: int
 ) -> tuple[list[int], list[NDArray[np.float64]]]:
-    """Choose shapes until each is seen enough; the first is always kept."""
+    """Choose shapes until each is visible enough; the first is always kept."""
     wanted = int(rng.integers(1, objects + 1))
     labels: list[int] = []
     coverages: list[NDArray[np.float64]] = []
@@ -82,7 +82,7 @@ def _place(
 
 
 def _visible(coverages: list[NDArray[np.float64]]) -> list[NDArray[np.bool_]]:
-    """Pixels that each shape owns; a later shape lies on top of the earlier ones."""
+    """Return the pixels that each shape owns; a later shape lies on top of the earlier ones."""
     owner = np.full(coverages[0].shape, -1)
     for i, coverage in enumerate(coverages):
         owner[coverage >= 0.5] = i
@@ -95,7 +95,7 @@ def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def _coverage(rng: np.random.Generator, name: str, size: int) -> NDArray[np.float64]:
-    """Share of each pixel that a shape of random place, size and turn covers."""
+    """Return the share of each pixel that a shape of random place, size and turn covers."""
     from PIL import Image, ImageDraw
 
     s = size * _OVERSAMPLE
@@ -114,7 +114,7 @@ def _coverage(rng: np.random.Generator, name: str, size: int) -> NDArray[np.floa
 
 
 def _outlines(name: str, squeeze: float) -> list[tuple[NDArray[np.float64], int]]:
-    """Polygons around the origin, of radius about one, each with its ink."""
+    """Return polygons around the origin, of radius about one, each with its ink."""
     if name in ("circle", "ring"):
         circle = _regular(64)
         return [(circle, 255)] + ([(circle * 0.55, 0)] if name == "ring" else [])
@@ -138,7 +138,7 @@ def _regular(n: int) -> NDArray[np.float64]:
 
 
 def _ground(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
-    """Noise with the 1/f amplitude spectrum of natural images, in two muted colours.
+    """Draw noise with the 1/f amplitude spectrum of natural images, in two muted colours.
 
     Source: D. J. Field, Relations between the statistics of natural images and the
     response properties of cortical cells, J. Opt. Soc. Am. A 4, 1987.
@@ -165,7 +165,7 @@ def _colour(rng: np.random.Generator, saturation: float) -> NDArray[np.float64]:
 
 
 def _texture(rng: np.random.Generator, size: int, light: float) -> NDArray[np.float64]:
-    """A coloured surface: stripes, checks, dots or grain, lit from one side."""
+    """Draw a coloured surface: stripes, checks, dots or grain, lit from one side."""
     y, x = np.mgrid[:size, :size] / size
     angle, pitch = rng.uniform(0, np.pi), rng.uniform(6, 22)
     u = x * np.cos(angle) + y * np.sin(angle)

@@ -1,4 +1,4 @@
-"""Train, validation and test: stratified, seeded, and never parting a group.
+"""Split into train, validation and test: stratified, seeded, and never parting a group.
 
 Every image gets a place by a seeded shuffle of its class (or of its group), so that no
 image is in two splits and the same seed gives the same splits everywhere.
@@ -27,7 +27,7 @@ def make(
     seed: int,
     groups: Groups | None = None,
 ) -> dict[str, Rows]:
-    """Part rows into splits.
+    """Split rows into parts by shares.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def folds(
     seed: int,
     groups: Groups | None = None,
 ) -> list[tuple[Rows, Rows]]:
-    """Give k pairs (training rows, held-out rows); each row is held out once.
+    """Return k pairs (training rows, held-out rows); each row is held out once.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def _groups_of_csv(ids: Sequence[str], table: Path, column: str) -> list[str | N
 def _place_strata(
     labels: NDArray[np.int64], shares: Sequence[float], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Number of the split of each row, class by class.
+    """Assign rows to splits, class by class; return the number of each row's split.
 
     Places of a class lie evenly along [0, 1), from a random start; a place falls into
     the split whose share covers it. Each split then differs from its exact share of the
@@ -180,7 +180,7 @@ def _place_groups(
     rng: np.random.Generator,
     groups: Groups,
 ) -> NDArray[np.int64]:
-    """Number of the split of each row, group by group.
+    """Assign rows to splits, group by group; return the number of each row's split.
 
     Groups go, largest first, each to the split that then lacks most images of the group's
     classes; the last ones to splits that would else stay empty.

@@ -1,4 +1,4 @@
-"""All images of a set as one uint8 array, decoded once in parallel and kept on disk.
+"""Store all images of a set as one uint8 array, decoded once in parallel and kept on disk.
 
 A cache entry is found by the path, size, modification and change time of every file, so
 that a changed file is never served stale; its pixels are memory-mapped, so that loading
@@ -37,7 +37,7 @@ SMALL_SIDE = 64
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Images of one size.
+    """All images of a set at one size, as one array.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Packed:
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8]) -> Packed:
-        """Take images that are one array already."""
+        """Wrap images that are one array already."""
         grey = len(pixels) if pixels.shape[3] == 1 else 0
         return cls(pixels, {}, grey, 0, digest_of(pixels))
 
@@ -75,7 +75,7 @@ class Packed:
 
 
 def home() -> Path:
-    """Folder for downloads and caches: ``SIGHTLINE_HOME``, else the platform's cache."""
+    """Return the folder of downloads and caches: ``SIGHTLINE_HOME``, else the platform's cache."""
     given = os.environ.get("SIGHTLINE_HOME")
     if given:
         return Path(given).expanduser()
@@ -85,12 +85,12 @@ def home() -> Path:
 
 
 def digest_of(pixels: NDArray[np.uint8]) -> str:
-    """SHA-256 of an array's bytes, in hex digits."""
+    """Return the SHA-256 of an array's bytes, in hex digits."""
     return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
 def file_keys(paths: Sequence[str]) -> list[str]:
-    """Path, size, modification and change time of each file, as text."""
+    """Return the path, size, modification and change time of each file, as text."""
     keys = []
     for path in paths:
         try:
@@ -132,7 +132,7 @@ def verify(
     resize: images.Resize,
     progress: Progress | None = None,
 ) -> list[str]:
-    """Decode every file again and give the ids whose cached pixels differ."""
+    """Decode every file again and return the ids whose cached pixels differ."""
     size = packed.pixels.shape[1:3]
     wrong = []
     for row, item in enumerate(items):
@@ -174,7 +174,7 @@ def in_chunks(
     progress: Progress | None = None,
     chunk: int = _CHUNK,
 ) -> list[Any]:
-    """Call ``work(first, paths, *arguments)`` on runs of files, in parallel processes.
+    """Call ``work(first, paths, *arguments)`` on chunks of files, in parallel processes.
 
     The order of the results is that of the files. Few files are done here, as starting
     a process costs more than they do.
@@ -276,7 +276,7 @@ def _decode_to(
 
 
 def _sweep(place: Path) -> None:
-    """Remove what killed processes have left half done.
+    """Remove files that killed processes have left half done.
 
     A process of another machine on the same disk may be at work, hence the day.
     """

@@ -1,4 +1,4 @@
-"""A table of numbers from a CSV file, with names for its columns."""
+"""Read a table of numbers from a CSV file, with names for its columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightline.errors import DataError, UnknownNameError
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns of numbers.
+    """Columns of numbers with their names.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Table:
     values: NDArray[np.float64]
 
     def column(self, name: str) -> int:
-        """Place of a column, by its name.
+        """Return the place of a column by its name.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Preprocessing and augmentation, all through ``torchvision.transforms.v2``.
+"""Preprocess and augment images, all through ``torchvision.transforms.v2``.
 
 Figures that preprocessing needs (mean, deviation, mean image) come from the training
 split alone and are saved with the model, so that nobody is asked to repeat them.
@@ -27,7 +27,7 @@ _BATCH = 2048
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How an image becomes the numbers that a method sees.
+    """How an image is preprocessed: its size, resize and scale.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Preprocess:
 
 @dataclass(slots=True)
 class Fitted:
-    """Preprocessing with its figures from the training split.
+    """Preprocessing with its statistics from the training split.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Fitted:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of a prepared image."""
+        """Return height, width and channels of a prepared image."""
         return (*self.size, 1 if self.mode == "L" else 3)
 
     def prepare(self, image: Any) -> tuple[NDArray[np.uint8], Frame]:
@@ -117,7 +117,7 @@ class Fitted:
 
 
 def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
-    """Take from the training split what preprocessing needs.
+    """Fit preprocessing to the training split.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
 
 
 def channel_figures(X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation of each channel in units of [0, 1], from exact integer sums.
+    """Compute mean and deviation of each channel in units of [0, 1], from exact integer sums.
 
     X, shape (N, H, W, C), may be memory-mapped: it is read a batch at a time.
     """
@@ -181,7 +181,7 @@ def augmentation(
     colour: float = 0.0,
     erase: float = 0.0,
 ) -> Any:
-    """Random changes that keep an image's meaning, for training.
+    """Return random changes that keep an image's meaning, for training.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def augmentation(
 
 
 def to_tensors(sample: Sample) -> tuple[torch.Tensor, dict[str, Any]]:
-    """Give a sample as tv_tensors, which v2 transforms change together.
+    """Return a sample as tv_tensors, which v2 transforms change together.
 
     Returns
     -------
@@ -256,7 +256,7 @@ def to_tensors(sample: Sample) -> tuple[torch.Tensor, dict[str, Any]]:
 
 
 def from_tensors(image: torch.Tensor, target: dict[str, Any], data: Dataset, id: str) -> Sample:
-    """Give a sample back from tv_tensors: the inverse of `to_tensors`."""
+    """Return a sample from tv_tensors: the inverse of `to_tensors`."""
     objects = segmentation = None
     if "boxes" in target:
         marks = {
@@ -276,7 +276,7 @@ def from_tensors(image: torch.Tensor, target: dict[str, Any], data: Dataset, id:
 
 
 def _without_lost(*inputs: Any) -> Any:
-    """Leave out objects of which a cut has left less than a pixel.
+    """Remove objects of which a cut has left less than a pixel.
 
     ``v2.SanitizeBoundingBoxes`` refuses images alone and takes a label map for one mask an
     object.

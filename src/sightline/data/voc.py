@@ -1,4 +1,4 @@
-"""Pascal VOC: ``JPEGImages``, ``Annotations/*.xml``, ``ImageSets``, ``SegmentationClass``.
+"""Read and write Pascal VOC: ``JPEGImages``, ``Annotations/*.xml``, ``ImageSets``.
 
 VOC counts pixels from 1 and includes the last one: the box (1, 1, 10, 20) covers ten
 columns and twenty rows. Here boxes count from 0 and exclude the right and lower edge,
@@ -47,7 +47,7 @@ class _Page(NamedTuple):
 
 
 def why_not(folder: Path) -> str | None:
-    """Say what keeps a folder from being a VOC set; None when nothing does."""
+    """Return what keeps a folder from being a VOC set; None when nothing does."""
     roots = _roots(folder)
     if not roots:
         return "no Annotations/*.xml"
@@ -171,7 +171,7 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
 
 
 def _roots(folder: Path) -> list[Path]:
-    """Folders at or below `folder` that hold ``Annotations/*.xml``."""
+    """Return folders at or below `folder` that hold ``Annotations/*.xml``."""
     for places in ([folder], folder.glob("VOC*"), folder.glob("VOCdevkit/VOC*")):
         found = sorted(p for p in places if any((p / "Annotations").glob("*.xml")))
         if found:
@@ -190,7 +190,7 @@ def _root(folder: Path) -> Path:
 
 
 def _splits(root: Path, pictures: dict[str, str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Stems of each split, and what there is to say of it."""
+    """Return the stems of each split, and notes about them."""
     for part in ("Main", "Segmentation", "Layout"):
         place = root / "ImageSets" / part
         found = {s: place / f"{s}.txt" for s in ("train", "val", "test")}
@@ -218,7 +218,7 @@ def _splits(root: Path, pictures: dict[str, str]) -> tuple[dict[str, list[str]],
 
 
 def _stem(line: str, pictures: dict[str, str]) -> str:
-    """Name on a line of a list; a class's list adds 1 or -1."""
+    """Parse a name from a line of a list; a class's list adds 1 or -1."""
     return line if line in pictures else line.split()[0]
 
 

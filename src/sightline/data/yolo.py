@@ -1,4 +1,4 @@
-"""YOLO text labels: one ``.txt`` an image, one object a line, sizes as shares of the image.
+"""Read and write YOLO text labels: one ``.txt`` an image, one object a line, sizes as shares.
 
 A line is ``class cx cy w h`` (a box by its centre) or ``class x1 y1 x2 y2 x3 y3 ...`` (a
 polygon). ``data.yaml`` names the classes and the folders or lists of images; the labels
@@ -38,7 +38,7 @@ class _Layout(NamedTuple):
 
 
 def why_not(folder: Path) -> str | None:
-    """Say what keeps a folder from being a YOLO set; None when nothing does."""
+    """Return what keeps a folder from being a YOLO set; None when nothing does."""
     if _yaml(folder) is not None:
         return None
     for part in ("images", "labels"):
@@ -194,7 +194,7 @@ def _names(path: Path, names: Any) -> tuple[str, ...]:
 
 
 def _expand(path: Path, root: Path, place: str) -> list[str]:
-    """Image files of one entry: a folder, or a text file with one image a line."""
+    """Return the image files of one entry: a folder, or a text file with one image a line."""
     # Exports exist whose entries lead out of their own folder ("../train/images").
     tries = [root / place, path.parent / place, path.parent / place.lstrip("./")]
     found = next((p for p in tries if p.exists()), None)
@@ -220,14 +220,14 @@ def _images(folder: str) -> list[str]:
 
 
 def _label_file(image: str) -> str:
-    """Swap the last folder ``images`` of a path for ``labels``."""
+    """Replace the last folder ``images`` of a path by ``labels``."""
     head, _, tail = image.rpartition("/images/")
     base = f"{head}/labels/{tail}" if tail and head else image
     return str(Path(base).with_suffix(".txt"))
 
 
 def _annotation(image: str, num_classes: int) -> Annotation | str:
-    """Annotation of an image, or why the image cannot be opened."""
+    """Return the annotation of an image, or why the image cannot be opened."""
     try:
         width, height = files.upright_size(image)
     except DataError as error:
@@ -277,7 +277,7 @@ def _annotation(image: str, num_classes: int) -> Annotation | str:
 
 
 def _parse(line: str) -> list[float]:
-    """Numbers of a line; empty when one of them is none."""
+    """Parse the numbers of a line; empty when one of them is no number."""
     try:
         numbers = [float(part) for part in line.split()]
     except ValueError:
