@@ -140,9 +140,9 @@ def test_a_margin_that_is_none_is_refused(margin):
 
 
 def test_other_images_are_refused():
-    with pytest.raises(ParameterError, match="on 9 and 8"):
+    with pytest.raises(ParameterError, match="of 9 and 8"):
         paired.label_difference(np.ones(9, bool), np.ones(8, bool), 0.01)
-    with pytest.raises(ParameterError, match="on 0 and 0"):
+    with pytest.raises(ParameterError, match="of 0 and 0"):
         paired.label_difference(np.ones(0, bool), np.ones(0, bool), 0.01)
 
 

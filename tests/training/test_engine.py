@@ -201,7 +201,7 @@ def test_a_checkpoint_of_other_images_or_another_model_is_refused(digits, tmp_pa
     with pytest.raises(RunError, match="other images"):
         fitted((X, swapped, *val), epochs=1, folder=tmp_path, resume=True)
     monkeypatch.setattr("sightline.estimators.network.resolve", lambda entry: Deeper)
-    with pytest.raises(RunError, match="of another model: it lacks"):
+    with pytest.raises(RunError, match="of another model: its state lacks"):
         fitted(digits, epochs=1, lr=0.2, folder=tmp_path, resume=True)
 
 
@@ -245,7 +245,7 @@ def test_more_processes_than_cores_are_remarked(digits, monkeypatch):
 
 
 def test_weights_of_another_network_are_refused():
-    with pytest.raises(RunError, match=r"of another model: it lacks conv\.bias"):
+    with pytest.raises(RunError, match=r"of another model: its state lacks conv\.bias"):
         checkpoint.load_into(Small(), {}, "x")
     wide = Small(num_classes=3).state_dict()
     with pytest.raises(RunError, match=r"fc\.(weight|bias) of shape"):
