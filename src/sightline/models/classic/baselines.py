@@ -37,7 +37,7 @@ class MajorityClassifier(Method):
     def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return the class frequencies for every row: shape (m, C)."""
         if not hasattr(self, "prior_"):
-            raise NotFittedError("fit the classifier before it predicts")
+            raise NotFittedError("the classifier is not fitted; call fit before predict")
         return np.tile(self.prior_, (len(X), 1))
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
@@ -100,7 +100,7 @@ class NearestMeanClassifier(Method):
 
     def _squared_distances(self, X: NDArray[Any]) -> NDArray[np.float64]:
         if not hasattr(self, "means_"):
-            raise NotFittedError("fit the classifier before it predicts")
+            raise NotFittedError("the classifier is not fitted; call fit before predict")
         flat = np.reshape(X, (len(X), -1))
         if flat.shape[1] != self.means_.shape[1]:
             raise DataError(
