@@ -60,8 +60,10 @@ def with_cards() -> tuple[str, ...]:
 
 def places(folder: str) -> list[Path]:
     """Return where a folder of this package lies: here, and wherever else Python's path has one."""
-    found = (Path(place) / folder.replace(".", "/") for place in sys.modules["sightline"].__path__)
-    return [place for place in found if place.is_dir()]
+    folders = (
+        Path(place) / folder.replace(".", "/") for place in sys.modules["sightline"].__path__
+    )
+    return [place for place in folders if place.is_dir()]
 
 
 def _files_of(room: str, pattern: str) -> set[str]:

@@ -66,8 +66,8 @@ class Frame:
     def out(self, boxes: NDArray[Any]) -> NDArray[np.float32]:
         """Return boxes of the model, shape (N, 4), xyxy, in picture pixels, cut to the picture."""
         h, w = self.size
-        found = (np.asarray(boxes, np.float64) - self._offsets) / self._scales
-        return np.asarray(found.clip(0, (w, h, w, h)), np.float32)
+        moved = (np.asarray(boxes, np.float64) - self._offsets) / self._scales
+        return np.asarray(moved.clip(0, (w, h, w, h)), np.float32)
 
     def map_into(
         self, values: NDArray[Any], size: tuple[int, int], outside: int = 0
@@ -234,14 +234,14 @@ class Detections:
         if n and (labels.min() < 0 or labels.max() >= len(self.classes)):
             raise DataError(f"labels must index the {len(self.classes)} classes")
         if not ((scores >= 0) & (scores <= 1)).all():
-            raise DataError("scores must lie between 0 and 1")
+            raise DataError("scores must be between 0 and 1")
         for name, value in (("boxes", boxes), ("labels", labels), ("scores", scores)):
             object.__setattr__(self, name, value)
         for name in ("masks", "crowd", "difficult"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, np.asarray(getattr(self, name), np.bool_))
         if self.masks is not None and self.masks.ndim != 3:
-            raise DataError(f"masks have shape (N, H, W), not {self.masks.shape}")
+            raise DataError(f"masks must have shape (N, H, W), not {self.masks.shape}")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -338,7 +338,7 @@ class Segmentation:
 
     def __post_init__(self) -> None:
         if self.label_map.ndim != 2:
-            raise DataError(f"a label map has shape (H, W), not {self.label_map.shape}")
+            raise DataError(f"a label map must have shape (H, W), not {self.label_map.shape}")
 
     @property
     def shares(self) -> dict[str, float]:

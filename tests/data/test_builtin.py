@@ -166,11 +166,11 @@ def test_any_size_draws(size):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("count=9", "count is between 10 and"),
-        ("size=15", "size is between 16 and 2,048"),
-        ("size=4096", "size is between 16 and 2,048"),
-        ("objects=0", "objects is between 1 and 6"),
-        ("objects=7", "objects is between 1 and 6"),
+        ("count=9", "count must be between 10 and"),
+        ("size=15", "size must be between 16 and 2,048"),
+        ("size=4096", "size must be between 16 and 2,048"),
+        ("objects=0", "objects must be between 1 and 6"),
+        ("objects=7", "objects must be between 1 and 6"),
         ("count=many", "whole number, not 'many'"),
         ("count=-5", "whole number, not '-5'"),
         ("count", "whole number, not ''"),

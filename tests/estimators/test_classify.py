@@ -159,7 +159,7 @@ def test_data_without_classes_is_refused():
 
 
 def test_predicting_before_fitting(digits):
-    with pytest.raises(NotFittedError, match="fit the model"):
+    with pytest.raises(NotFittedError, match="is not fitted"):
         sightline.create_model("knn", digits).predict([digits.test[0].image])
 
 

@@ -108,7 +108,7 @@ def _unzip(path: Path, work: Path, progress: Progress | None) -> None:
             _check(path, member.filename, size, len(members), free)
         for count, member in enumerate(members, 1):
             if member.flag_bits & 0x1:
-                raise DataError(f"{path}: is encrypted; unpack it yourself and give the folder")
+                raise DataError(f"{path} is encrypted; unpack it yourself and give the folder")
             if _is_link(member.external_attr):
                 continue
             archive.extract(member, work)

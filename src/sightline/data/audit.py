@@ -125,12 +125,12 @@ def _facts(source: Source, progress: Progress | None) -> list[Facts]:
     if len(paths) == len(source.items):
         parts = store.in_chunks(_look_at_files, paths, progress=progress, chunk=128)
         return [f for part in parts for f in part]
-    found = []
+    facts = []
     for i, item in enumerate(source.items):
-        found.append(_look_at_array(item.read_image(source.mode)))
+        facts.append(_look_at_array(item.read_image(source.mode)))
         if progress:
             progress(i + 1, len(source.items))
-    return found
+    return facts
 
 
 def _look_at_files(first: int, paths: list[str]) -> list[Facts]:
@@ -166,12 +166,12 @@ def _look_at_array(pixels: NDArray[np.uint8]) -> Facts:
 
 
 def _prints(facts: list[Facts], readable: list[int]) -> duplicates.Prints:
-    found = [p for i in readable if (p := facts[i].prints) is not None]
+    prints = [p for i in readable if (p := facts[i].prints) is not None]
     return duplicates.Prints(
         np.array(readable, np.int64),
-        [p[0] for p in found],
-        np.array([p[1] for p in found], np.uint64),
-        np.stack([p[2] for p in found]) if found else np.zeros((0, 1, 1, 3), np.uint8),
+        [p[0] for p in prints],
+        np.array([p[1] for p in prints], np.uint64),
+        np.stack([p[2] for p in prints]) if prints else np.zeros((0, 1, 1, 3), np.uint8),
     )
 
 
@@ -208,15 +208,15 @@ def _files(data: Dataset, facts: list[Facts]) -> list[Finding]:
     ]  # fmt: skip
     return [
         Finding(
-            kind, severity, len(found), text, mend,
+            kind, severity, len(cases), text, mend,
             tuple(
                 f"{items[i].id} ({reasons[i]})" if i in reasons else items[i].id
-                for i in found[:EXAMPLES]
+                for i in cases[:EXAMPLES]
             ),
-            tuple(found),
+            tuple(cases),
         )
-        for kind, severity, found, text, mend in checks
-        if found
+        for kind, severity, cases, text, mend in checks
+        if cases
     ]  # fmt: skip
 
 
@@ -254,10 +254,10 @@ def _duplicates(data: Dataset, pairs: list[duplicates.Pair]) -> list[Finding]:
     }  # fmt: skip
     return [
         Finding(
-            kind, severity, len(found), *said[kind],
-            tuple(f"{items[p.first].id} = {items[p.second].id}" for p in found[:EXAMPLES]),
+            kind, severity, len(cases), *said[kind],
+            tuple(f"{items[p.first].id} = {items[p.second].id}" for p in cases[:EXAMPLES]),
         )
-        for (kind, severity), found in groups.items()
+        for (kind, severity), cases in groups.items()
     ]  # fmt: skip
 
 
@@ -294,9 +294,9 @@ def _boxes(data: Dataset, facts: list[Facts]) -> list[Finding]:
          "annotate the image that is there"),
     )  # fmt: skip
     return [
-        Finding(kind, severity, len(found), text, mend, tuple(found[:EXAMPLES]))
-        for kind, severity, found, text, mend in checks
-        if found
+        Finding(kind, severity, len(cases), text, mend, tuple(cases[:EXAMPLES]))
+        for kind, severity, cases, text, mend in checks
+        if cases
     ]
 
 
@@ -318,10 +318,10 @@ def _classes(data: Dataset) -> list[Finding]:
         ("small-class", "warning", few, f"classes with fewer than {FEW} examples in train",
          "collect more, or join classes"),
     )  # fmt: skip
-    for kind, severity, found, text, mend in checks:
-        if len(found):
-            shown = tuple(str(n) for n in found[:EXAMPLES])
-            findings.append(Finding(kind, severity, len(found), text, mend, shown))
+    for kind, severity, cases, text, mend in checks:
+        if len(cases):
+            shown = tuple(str(n) for n in cases[:EXAMPLES])
+            findings.append(Finding(kind, severity, len(cases), text, mend, shown))
     present = train[train > 0]
     if len(present) > 1 and present.max() >= IMBALANCE * present.min():
         big, small = int(train.argmax()), int(np.where(train > 0, train, train.max()).argmin())

@@ -71,7 +71,7 @@ def shapes(seed: int = 0, count: int = 400, size: int = 128, objects: int = 6) -
         ("objects", objects, 1, 6),
     ):
         if not low <= value <= high:
-            raise ParameterError(f"shapes: {name} is between {low} and {high:,}, not {value}")
+            raise ParameterError(f"shapes: {name} must be between {low} and {high:,}, not {value}")
     items = []
     for i in range(count):
         scene = functools.partial(drawing.scene, seed, i, size, objects)

@@ -65,11 +65,11 @@ def read(folder: Path, name: str) -> Dataset:
         categories contradict each other, or images are missing.
     """
     folder = folder.resolve()
-    found = coco_layout.json_files(folder)
-    if not found:
+    pages = coco_layout.json_files(folder)
+    if not pages:
         raise DataError(f"{folder}: no JSON with 'images' and 'annotations'")
     with _no_collection():
-        return _read(folder, name, coco_layout.by_split(found))
+        return _read(folder, name, coco_layout.by_split(pages))
 
 
 def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:

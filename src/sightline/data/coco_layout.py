@@ -16,11 +16,11 @@ _OTHER_KINDS = ("captions", "panoptic", "person_keypoints", "image_info", "stuff
 def json_files(folder: Path) -> list[Path]:
     """Find the COCO files of the first place that has any: annotations/, json/, the folder."""
     for place in (folder / "annotations", folder / "json", folder):
-        found = sorted(place.glob("*.json"))
-        found = [p for p in found if p.name.startswith("instances")] or found
-        found = [p for p in found if not p.name.startswith(_OTHER_KINDS) and _is_coco(p)]
-        if found:
-            return found
+        paths = sorted(place.glob("*.json"))
+        paths = [p for p in paths if p.name.startswith("instances")] or paths
+        paths = [p for p in paths if not p.name.startswith(_OTHER_KINDS) and _is_coco(p)]
+        if paths:
+            return paths
     inner = (p for p in sorted(folder.glob("*/*.json")) if p.parent.name.lower() in SPLIT_NAMES)
     return [p for p in inner if _is_coco(p)]
 

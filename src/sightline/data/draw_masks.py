@@ -152,14 +152,14 @@ def resolve(annotation: Annotation, height: int, width: int, masks: bool) -> Ann
     values = read_index_png(annotation.instances)
     check_size(annotation.instances, values.shape, height, width)
     values = np.where(_ignored(values), 0, values)
-    found = [(i, s) for i, s in enumerate(find_objects(values), start=1) if s is not None]
+    objects = [(i, s) for i, s in enumerate(find_objects(values), start=1) if s is not None]
     semantic = None
     if annotation.semantic is not None:
         semantic = read_index_png(annotation.semantic)
         check_size(annotation.semantic, semantic.shape, height, width)
-    labels = np.zeros(len(found), np.int64)
+    labels = np.zeros(len(objects), np.int64)
     shapes: list[Shape | None] = []
-    for row, (value, window) in enumerate(found):
+    for row, (value, window) in enumerate(objects):
         inside = values[window] == value
         mask = np.zeros((height, width), np.bool_)
         mask[window] = inside
@@ -173,7 +173,7 @@ def resolve(annotation: Annotation, height: int, width: int, masks: bool) -> Ann
                     f"{value}; draw its class there"
                 )
             labels[row] = int(np.bincount(votes).argmax()) - 1
-    boxes = [(x.start, y.start, x.stop, y.stop) for _, (y, x) in found]
+    boxes = [(x.start, y.start, x.stop, y.stop) for _, (y, x) in objects]
     return replace(
         annotation,
         boxes=np.array(boxes, np.float64).reshape(-1, 4),

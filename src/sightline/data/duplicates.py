@@ -161,8 +161,8 @@ def _close(hashes: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64], NDAr
             part = np.s_[: len(block), : others.shape[1]]
             np.bitwise_xor(block, others, out=different[part])
             np.bitwise_count(different[part], out=bits[part])
-            found = np.flatnonzero(bits[part] <= HAMMING)  # many times faster than nonzero
-            left, right = found // others.shape[1] + top, found % others.shape[1] + start
+            close = np.flatnonzero(bits[part] <= HAMMING)  # many times faster than nonzero
+            left, right = close // others.shape[1] + top, close % others.shape[1] + start
             ordered = left < right
             left, right = left[ordered], right[ordered]
             for i in range(0, len(left), 65536):
@@ -203,9 +203,9 @@ def _in_parallel(
 
 
 def _prints(pixels: NDArray[np.uint8]) -> tuple[list[bytes], list[int], NDArray[np.uint8]]:
-    found = [print_of(images.as_picture(p)) for p in np.asarray(pixels)]
+    prints = [print_of(images.as_picture(p)) for p in np.asarray(pixels)]
     return (
-        [d for d, _, _ in found],
-        [h for _, h, _ in found],
-        np.stack([t for *_, t in found]),
+        [d for d, _, _ in prints],
+        [h for _, h, _ in prints],
+        np.stack([t for *_, t in prints]),
     )

@@ -58,16 +58,16 @@ def by_stem(folder: Path, suffixes: Collection[str] = images.SUFFIXES) -> dict[s
     DataError
         When two files differ only in their ending.
     """
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for name in names_in(folder):
         stem, suffix = Path(name).stem, Path(name).suffix
         if suffix.lower() not in suffixes or name.startswith("."):
             continue
-        if stem in found:
-            first = Path(found[stem]).name
+        if stem in paths:
+            first = Path(paths[stem]).name
             raise DataError(f"{folder}: {first} and {name} differ only in their ending; keep one")
-        found[stem] = f"{folder}/{name}"
-    return found
+        paths[stem] = f"{folder}/{name}"
+    return paths
 
 
 def upright_size(path: str) -> tuple[int, int]:
@@ -110,9 +110,9 @@ def stems(items: Sequence[Item]) -> list[str]:
     whole = [p.strip("/").replace("/", "_") for p in paths]
     bare = [Path(p).stem for p in whole]
     own = [Path(p).stem for p in paths]
-    for found in (own, bare):
-        if Names.differ(found):
-            return found
+    for names in (own, bare):
+        if Names.differ(names):
+            return names
     given = Names()
     return [given.give(n.replace(".", "_")) for n in whole]
 

@@ -52,15 +52,15 @@ def read(folder: Path, name: str) -> Dataset:
         When two folders are the same split.
     """
     parts = [p for p in _subfolders(folder) if p.lower() in SPLIT_NAMES]
-    found: dict[str, dict[str, list[str]]] = {}
+    by_split: dict[str, dict[str, list[str]]] = {}
     for part in parts or [""]:
         split = SPLIT_NAMES.get(part.lower(), "train")
-        if split in found:
+        if split in by_split:
             raise DataError(f"{folder} has two folders for the split {split!r}; keep one")
         place = folder / part if part else folder
-        found[split] = {c: _files(place / c) for c in _subfolders(place)}
+        by_split[split] = {c: _files(place / c) for c in _subfolders(place)}
     counts: dict[str, int] = {}
-    for by_class in found.values():
+    for by_class in by_split.values():
         for class_name, files in by_class.items():
             counts[class_name] = counts.get(class_name, 0) + len(files)
     classes = tuple(sorted((c for c, n in counts.items() if n), key=_natural))
@@ -68,7 +68,7 @@ def read(folder: Path, name: str) -> Dataset:
     base = len(str(folder)) + 1
     items: list[Item] = []
     rows: dict[str, list[int]] = {}
-    for split, by_class in found.items():
+    for split, by_class in by_split.items():
         first = len(items)
         for class_name in classes:
             label = ids[class_name]
@@ -145,8 +145,8 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[str]:
-    found: list[str] = []
+    paths: list[str] = []
     for place, inner, names in os.walk(folder, followlinks=False):
         inner.sort()
-        found += [f"{place}/{n}" for n in sorted(names) if images.is_image(n) and n[0] != "."]
-    return found
+        paths += [f"{place}/{n}" for n in sorted(names) if images.is_image(n) and n[0] != "."]
+    return paths

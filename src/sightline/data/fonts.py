@@ -85,10 +85,10 @@ def noticing() -> Iterator[dict[str, None]]:
 
     `remark` says them in one line. Outside of it they are a `MissingFontWarning`.
     """
-    found: dict[str, None] = {}
-    token = _lacking.set(found)
+    missing: dict[str, None] = {}
+    token = _lacking.set(missing)
     try:
-        yield found
+        yield missing
     finally:
         _lacking.reset(token)
 
@@ -136,8 +136,8 @@ def _settled(drawing: Figure) -> Iterator[None]:
 
     numbers: set[int] = set()  # whose dollar signs are mathematics
     named: dict[int, Any] = {}  # formatters, by identity: axes that share an axis share one
-    found: Any = drawing.findobj(_is_axes)
-    for axes in found:
+    all_axes: Any = drawing.findobj(_is_axes)
+    for axes in all_axes:
         for axis in axes._axis_map.values() if axes.axison else ():
             labels = axis.get_ticklabels()  # written now, as drawing would
             if _is_named(axis):
@@ -353,9 +353,9 @@ def _is_plain(text: str) -> bool:
 
 
 def _notice(lacking: Iterable[str]) -> None:
-    found = _lacking.get()
-    if found is not None:
-        found.update(dict.fromkeys(lacking))
+    missing = _lacking.get()
+    if missing is not None:
+        missing.update(dict.fromkeys(lacking))
     elif text := "".join(lacking):
         warnings.warn(remark(text), MissingFontWarning, stacklevel=2)
 
@@ -375,8 +375,8 @@ def _like(properties: FontProperties | None) -> FontProperties:
 def _own_files(properties: FontProperties) -> list[str]:
     if file := properties.get_file():
         return [str(file)]
-    found = (_resolved(family, properties) for family in properties.get_family())
-    return [path for path in found if path] or [_default_file()]
+    paths = (_resolved(family, properties) for family in properties.get_family())
+    return [path for path in paths if path] or [_default_file()]
 
 
 def _resolved(family: str, properties: FontProperties) -> str | None:

@@ -92,7 +92,7 @@ def open_checked(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Im
     except FileNotFoundError:
         raise DataError(f"{name}: no such file") from None
     except IsADirectoryError:
-        raise DataError(f"{name}: is a folder, not an image") from None
+        raise DataError(f"{name} is a folder, not an image") from None
     except PermissionError:
         raise DataError(f"{name}: no permission to read it") from None
     except Image.DecompressionBombError:
@@ -188,7 +188,9 @@ def as_array(image: Any, mode: Mode = "RGB") -> NDArray[np.uint8]:
         return as_mode(image, mode)
     if type(image).__module__.startswith("torch"):
         if image.ndim != 3 or image.shape[0] not in (1, 3):
-            raise DataError(f"a tensor image has shape (C, H, W), C 1 or 3, not {image.shape}")
+            raise DataError(
+                f"a tensor image must have shape (C, H, W), C 1 or 3, not {image.shape}"
+            )
         return as_mode(image.detach().cpu().numpy().transpose(1, 2, 0), mode)
     if hasattr(image, "convert") and hasattr(image, "size"):
         return _array(upright(image, getattr(image, "filename", "") or "image"), mode)
@@ -201,11 +203,11 @@ def as_array(image: Any, mode: Mode = "RGB") -> NDArray[np.uint8]:
 def as_mode(pixels: NDArray[Any], mode: Mode) -> NDArray[np.uint8]:
     """Return a uint8 array with the channels of `mode`: shape (H, W, 1) or (H, W, 3)."""
     if pixels.dtype != np.uint8:
-        raise DataError(f"image arrays are uint8 (0 to 255), not {pixels.dtype}")
+        raise DataError(f"image arrays must be uint8 (0 to 255), not {pixels.dtype}")
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
-        raise DataError(f"an image array has shape (H, W, C), C 1 or 3, not {pixels.shape}")
+        raise DataError(f"an image array must have shape (H, W, C), C 1 or 3, not {pixels.shape}")
     if not pixels.size:
         raise DataError(f"an image array of shape {pixels.shape} has no pixel")
     channels = 1 if mode == "L" else 3

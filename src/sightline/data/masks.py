@@ -78,7 +78,7 @@ def read(folder: Path, name: str, kind: Kind | None = None) -> Dataset:
     """
     folder = folder.resolve()
     splits, notes = _pairs(folder)
-    pairs = list(dict.fromkeys(pair for found in splits.values() for pair in found))
+    pairs = list(dict.fromkeys(pair for listed in splits.values() for pair in listed))
     values = _decide([p.mask for p in pairs], kind)
     notes.append(f"mask values are read as {_MEANING[values.kind]}: {values.why}")
     names = _names(folder / "classes.txt")
@@ -114,7 +114,7 @@ def read(folder: Path, name: str, kind: Kind | None = None) -> Dataset:
     return Dataset(
         name=name,
         source=Source(items, "RGB"),
-        rows={s: np.array([row[p] for p in found], np.int64) for s, found in splits.items()},
+        rows={s: np.array([row[p] for p in listed], np.int64) for s, listed in splits.items()},
         classes=classes,
         tasks=tasks,
         segmentation_classes=segmentation,
@@ -166,15 +166,15 @@ _MEANING = {"semantic": "classes", "instances": "numbers of objects"}
 def _places(folder: Path) -> Iterator[tuple[str | None, Path, Path]]:
     """Yield (split or None, folder of images, folder of masks), in the order of the splits."""
     for pattern, masks_of in (("images/*", "masks/{}"), ("*", "{}annot")):
-        found = {
+        folders = {
             SPLIT_NAMES[p.name.lower()]: p
             for p in sorted(folder.glob(pattern))
             if p.name.lower() in SPLIT_NAMES and (folder / masks_of.format(p.name)).is_dir()
         }
-        if found:
+        if folders:
             for split in ("train", "val", "test"):
-                if split in found:
-                    yield split, found[split], folder / masks_of.format(found[split].name)
+                if split in folders:
+                    yield split, folders[split], folder / masks_of.format(folders[split].name)
             return
     if (folder / "images").is_dir() and (folder / "masks").is_dir():
         yield None, folder / "images", folder / "masks"
@@ -202,16 +202,16 @@ def _pairs(folder: Path) -> tuple[dict[str, list[_Pair]], list[str]]:
         alone = len(masks) - sum(m is not None for m in paired.values())
         if alone:
             notes.append(f"{masks_folder.relative_to(folder)}: {alone} masks have no image")
-    return {s: found for s, found in splits.items() if found}, notes
+    return {s: kept for s, kept in splits.items() if kept}, notes
 
 
 def _lists(folder: Path, images: dict[str, str]) -> dict[str, list[str]]:
-    found = {s: folder / f"{s}.txt" for s in ("train", "val", "test")}
-    lists = {s: files.lines(path) for s, path in found.items() if path.is_file()}
+    paths = {s: folder / f"{s}.txt" for s in ("train", "val", "test")}
+    lists = {s: files.lines(path) for s, path in paths.items() if path.is_file()}
     for split, stems in lists.items():
         for number, stem in enumerate(stems, start=1):
             if stem not in images:
-                raise DataError(f"{found[split]}:{number}: no image images/{stem}.*; add it")
+                raise DataError(f"{paths[split]}:{number}: no image images/{stem}.*; add it")
     return lists or {"train": list(images)}
 
 
@@ -265,8 +265,8 @@ def _look(path: str) -> tuple[frozenset[int], int, int]:
 def _unnamed(masks: list[str], values: _Values, notes: list[str]) -> tuple[dict[int, str], _Values]:
     """Name the values of all masks by their number."""
     with ThreadPoolExecutor(4) as pool:
-        found = pool.map(lambda p: np.unique(draw_masks.read_index_png(p)).tolist(), masks)
-        seen = {int(v) for some in found for v in some}
+        numbers = pool.map(lambda p: np.unique(draw_masks.read_index_png(p)).tolist(), masks)
+        seen = {int(v) for some in numbers for v in some}
     binary = seen <= {0, IGNORE} and IGNORE in seen
     if binary or seen <= {0, 1}:
         return {0: "background", 1: "object"}, values._replace(binary=binary)

@@ -74,15 +74,15 @@ def pictures(
     stems = [str(path.with_suffix("")) for path in inside]
     count = Counter(map(_key, stems))
     clash = [count[_key(stem)] > 1 for stem in stems]
-    found: dict[int, Path] = {}
+    places: dict[int, Path] = {}
     for i in sorted(range(len(files)), key=clash.__getitem__):  # those that clash give way
         kept = inside[i].suffix.replace(".", "_") if clash[i] else ""
         wanted = f"{stems[i]}{kept}{ending}"
         place = out / names.give(wanted)
         while os.path.realpath(place) in inputs:
             place = out / names.give(wanted)
-        found[i] = place
-    return [found[i] for i in range(len(files))]
+        places[i] = place
+    return [places[i] for i in range(len(files))]
 
 
 def _inside(files: Sequence[Path], given: Sequence[Path]) -> list[PurePath]:

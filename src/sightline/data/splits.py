@@ -143,12 +143,12 @@ def _groups_of_csv(ids: Sequence[str], table: Path, column: str) -> list[str | N
             names = reader.fieldnames or []
             if column not in names:
                 raise ParameterError(f"{table} has no column {column!r}; it has {', '.join(names)}")
-            found = {row[names[0]]: row[column] for row in reader}
+            by_name = {row[names[0]]: row[column] for row in reader}
     except OSError as error:
         raise ParameterError(f"cannot read {table}: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ParameterError(f"{table} is no CSV in UTF-8 ({error}); save it as one") from None
-    groups = [found.get(i) or found.get(i.rsplit("/", 1)[-1]) for i in ids]
+    groups = [by_name.get(i) or by_name.get(i.rsplit("/", 1)[-1]) for i in ids]
     if not any(groups):
         raise ParameterError(f"{table}: its first column names none of the images ({ids[0]!r})")
     return groups

@@ -133,7 +133,7 @@ def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
         When the size is negative or over 1,024.
     """
     if not 0 <= options.size <= 1024:
-        raise ParameterError(f"size is between 1 and 1024 pixels (0: as given), not {options.size}")
+        raise ParameterError(f"size={options.size} must be between 1 and 1024 pixels (0: as given)")
     data = train.data
     if options.size:
         size = (options.size, options.size)

@@ -173,9 +173,9 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
 def _roots(folder: Path) -> list[Path]:
     """Return folders at or below `folder` that hold ``Annotations/*.xml``."""
     for places in ([folder], folder.glob("VOC*"), folder.glob("VOCdevkit/VOC*")):
-        found = sorted(p for p in places if any((p / "Annotations").glob("*.xml")))
-        if found:
-            return found
+        folders = sorted(p for p in places if any((p / "Annotations").glob("*.xml")))
+        if folders:
+            return folders
     return []
 
 
@@ -193,22 +193,22 @@ def _splits(root: Path, pictures: dict[str, str]) -> tuple[dict[str, list[str]],
     """Return the stems of each split, and notes about them."""
     for part in ("Main", "Segmentation", "Layout"):
         place = root / "ImageSets" / part
-        found = {s: place / f"{s}.txt" for s in ("train", "val", "test")}
-        if not found["train"].is_file():
-            found["train"] = place / "trainval.txt"
-        found = {s: p for s, p in found.items() if p.is_file()}
+        paths = {s: place / f"{s}.txt" for s in ("train", "val", "test")}
+        if not paths["train"].is_file():
+            paths["train"] = place / "trainval.txt"
+        paths = {s: p for s, p in paths.items() if p.is_file()}
         others = sorted(place.glob("*.txt"))
-        if not found and len(others) == 1:
-            found = {"train": others[0]}
-        if found:
+        if not paths and len(others) == 1:
+            paths = {"train": others[0]}
+        if paths:
             lists = {
-                s: [_stem(line, pictures) for line in files.lines(p)] for s, p in found.items()
+                s: [_stem(line, pictures) for line in files.lines(p)] for s, p in paths.items()
             }
             for split, stems in lists.items():
                 for stem in stems:
                     if not (root / "Annotations" / f"{stem}.xml").is_file():
                         raise DataError(
-                            f"{found[split]} lists {stem}, but there is no Annotations/{stem}.xml; "
+                            f"{paths[split]} lists {stem}, but there is no Annotations/{stem}.xml; "
                             "write one (without objects if there are none) or take it off the list"
                         )
             unlisted = len(pictures.keys() - {s for stems in lists.values() for s in stems})
@@ -225,10 +225,10 @@ def _stem(line: str, pictures: dict[str, str]) -> str:
 def _classes(root: Path, pages: list[_Page]) -> tuple[str, ...]:
     if (root / "classes.txt").is_file():
         return tuple(dict.fromkeys(files.lines(root / "classes.txt")))
-    found = {name for page in pages for name in page.names}
-    if not found:
+    named = {name for page in pages for name in page.names}
+    if not named:
         raise DataError(f"{root}: no annotation has an object; name the classes in classes.txt")
-    return CLASSES if found <= set(CLASSES) else tuple(sorted(found))
+    return CLASSES if named <= set(CLASSES) else tuple(sorted(named))
 
 
 def _parse(path: Path) -> _Page:

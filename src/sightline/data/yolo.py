@@ -66,7 +66,7 @@ def read(folder: Path, name: str) -> Dataset:
     folder = folder.resolve()
     described = _yaml(folder)
     layout = _by_folders(folder) if described is None else _by_yaml(described)
-    paths = list(dict.fromkeys(p for found in layout.splits.values() for p in found))
+    paths = list(dict.fromkeys(p for listed in layout.splits.values() for p in listed))
     with ThreadPoolExecutor(16) as pool:
         made = list(pool.map(lambda p: _annotation(p, len(layout.classes)), paths))
     readable = {p: a for p, a in zip(paths, made, strict=True) if isinstance(a, Annotation)}
@@ -75,8 +75,8 @@ def read(folder: Path, name: str) -> Dataset:
         [f"{len(broken)} images cannot be opened and are left out: {broken[0]}"] if broken else []
     )
     outlined = any(a.shapes is not None for a in readable.values())
-    for split, found in layout.splits.items() if outlined else ():
-        members = [readable[p] for p in found if p in readable]
+    for split, listed in layout.splits.items() if outlined else ():
+        members = [readable[p] for p in listed if p in readable]
         if all(a.shapes is None for a in members):
             notes.append(f"{split}: boxes only, its pixels are ignored")
             continue
@@ -94,8 +94,8 @@ def read(folder: Path, name: str) -> Dataset:
         name=name,
         source=Source(items, "RGB"),
         rows={
-            s: np.array([row[p] for p in found if p in row], np.int64)
-            for s, found in layout.splits.items()
+            s: np.array([row[p] for p in listed if p in row], np.int64)
+            for s, listed in layout.splits.items()
         },
         classes=layout.classes,
         tasks=(Task.DETECT, *((Task.INSTANCES, Task.SEGMENT) if outlined else ())),
@@ -197,26 +197,26 @@ def _expand(path: Path, root: Path, place: str) -> list[str]:
     """Return the image files of one entry: a folder, or a text file with one image a line."""
     # Exports exist whose entries lead out of their own folder ("../train/images").
     tries = [root / place, path.parent / place, path.parent / place.lstrip("./")]
-    found = next((p for p in tries if p.exists()), None)
-    if found is None:
+    source = next((p for p in tries if p.exists()), None)
+    if source is None:
         raise DataError(f"{path}: {place!r} is no folder or list at {tries[0]}; mend the entry")
-    if found.is_dir():
-        return _images(str(found))
+    if source.is_dir():
+        return _images(str(source))
     listed = []
-    for line in files.lines(found):
-        image = next((p for p in (found.parent / line, root / line) if p.is_file()), None)
+    for line in files.lines(source):
+        image = next((p for p in (source.parent / line, root / line) if p.is_file()), None)
         if image is None:
-            raise DataError(f"{found} lists {line}, but there is no such file")
+            raise DataError(f"{source} lists {line}, but there is no such file")
         listed.append(os.path.normpath(image))
     return listed
 
 
 def _images(folder: str) -> list[str]:
-    found: list[str] = []
+    paths: list[str] = []
     for place, inner, names in os.walk(os.path.normpath(folder)):
         inner.sort()
-        found += [f"{place}/{n}" for n in sorted(names) if images.is_image(n)]
-    return found
+        paths += [f"{place}/{n}" for n in sorted(names) if images.is_image(n)]
+    return paths
 
 
 def _label_file(image: str) -> str:

@@ -502,7 +502,7 @@ class Estimator(ABC):
             When the estimator was not fitted yet.
         """
         if not hasattr(self, "fitted_"):
-            raise NotFittedError(f"fit the model ({self.name}) before it predicts")
+            raise NotFittedError(f"the model {self.name} is not fitted; call fit before predict")
         return self.fitted_
 
     def prepared(self, images: Sequence[Any] | Any) -> tuple[NDArray[np.uint8] | None, list[Frame]]:
