@@ -100,7 +100,9 @@ def _options() -> frozenset[str]:
 
     kinds = (Preprocess, Recipe, Settings)
     knobs = (f.name for kind in kinds for f in dataclasses.fields(kind))
-    return frozenset((*knobs, "budget", "data", "group", "images", "layout", "quantize", "resume"))
+    verbs = ("budget", "data", "group", "images", "layout", "quantize", "resume")
+    methods = ("device", "gradient", "index", "k", "samples", "step", "threshold")
+    return frozenset((*knobs, *verbs, *methods))
 
 
 def as_options(text: str) -> str:

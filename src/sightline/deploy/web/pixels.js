@@ -16,7 +16,7 @@ export async function decode(blob) {
   }
   const { width, height } = bitmap;
   if (width * height > MOST) throw new Problem("too-large", `${width} × ${height}`);
-  // Without willReadFrequently the pixels would pass through a graphics card.
+  // Without willReadFrequently the pixels would pass through a graphics processor.
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
   context.fillStyle = "#fff";
