@@ -112,7 +112,7 @@ def require(*texts: str) -> None:
         raise MissingFontError(f"{_said(lacking)}; {_mend(lacking)}")
 
 
-# --- figures -----------------------------------------------------------------------------------
+# --- drawings ----------------------------------------------------------------------------------
 
 
 @functools.cache

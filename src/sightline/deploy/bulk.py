@@ -50,7 +50,7 @@ class Bulk:
     ----------
     output : str
     pictures, errors : int
-        Of all shards.
+        Counts over all shards.
     shards, kept : int
         All of them, and those that an earlier call had finished.
     seconds : float
@@ -79,7 +79,7 @@ class Order:
     batch : int
         Pictures answered together.
     threads : int
-        That decode.
+        Threads that decode pictures.
     """
 
     source: str
@@ -113,8 +113,8 @@ def predict(
         (``bytes``, ``image``) or of paths (``path``, ``url``); local, or a URL of any storage
         that fsspec has a package for, such as ``s3://bucket/folder``.
     output : str
-        Folder of the shards, by custom ``NAME.parquet``; local or a URL. Finished shards in it are
-        kept.
+        Folder of the shards, conventionally ``NAME.parquet``; local or a URL. Finished shards in
+        it are kept.
     engine : {"local", "ray"}
         This process, or the Ray cluster that `ray.init` finds, with Ray Data.
     top, reject
@@ -122,7 +122,7 @@ def predict(
     shard : int
         Pictures of a shard.
     workers : int
-        Of Ray, each with a model of its own; 0: one for each core of the cluster.
+        Ray actors, each with a model of its own; 0: one for each core of the cluster.
     progress : callable, optional
         Called with (pictures done, pictures in all).
 

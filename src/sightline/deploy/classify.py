@@ -38,10 +38,10 @@ def decode(
     Parameters
     ----------
     outputs : mapping
-        Of the graph, by name; arrays with one row an image.
+        The graph's outputs by name: arrays with one row an image.
     about : About
     frames : sequence of Frame
-        Of the images, for tasks that answer in pixels.
+        The images' frames, for tasks that answer in pixels.
     """
     probabilities, labels = (outputs[name] for name in OUTPUTS[:2])
     near: list[Neighbours | None] = [None] * len(labels)

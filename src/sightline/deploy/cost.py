@@ -80,9 +80,9 @@ class Measured:
     service_ms : float
         Mean time of a picture, from the file's bytes to the answer.
     decode_ms : float
-        Of it, to decode and resize.
+        The part of it that decoding and resizing take.
     variation : float
-        Deviation of the time over its mean.
+        Coefficient of variation: the time's deviation over its mean.
     throughput : float
         Pictures a second, answered in batches.
     memory_mb : float
@@ -92,7 +92,7 @@ class Measured:
     image_kb : float
         Mean size of a picture's file.
     pictures : int
-        That it was measured on.
+        Number of pictures measured on.
     """
 
     service_ms: float
@@ -113,20 +113,20 @@ class Row:
     ----------
     key, title : str
     latency_ms : float
-        Of one request, on an idle machine.
+        Time of one request, on an idle machine.
     throughput : float
         Pictures a second of one machine.
     memory_mb : float
     wire_kb : float
         Bytes of a picture that travel; the browser's share of the model instead.
     machines : int or None
-        That keep the p99 within the target; None where none can.
+        Machines that keep the p99 within the target; None where no number can.
     p99_ms : float
-        Of that number of machines.
+        99th percentile of the response time with that number of machines.
     month : float
-        Money.
+        Price of a month.
     per_million : float
-        Money for a million pictures.
+        Price of a million pictures.
     measured : bool
         Whether latency and throughput were measured here, not scaled.
     """
@@ -177,11 +177,11 @@ def measure(model: Path, pictures: Sequence[bytes], *, seconds: float = 3.0) -> 
     Parameters
     ----------
     model : path
-        Exported.
+        An exported model.
     pictures : sequence of bytes
         Image files.
     seconds : float
-        That the timing of single pictures takes, and that of batches.
+        Duration of the timing of single pictures, and of that of batches.
     """
     runtime = Runtime(model, threads=1)
     for picture in pictures[:3]:
@@ -203,7 +203,7 @@ def measure(model: Path, pictures: Sequence[bytes], *, seconds: float = 3.0) -> 
         start = time.perf_counter()
         runtime.predict(batch)
         rates.append(len(batch) / (time.perf_counter() - start))
-    # Rare interruptions by the rest of the machine are not the model's.
+    # Rare interruptions by other processes do not belong to the model.
     usual = sorted(times)[: max(1, int(0.98 * len(times)))]
     mean = statistics.fmean(usual)
     return Measured(
@@ -224,7 +224,7 @@ def rows(measured: Measured, prices: Prices, rate: float, target_ms: float) -> l
     rate : float
         Requests a second at the busiest time, one picture each.
     target_ms : float
-        Within which 99 of 100 are to be answered, network included.
+        Milliseconds within which 99 of 100 requests are to be answered, network included.
 
     Raises
     ------

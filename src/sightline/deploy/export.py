@@ -61,15 +61,15 @@ class Exported:
     files : dict
         Bytes of each file by name.
     checked_on : str
-        What the check's images were.
+        Description of the images that were checked.
     difference : float
         Largest difference from the run, of what the task's ``DIFFERENCE`` names.
     agreement : float
         Share of the checked images with the run's answer.
     before, after : Metrics, optional
-        On the test split, of models in 8 bits: of the run and of the file.
+        Metrics on the test split of the run and of the file, for models in 8 bits.
     test_images : int
-        That it was measured on.
+        Number of test images measured on.
     """
 
     path: Path
@@ -98,7 +98,7 @@ def export(
     source : path
         Folder of a run.
     target : path
-        Of the model's file; a folder gets ``model.onnx``.
+        Path of the model's file; a folder gets ``model.onnx``.
     precision : {"fp32", "fp16", "int8"}
         int8 is calibrated on the training split, and measured on the test split.
     data : str, optional
@@ -197,7 +197,7 @@ def samples(source: str | Path, images: Path | None = None, n: int = 64) -> list
     images : path, optional
         Folder of pictures; default: the run's data, whose arrays become PNG files.
     n : int
-        At most.
+        Largest number of pictures.
 
     Raises
     ------

@@ -49,11 +49,11 @@ def response(
     rate : float
         Requests a second.
     service : float
-        Mean seconds that one takes.
+        Mean seconds that a request takes.
     places : int
-        Served at the same time.
+        Requests served at the same time.
     variation : float
-        Deviation of the service time over its mean.
+        Coefficient of variation of the service time: its deviation over its mean.
     quantile : float
 
     Returns
@@ -82,9 +82,9 @@ def machines(
     rate, service, variation
         See `response`.
     parallel : int
-        Places of a machine.
+        Requests that a machine serves at the same time.
     target : float
-        Seconds.
+        Largest p99, seconds.
 
     Returns
     -------

@@ -39,22 +39,22 @@ class About:
     Parameters
     ----------
     name : str
-        By which it is called: the run's.
+        Name of the run.
     method : str
-        Of the registry.
+        Name of the method in the registry.
     task : str
     classes : tuple of str
     size : (height, width)
-        Of the images that it takes.
+        Size of the images that the model takes.
     mode : {"L", "RGB"}
     resize : {"crop", "stretch", "pad"}
         How pictures of another shape become that size.
     version : str
-        Changes with the weights.
+        Digest of the model that changes with its weights.
     precision : {"fp32", "fp16", "int8"}
     parameters : int
     at_once : int
-        Images that it should be asked about at once; 0: as many as one likes.
+        Images to ask the model about at once; 0: any number.
     headline : float, optional
         Main figure of the run.
     metric : str
@@ -135,9 +135,9 @@ class Runtime:
     Parameters
     ----------
     path : path
-        Of an ``.onnx`` file that `sightline export` wrote.
+        An ``.onnx`` file that `sightline export` wrote.
     threads : int
-        That one answer is computed by; 0: as many as there are cores.
+        Threads that compute one answer; 0: as many as there are cores.
     providers : sequence of str
         ONNX Runtime's execution providers, the preferred first.
 

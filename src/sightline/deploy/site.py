@@ -62,7 +62,7 @@ class Site:
     ----------
     folder : path
     exported : list of Exported
-        One a run.
+        The exported model of each run.
     files : dict
         Bytes of each file by its path in the folder.
     """
@@ -87,7 +87,7 @@ def site(
     sources : sequence of paths
         Folders of runs, which the page shows side by side.
     folder : path
-        A new one, an empty one, or a site that was written before.
+        A new folder, an empty one, or a site that was written before.
     precision, data, progress
         See `export.export`.
 

@@ -69,7 +69,7 @@ class Reader:
     ----------
     fs : AbstractFileSystem
     runtime : Runtime
-        That prepares.
+        The model whose size pictures are prepared for.
     """
 
     def __init__(self, fs: fsspec.AbstractFileSystem, runtime: Runtime) -> None:

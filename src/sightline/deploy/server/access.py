@@ -23,7 +23,7 @@ class Access:
     Parameters
     ----------
     app : ASGI application
-        Behind it.
+        The application behind this middleware.
     settings : Settings
     """
 

@@ -44,14 +44,14 @@ class Batcher:
     Parameters
     ----------
     answer : callable
-        N prepared images to N answers.
+        Maps N prepared images to N answers.
     max_batch : int
     max_wait : float
         Seconds that the oldest image may wait for others once the model is free.
     capacity : int
-        Images that may be inside: being decoded, queued or in work.
+        Images that may be decoded, queued or computed at the same time.
     on_batch : callable, optional
-        Told the size of each batch.
+        Called with the size of each batch.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Batcher:
         self.waiting: deque[Item] = deque()
         self._busy = False
         self._due: asyncio.Handle | None = None
-        self._pace = 0.0  # seconds an image takes, lately
+        self._pace = 0.0  # recent seconds an image
         self._work: SimpleQueue[tuple[asyncio.AbstractEventLoop, list[Item]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()

@@ -33,7 +33,7 @@ class Envelope:
     Parameters
     ----------
     app : ASGI application
-        Behind it.
+        The application behind this middleware.
     measures : Measures
     closing : callable
         Tells whether connections are to be closed after their answer.

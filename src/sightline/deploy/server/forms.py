@@ -54,10 +54,10 @@ def parse(
     Parameters
     ----------
     content_type : str
-        As the header has it.
+        Value of the request's Content-Type header.
     body : bytes
     query : dict
-        Of the address.
+        Query parameters of the address.
     max_images : int
 
     Returns

@@ -14,7 +14,7 @@ from sightline import tasks
 FOLDER = Path(__file__).parent.parent / "web"
 
 HEADERS = {
-    # Nothing from elsewhere; pictures also from the camera and from memory.
+    # Nothing from other sites; pictures also from the camera and from memory.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; "
         "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "

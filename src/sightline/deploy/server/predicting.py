@@ -44,7 +44,7 @@ class Predictor:
     settings : Settings
     measures : Measures
     pool : ThreadPoolExecutor
-        That decodes.
+        Threads that decode images.
     """
 
     def __init__(

@@ -51,13 +51,13 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's name for it
     Parameters
     ----------
     kind : str
-        Of `KINDS`.
+        Key of `KINDS`.
     detail : str
         What is wrong here, and the mend; never a path of the server.
     limit : str, optional
-        Name of the setting that was met.
+        Name of the limiting setting.
     headers : mapping, optional
-        Of the response.
+        Extra headers of the response.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class Process(uvicorn.Server):
     ----------
     application : Application
     sock : socket
-        That it listens on.
+        Socket to listen on.
     """
 
     def __init__(self, application: Application, sock: socket.socket) -> None:

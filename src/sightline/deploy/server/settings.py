@@ -25,7 +25,7 @@ class Settings:
         How long, in milliseconds, an image may wait for others to join its batch. On an idle
         server none waits.
     queue : int
-        Images that a model may have inside, being decoded, waiting or in work; more are refused
+        Images that a model may be decoding, holding in its queue or computing; more are refused
         with 429.
     timeout_s : float
         Seconds from a request's arrival to its answer; later the answer is 408 where the body is
@@ -33,7 +33,7 @@ class Settings:
     max_body_mib : float
         Size of a request's body, in MiB.
     max_buffer_mib : float
-        Size of all bodies that are inside at once, in MiB.
+        Size of all bodies in memory at once, in MiB.
     max_images : int
         Images of one request.
     max_megapixels : float
