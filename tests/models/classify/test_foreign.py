@@ -8,7 +8,7 @@ import torch
 from torchvision import models
 
 from sightline.errors import MissingExtraError, UnknownNameError
-from sightline.estimators import methods
+from sightline.estimators import estimator_for
 from sightline.models import registry
 
 
@@ -32,10 +32,10 @@ def test_a_foreign_network_is_trained_like_any():
     X = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 1), np.uint8)
     y = np.arange(16) % 2
     options = {"epochs": 1, "batch_size": 8, "accelerator": "cpu", "shift": 0}
-    method = methods.build("torchvision:squeezenet1_1", options)
+    method = estimator_for("torchvision:squeezenet1_1").build("torchvision:squeezenet1_1", options)
     fitted = method.fit(X, y)
     assert fitted.predict_proba(X).shape == (16, 2)
-    again = methods.build("torchvision:squeezenet1_1", options)
+    again = estimator_for("torchvision:squeezenet1_1").build("torchvision:squeezenet1_1", options)
     again.restore(fitted.arrays())
     np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
 
