@@ -76,7 +76,8 @@ def shapes(seed: int = 0, count: int = 400, size: int = 128, objects: int = 6) -
     for i in range(count):
         scene = functools.partial(drawing.scene, seed, i, size, objects)
         label = drawing.first_label(seed, i, size, objects) if objects == 1 else -1
-        items.append(Item(f"{i:06d}", _image_of(scene), label, _annotation_of(scene)))
+        image = functools.partial(_image_of, scene)  # which processes can be given, unlike a lambda
+        items.append(Item(f"{i:06d}", image, label, functools.partial(_annotation_of, scene)))
     detect = (Task.DETECT, Task.INSTANCES, Task.SEGMENT)
     labels = np.array([item.label for item in items])
     return Dataset(
@@ -100,12 +101,12 @@ def shapes(seed: int = 0, count: int = 400, size: int = 128, objects: int = 6) -
 BUILTIN: dict[str, Callable[..., Dataset]] = {"digits": digits, "shapes": shapes}
 
 
-def _image_of(scene: Callable[[], drawing.Scene]) -> Callable[[], Any]:
-    return lambda: scene().image
+def _image_of(scene: Callable[[], drawing.Scene]) -> Any:
+    return scene().image
 
 
-def _annotation_of(scene: Callable[[], drawing.Scene]) -> Callable[[], Any]:
-    return lambda: scene().annotation
+def _annotation_of(scene: Callable[[], drawing.Scene]) -> Any:
+    return scene().annotation
 
 
 def _split_note(seed: int) -> str:
