@@ -6,8 +6,12 @@ split, a fold or a subset therefore copies row numbers, never pixels.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
@@ -18,10 +22,11 @@ from numpy.typing import NDArray
 from sightline.data import images, store
 from sightline.data.annotation import Annotation
 from sightline.data.item import Item
-from sightline.errors import DataError
+from sightline.errors import DataError, SightlineError
 from sightline.types import Frame, Progress, Sample, Task
 
 Rows = NDArray[np.int64]
+_THREADS = 8
 
 
 class Arrays(NamedTuple):
@@ -38,6 +43,25 @@ class Arrays(NamedTuple):
     X: NDArray[np.uint8]
     y: NDArray[np.int64]
     rows: Rows
+
+
+class Part(NamedTuple):
+    """Some images of one size, with what belongs to each row; see `Split.batches`.
+
+    Attributes
+    ----------
+    X : uint8 array, shape (N, H, W, C)
+    y : int64 array, shape (N,)
+    rows : int64 array, shape (N,)
+        Rows of the source.
+    frames : sequence of Frame
+        The way of each image back into its picture.
+    """
+
+    X: NDArray[np.uint8]
+    y: NDArray[np.int64]
+    rows: Rows
+    frames: Sequence[Frame]
 
 
 @dataclass(slots=True)
@@ -221,6 +245,65 @@ class Split(Sequence[Sample]):
         if len(self) and not len(rows):
             raise DataError(f"no image of {self.data.name}/{self.name} can be read")
         return Arrays(_gather(packed.pixels, rows), labels, rows)
+
+    def batches(
+        self,
+        size: tuple[int, int] | None = None,
+        resize: images.Resize = "crop",
+        n: int = 256,
+        *,
+        unread: dict[int, str] | None = None,
+    ) -> Iterator[Part]:
+        """Give the images in their order, n at a time, decoded now and kept nowhere.
+
+        Their pixels are those of `arrays`. Threads decode, some images ahead.
+
+        Parameters
+        ----------
+        size : (height, width), optional
+            Default: the size that all images share.
+        resize : {"crop", "stretch", "pad"}
+            How another shape becomes `size`.
+        n : int
+            Images at a time; parts with images that cannot be read have fewer.
+        unread : dict of int to str, optional
+            Takes up the row and the reason of each image that cannot be read.
+
+        Raises
+        ------
+        DataError
+            When the images differ in size and none is given, or none can be read.
+        """
+        size = size or self.data.size
+        if size is None:
+            raise DataError("the images differ in size; say to which size to resize them")
+        items, mode, given = self.data.source.items, self.data.mode, False
+        read = functools.partial(store.read_one, size=size, mode=mode, resize=resize)
+        pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS))
+        try:
+            coming = deque[Future[tuple[NDArray[np.uint8], tuple[int, int]]]]()
+            for start in range(0, len(self), n):
+                for row in self.rows[start + len(coming) : start + 2 * n]:
+                    coming.append(pool.submit(read, items[row]))
+                pixels, rows, frames = [], [], []
+                for row in self.rows[start : start + n].tolist():
+                    try:
+                        image, picture = coming.popleft().result()
+                    except SightlineError as error:
+                        if unread is not None:
+                            unread[row] = str(error)
+                        continue
+                    pixels.append(image)
+                    rows.append(row)
+                    frames.append(images.frame_of(picture, size, resize))
+                if rows:
+                    given = True
+                    labels = np.array([items[row].label for row in rows], np.int64)
+                    yield Part(np.stack(pixels), labels, np.array(rows, np.int64), frames)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if len(self) and not given:
+            raise DataError(f"no image of {self.data.name}/{self.name} can be read")
 
     def frames(
         self, size: tuple[int, int] | None = None, resize: images.Resize = "crop"

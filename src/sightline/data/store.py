@@ -118,11 +118,39 @@ def pack(
     paths = [item.image for item in items if isinstance(item.image, str)]
     if len(paths) < len(items):
         return _pack_memory(items, shape, mode, resize, progress)
-    digest = hashlib.sha256(f"{VERSION}|{size}|{mode}|{resize}\n".encode())
-    digest.update("\n".join(file_keys(paths)).encode("utf-8", "surrogateescape"))
-    folder = home() / "pixels" / digest.hexdigest()[:32]
+    folder = _entry(paths, size, mode, resize)
     found = _load(folder, shape)
     return found or _decode_to(folder, paths, shape, mode, resize, progress)
+
+
+def is_packed(
+    items: Sequence[Item], size: tuple[int, int], mode: images.Mode, resize: images.Resize
+) -> bool:
+    """Tell whether `pack` would find these images in the cache."""
+    paths = [item.image for item in items if isinstance(item.image, str)]
+    return len(paths) == len(items) and _entry(paths, size, mode, resize).is_dir()
+
+
+def on_disk(items: Sequence[Item]) -> bool:
+    """Tell whether all images are files, which `pack` caches; others it keeps in memory."""
+    return all(isinstance(item.image, str) for item in items)
+
+
+def free() -> int:
+    """Return the bytes that are free where `pack` would write."""
+    place = home().absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def _entry(
+    paths: Sequence[str], size: tuple[int, int], mode: images.Mode, resize: images.Resize
+) -> Path:
+    """Return the folder of a cache entry."""
+    digest = hashlib.sha256(f"{VERSION}|{size}|{mode}|{resize}\n".encode())
+    digest.update("\n".join(file_keys(paths)).encode("utf-8", "surrogateescape"))
+    return home() / "pixels" / digest.hexdigest()[:32]
 
 
 def verify(
@@ -165,6 +193,26 @@ def decode_one(
     image = images.decode(path)
     pixels = np.asarray(images.resize(images.to_mode(image, mode), size, resize))
     return pixels.reshape(*size, -1), images.is_grey(image), (image.height, image.width)
+
+
+def read_one(
+    item: Item, size: tuple[int, int], mode: images.Mode, resize: images.Resize
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Return an image as `pack` has it: (H, W, C) of `size`, and its own (height, width).
+
+    Raises
+    ------
+    DataError
+        When it cannot be read.
+    """
+    if isinstance(item.image, str):
+        pixels, _, picture = decode_one(item.image, size, mode, resize)
+        return pixels, picture
+    pixels = item.read_image(mode)
+    height, width = pixels.shape[:2]
+    if (height, width) != size:
+        pixels = np.asarray(images.resize(images.as_picture(pixels), size, resize))
+    return pixels.reshape(*size, -1), (height, width)
 
 
 def in_chunks(
@@ -318,15 +366,10 @@ def _pack_memory(
     sizes = np.full((len(items), 2), shape[1:3], np.int32)
     for row, item in enumerate(items):
         try:
-            pixels = item.read_image(mode)
+            out[row], sizes[row] = read_one(item, (shape[1], shape[2]), mode, resize)
         except SightlineError as error:
             unreadable[row] = str(error)
             continue
-        if pixels.shape[:2] != shape[1:3]:
-            sizes[row] = pixels.shape[:2]
-            image = images.as_picture(pixels)
-            pixels = np.asarray(images.resize(image, (shape[1], shape[2]), resize))
-        out[row] = pixels.reshape(shape[1:])
         if progress and (row % 64 == 0 or row + 1 == len(items)):
             progress(row + 1, len(items))
     grey = len(items) if mode == "L" else 0

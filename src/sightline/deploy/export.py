@@ -389,8 +389,8 @@ def _some(splits: dict[str, Split], n: int) -> Split | None:
 def _images(model: Estimator, splits: dict[str, Split]) -> tuple[NDArray[np.uint8], str]:
     """Return images of the model's size to check on, and what they are: real ones, or noise."""
     if (some := _some(splits, CHECKED)) is not None:
-        X = some.arrays(model.fitted_.size, model.fitted_.resize).X
-        return np.array(X), f"{len(X)} images of {some.data.name}/{some.name}"
+        X = _decoded(model, some)
+        return X, f"{len(X)} images of {some.data.name}/{some.name}"
     shape = (CHECKED, *model.fitted_.shape)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     return noise, f"{CHECKED} images of noise, as the run's data was not found"
@@ -399,8 +399,13 @@ def _images(model: Estimator, splits: dict[str, Split]) -> tuple[NDArray[np.uint
 def _calibration(model: Estimator, splits: dict[str, Split], n: int = 256) -> NDArray[np.uint8]:
     train = splits["train"]
     rows = np.sort(np.random.default_rng(0).permutation(len(train))[:n])
-    taken = train.take(rows)
-    return np.array(taken.arrays(model.fitted_.size, model.fitted_.resize).X)
+    return _decoded(model, train.take(rows))
+
+
+def _decoded(model: Estimator, some: Split) -> NDArray[np.uint8]:
+    """A few images at the model's size; not all of their data is packed for them."""
+    found = some.batches(model.fitted_.size, model.fitted_.resize)
+    return np.concatenate([part.X for part in found])
 
 
 def _pictures(model: Estimator, splits: dict[str, Split]) -> NDArray[np.uint8] | None:
