@@ -220,8 +220,10 @@ def test_a_broken_file_is_left_out_and_named_once(photos, workers):
         assert len(batches) == feed.steps == 3
         assert sorted(joined(rows(batches))) == sorted(set(photos.rows.tolist()) - {3, 8})
     assert len(feed.unread) == 2
-    assert all("not an image of a known format" in why for why in feed.unread)
-    assert {why.split(":")[0][-6:] for why in feed.unread} == {"03.png", "08.png"}
+    assert all("not an image of a known format" in why for why in feed.unread.values())
+    assert {row: why.split(":")[0][-6:] for row, why in feed.unread.items()} == {
+        3: "03.png", 8: "08.png"
+    }  # fmt: skip
     feed.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -221,8 +222,12 @@ def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
 
 
 def unreadable_note(packed: store.Packed, total: int) -> str:
-    """Describe in one line the images that cannot be read."""
-    reasons = list(packed.unreadable.values())
+    """One line about the images that cannot be read."""
+    return left_out_note(list(packed.unreadable.values()), total)
+
+
+def left_out_note(reasons: Sequence[str], total: int) -> str:
+    """Return one line about images that cannot be read, with the first reasons."""
     more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
     return (
         f"{len(reasons)} of {total:,} images cannot be read and are left out: "

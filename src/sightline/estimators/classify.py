@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.dataset import Split
+from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted, Preprocess
 from sightline.errors import DataError, ParameterError
 from sightline.estimators import backbone
+from sightline.estimators import classify_stream as stream
 from sightline.estimators.base import Answers, Estimator, Fitting, Tried, is_late
 from sightline.estimators.classify_network import ModuleClassifier
 from sightline.metrics.classify import Evaluation
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 PILOT = 64
 """Validation images that are timed to foretell how long all of them will take."""
-
-_BATCH = 4096
 
 
 class Classifier(Estimator):
@@ -55,8 +55,14 @@ class Classifier(Estimator):
             )
 
     def learn(self, train: Split, val: Split | None, how: Fitting) -> int:
-        """Fit the method on the split's images as one array."""
+        """Fit the method on the split's images: as one array, or streamed; return their number."""
         fitted = self.fitted_
+        choice = self._streams(train, fitted, how)
+        if choice.streamed:
+            watched = train if val is None else val
+            theirs = np.arange(len(watched.data.classes))
+            numbers = np.append(renumbered(theirs, watched, train.data.classes), -1)
+            return stream.fit(self.method_, train, val, numbers, fitted, how, choice.why)
         X, y, _ = train.arrays(fitted.size, fitted.resize, how.progress)
         more = how.for_method(self.method_)
         if "X_val" in self.method_.takes and val is not None:
@@ -86,6 +92,8 @@ class Classifier(Estimator):
         if not isinstance(method, ModuleClassifier):
             return super().training(train)
         fitted = backbone.fit(self.preprocess, train, registry.card(self.name).largest_side)
+        if self._streams(train, fitted).streamed:
+            return stream.training(method, train, fitted)
         X, y, _ = train.arrays(fitted.size, fitted.resize)
         return method.training(fitted(X), y)
 
@@ -167,25 +175,26 @@ class Classifier(Estimator):
             When the split's classes are not the model's, or it is empty.
         """
         fitted = self.fitted()
-        X, y, rows = split.arrays(fitted.size, fitted.resize)
-        y = renumbered(y, split, self.classes_)
-        if not len(y):
+        if not len(split):
             raise DataError(f"{split.data.name}/{split.name} has no image to measure on")
-        frames = split.frames(fitted.size, fitted.resize)
-        parts = []
-        for start in range(0, len(X), _BATCH):
-            part = slice(start, start + _BATCH)
+        found, unread, done = [], dict[int, str](), 0
+        streamed = self._streams(split, fitted).streamed
+        for X, y, rows, frames in stream.parts(split, fitted, streamed=streamed, unread=unread):
             if answers is None:
-                parts.append(self._decide(fitted(X[part])))
+                predicted, probabilities = self._decide(fitted(X))
             else:
-                said: Any = answers(X[part], frames[part])
-                labels = np.array([one.label for one in said], np.int64)
-                parts.append((labels, np.stack([one.probabilities for one in said])))
+                said: Any = answers(X, frames)
+                predicted = np.array([one.label for one in said], np.int64)
+                probabilities = np.stack([one.probabilities for one in said])
+            found.append((renumbered(y, split, self.classes_), predicted, probabilities, rows))
+            done += len(X)
             if progress:
-                progress(min(start + _BATCH, len(X)), len(X))
-        predicted = np.concatenate([p for p, _ in parts])
-        probabilities = np.concatenate([p for _, p in parts])
-        return Evaluation.of(y, predicted, probabilities, rows)
+                progress(done, len(split))
+        if unread:
+            note = left_out_note(list(unread.values()), len(split))
+            self.remarks += [note] * (note not in self.remarks)
+        labels, predicted, probabilities, rows = map(np.concatenate, zip(*found, strict=True))
+        return Evaluation.of(labels, predicted, probabilities, rows)
 
     @classmethod
     def try_settings(
@@ -233,6 +242,16 @@ class Classifier(Estimator):
             if is_late(start, done, budget):
                 break
         return tried
+
+    def _streams(self, split: Split, fitted: Fitted, how: Fitting | None = None) -> stream.Choice:
+        """Return whether images are streamed to the method; a resumed training does as before."""
+        method = self.build(self.name, self.options)
+        if not isinstance(method, ModuleClassifier):
+            return stream.Choice(False, "methods on arrays take them packed")
+        knob = method.recipe(max(fitted.size)).stream
+        if how is not None and how.resume and how.folder is not None and knob == "auto":
+            return stream.begun(how.folder)
+        return stream.choose(knob, split, fitted)
 
     def _decide(self, X: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return decided ids, shape (N,), and probabilities, shape (N, C), over all classes."""

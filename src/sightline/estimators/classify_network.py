@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,15 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, NotFittedError
 from sightline.estimators.network import BATCH, SAMPLE, NetworkMethod, mean_and_std
-from sightline.training.recipe import Flip, Tta
+from sightline.training.recipe import Flip, Recipe, Tta
 from sightline.types import Progress
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
     from torch import Tensor, nn
 
     from sightline.training.engine import Judge, OnEpoch, Training
+    from sightline.training.labelled_feed import LabelledFeed
 
 SEEN = 1000
 """Training images that are judged as validation is, to see overfitting."""
@@ -77,7 +80,10 @@ class ModuleClassifier(NetworkMethod):
         judges: dict[str, Judge] = {}
         if X_val is not None and y_val is not None and len(y_val):
             some = np.sort(np.random.default_rng(self.seed).permutation(len(X))[:SEEN])
-            judges = {"val": self._judge(X_val, y_val), "train": self._judge(X[some], y[some])}
+            judges = {
+                "val": self.judge(functools.partial(_in_parts, X_val, y_val)),
+                "train": self.judge(functools.partial(_in_parts, X[some], y[some])),
+            }
         self.run(self.training(X, y, judges, folder), progress, budget, resume, on_epoch)
         return self
 
@@ -89,26 +95,61 @@ class ModuleClassifier(NetworkMethod):
         folder: Path | None = None,
     ) -> Training:
         """Build the network for these images, ready to be trained; see `fit`."""
-        from sightline.training.engine import Training
         from sightline.training.packed_feed import PackedFeed
 
         if X.ndim != 4 or X.dtype != np.uint8:
             raise DataError("a network takes bytes of shape (N, H, W, C): use scale=none")
+        self.mean_, self.std_ = mean_and_std(X)
+        rows = np.sort(np.random.default_rng(self.seed).permutation(len(X))[:SAMPLE])
+
+        def feed(positions: NDArray[np.int64], recipe: Recipe, fabric: Fabric) -> LabelledFeed:
+            return PackedFeed(
+                X, positions, self.mean_, self.std_, len(self.classes_), recipe, fabric.device,
+                self.seed, fabric.global_rank, fabric.world_size,
+            )  # fmt: skip
+
         recipe = self.suited(max(X.shape[1:3]), len(X))
+        shape = (X.shape[1], X.shape[2], X.shape[3])
+        return self.ready(recipe, y, shape, feed, lambda: X[rows], judges, folder)
+
+    def ready(
+        self,
+        recipe: Recipe,
+        y: NDArray[np.int64],
+        shape: tuple[int, int, int],
+        feed_of: Callable[[NDArray[np.int64], Recipe, Fabric], LabelledFeed],
+        some: Callable[[], NDArray[np.uint8]],
+        judges: Mapping[str, Judge] | None = None,
+        folder: Path | None = None,
+    ) -> Training:
+        """Build the network and its training; ``mean_`` and ``std_`` must be set.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        y : int64 array, shape (N,)
+            Labels of all images.
+        shape : (height, width, channels)
+            Of an image.
+        feed_of : callable
+            Makes the feed of class numbers from 0, shape (N,), once the network is built.
+        some : callable
+            Gives images, shape (M, H, W, C), that first weights may depend on.
+        judges : mapping, optional
+        folder : path, optional
+            See `sightline.training.engine.Training`.
+        """
+        from sightline.training.engine import Training
+
         if recipe.flip == "auto":
-            flip: Flip = "alternate" if X.shape[3] == 3 else "none"
+            flip: Flip = "alternate" if shape[2] == 3 else "none"
             recipe = dataclasses.replace(recipe, flip=flip)
         self.classes_, positions = np.unique(y, return_inverse=True)
-        self.mean_, self.std_ = mean_and_std(X)
-        fabric = self.start(recipe, (X.shape[1], X.shape[2]), X.shape[3])
-        feed = PackedFeed(
-            X, positions.astype(np.int64), self.mean_, self.std_, len(self.classes_), recipe,
-            fabric.device, self.seed, fabric.global_rank, fabric.world_size,
-        )  # fmt: skip
+        fabric = self.start(recipe, shape[:2], shape[2])
+        feed = feed_of(positions.astype(np.int64), recipe, fabric)
         prepare = getattr(self.model, "prepare", None)
         if callable(prepare):  # first weights that depend on the images
-            rows = np.random.default_rng(self.seed).permutation(len(X))[:SAMPLE]
-            prepare(feed.pixels(np.sort(rows)).cpu())
+            prepare(self.standardised(some(), fabric.device).cpu())
         weights = feed.class_weights()
 
         def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -150,32 +191,38 @@ class ModuleClassifier(NetworkMethod):
         """Return the accuracy, in [0, 1]."""
         return float((self.predict(X) == y).mean())
 
-    def _judge(self, X: NDArray[np.uint8], y: NDArray[np.int64]) -> Judge:
-        """Return a function that measures accuracy and loss on images.
+    def judge(
+        self, parts: Callable[[], Iterable[tuple[NDArray[np.uint8], NDArray[np.int64]]]]
+    ) -> Judge:
+        """Return what measures accuracy and loss on images and labels, given in parts.
 
         An image of a class that training has not seen is answered wrongly; it has no loss.
         """
         import torch
 
-        places = np.searchsorted(self.classes_, y)
-        known = np.isin(y, self.classes_)
-
         def judge(model: nn.Module) -> dict[str, float]:
-            right, loss = 0.0, 0.0
+            right, loss, seen, counted = 0.0, 0.0, 0, 0
             device = next(model.parameters()).device
             model.eval()
             with torch.inference_mode():
-                for start in range(0, len(X), BATCH):
-                    part = slice(start, start + BATCH)
-                    logits = model(self.standardised(X[part], device)).float().cpu()[known[part]]
-                    wanted = torch.from_numpy(places[part][known[part]])
+                for X, y in parts():
+                    known = np.isin(y, self.classes_)
+                    logits = model(self.standardised(X, device)).float().cpu()[known]
+                    wanted = torch.from_numpy(np.searchsorted(self.classes_, y)[known])
                     total = torch.nn.functional.cross_entropy(logits, wanted) * len(wanted)
                     loss += float(total) if len(wanted) else 0.0
                     right += float((logits.argmax(1) == wanted).sum())
-            measured = {"accuracy": right / len(X)}
-            return measured | ({"loss": loss / known.sum()} if known.any() else {})
+                    seen, counted = seen + len(y), counted + len(wanted)
+            return {"accuracy": right / seen} | ({"loss": loss / counted} if counted else {})
 
         return judge
+
+
+def _in_parts(
+    X: NDArray[np.uint8], y: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    for start in range(0, len(X), BATCH):
+        yield X[start : start + BATCH], y[start : start + BATCH]
 
 
 def views(x: Tensor, tta: Tta) -> Iterator[tuple[float, Tensor]]:

@@ -401,8 +401,10 @@ class Training:
         }
         checkpoint.load_into(self.plain, part["model"], path)
         given, kept = dataclasses.asdict(self.recipe), facts["recipe"]
-        # A budget has changed the epochs, and more of them may be asked for.
-        odd = [k for k in given if k != "epochs" and given[k] != kept.get(k)]
+        # A budget has changed the epochs, and more of them may be asked for; who reads the images
+        # changes nothing.
+        free = ("epochs", "workers")
+        odd = [k for k in given if k not in free and given[k] != kept.get(k)]
         if odd:
             raise RunError(
                 f"{path} was trained with {odd[0]} {kept.get(odd[0])}, not {given[odd[0]]}"

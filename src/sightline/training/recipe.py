@@ -7,12 +7,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sightline.errors import ParameterError, UnknownNameError
 
 Flip = Literal["auto", "none", "random", "alternate"]
 Tta = Literal["none", "flip", "multi-crop"]
+Stream = Literal["auto", "on", "off"]
 
 SHIPPED = Path(__file__).parent / "recipes"
 
@@ -90,6 +91,16 @@ class Recipe:
         Machines, under torchrun.
     accelerator : {"auto", "cpu", "cuda", "mps"}
         Where to compute.
+    stream : {"auto", "on", "off"}
+        Read pictures anew in every epoch, and learn from random cuts of their own pixels, instead
+        of packing all of them at one size on the disk first. auto does so where the packed ones
+        would take more than a quarter of the free disk; small images of one size it always packs,
+        which is faster. The cuts take the place of `shift`.
+    workers : int
+        Processes that read pictures for `stream`; 0: one for each core that is to spare.
+    crop_area : float
+        Least share of a picture's area that a cut of `stream` shows, at a ratio of width to height
+        between 3:4 and 4:3; validation and answers see its middle, as without.
     """
 
     epochs: float = 10
@@ -124,6 +135,9 @@ class Recipe:
     devices: int = 1
     nodes: int = 1
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    stream: Stream = "auto"
+    workers: int = 0
+    crop_area: float = 0.35
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr", "accumulate", "devices", "nodes"):
@@ -132,9 +146,14 @@ class Recipe:
         for name in ("warmup", "final_lr", "smoothing", "erase", "ema", "momentum"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ParameterError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
-        for name in ("weight_decay", "shift", "cutout", "mixup", "cutmix", "clip", "patience"):
+        for name in ("weight_decay", "shift", "cutout", "mixup", "cutmix", "clip", "patience",
+                     "workers"):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise ParameterError(f"{name} must not be negative, not {getattr(self, name)}")
+        if not 0 < self.crop_area <= 1:
+            raise ParameterError(f"crop_area must be between 0 and 1, not {self.crop_area}")
+        if self.stream not in get_args(Stream):
+            raise ParameterError(f"stream must be auto, on or off, not {self.stream!r}")
         if self.accumulate > self.batch_size:
             raise ParameterError(
                 f"accumulate={self.accumulate} must be at most batch_size={self.batch_size}"

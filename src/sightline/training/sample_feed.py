@@ -13,7 +13,7 @@ import functools
 import multiprocessing
 import pickle
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -120,15 +120,15 @@ class SampleFeed:
         return self.split.digest()
 
     @property
-    def unread(self) -> list[str]:
-        """Return why images could not be read, one line each, in the order in which they came."""
-        return list(self._unread.values())
+    def unread(self) -> Mapping[int, str]:
+        """Return the rows of images that could not be read so far, each with the reason."""
+        return self._unread
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Return the places in the split of an epoch's images, shape (N,)."""
         return self._batches.order(epoch)
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, first: int = 0) -> Generator[Batch, None, None]:
         """Give the batches of an epoch, from the one numbered `first` on.
 
         The processes that read stay for the next epoch; where the iterator is closed before its
@@ -156,7 +156,7 @@ class SampleFeed:
                 if batch is None:
                     raise DataError(
                         f"no image of {self.split.data.name}/{self.split.name} can be read, first "
-                        f"{self.unread[0]}"
+                        f"{next(iter(unread))[1]}"
                     )
                 self.waited += time.perf_counter() - start
                 yield batch.held
