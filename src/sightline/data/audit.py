@@ -5,13 +5,12 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import duplicates, images, store
+from sightline.data import duplicates, images, place, store
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
@@ -121,7 +120,7 @@ def audit(data: Dataset, progress: Progress | None = None) -> Audit:
 
 
 def _facts(source: Source, progress: Progress | None) -> list[Facts]:
-    paths = [item.image for item in source.items if isinstance(item.image, str)]
+    paths = [item.image for item in source.items if place.is_file(item.image)]
     if len(paths) == len(source.items):
         parts = store.in_chunks(_look_at_files, paths, progress=progress, chunk=128)
         return [f for part in parts for f in part]
@@ -133,15 +132,15 @@ def _facts(source: Source, progress: Progress | None) -> list[Facts]:
     return facts
 
 
-def _look_at_files(first: int, paths: list[str]) -> list[Facts]:
+def _look_at_files(first: int, paths: list[place.Place]) -> list[Facts]:
     return [_look_at(path) for path in paths]
 
 
-def _look_at(path: str) -> Facts:
+def _look_at(path: place.Place) -> Facts:
     try:
         with images.open_checked(path) as header:
             kind, mode = header.format, header.mode
-            image = images.upright(header, path)
+            image = images.upright(header, str(path))
             rotated = image is not header
             plain = images.to_mode(image, "L" if images.is_grey(image) else "RGB")
             prints = duplicates.print_of(plain)
@@ -221,9 +220,9 @@ def _files(data: Dataset, facts: list[Facts]) -> list[Finding]:
 
 
 def _wrong_suffix(item: Item, facts: Facts) -> bool:
-    if not isinstance(item.image, str) or facts.format is None:
+    if not place.is_file(item.image) or facts.format is None:
         return False
-    return Path(item.image).suffix.lower() not in _SUFFIX.get(facts.format, ())
+    return place.suffix_of(item.image) not in _SUFFIX.get(facts.format, ())
 
 
 def _duplicates(data: Dataset, pairs: list[duplicates.Pair]) -> list[Finding]:

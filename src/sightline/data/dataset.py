@@ -13,13 +13,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import images, store
+from sightline.data import images, place, store
 from sightline.data.annotation import Annotation
 from sightline.data.item import Item
 from sightline.errors import DataError, SightlineError
@@ -111,7 +110,7 @@ class Source:
         digest = hashlib.sha256(self.recipe.encode())
         for item in self.items:
             _digest_known(digest, item)
-            if self.size is None and isinstance(item.image, str):
+            if self.size is None and place.is_file(item.image):
                 digest.update(_file_size(item.image))
         if self.size is not None and not self.recipe:
             digest.update(self.pack().digest.encode())
@@ -206,7 +205,7 @@ class Split(Sequence[Sample]):
         digest = hashlib.sha256("\0".join([self.data.source.recipe, *self.data.classes]).encode())
         for item in self.items:
             _digest_known(digest, item)
-            if isinstance(item.image, str):
+            if place.is_file(item.image):
                 digest.update(_file_size(item.image))
             elif isinstance(item.image, np.ndarray):
                 digest.update(str(item.image.shape).encode())
@@ -490,9 +489,9 @@ def _digest_shapes(digest: Any, annotation: Annotation) -> None:
                 digest.update(np.ascontiguousarray(polygon.round(2)).tobytes())
 
 
-def _file_size(path: str) -> bytes:
+def _file_size(file: place.Place) -> bytes:
     try:
-        return str(Path(path).stat().st_size).encode()
+        return str(place.size_of(file)).encode()
     except OSError:
         return b"missing"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import images
+from sightline.data import images, place
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset
 from sightline.data.folder import save_png
@@ -70,8 +69,8 @@ def by_stem(folder: Path, suffixes: Collection[str] = images.SUFFIXES) -> dict[s
     return paths
 
 
-def upright_size(path: str) -> tuple[int, int]:
-    """Return (width, height) in pixels after EXIF rotation; only the file's header is read."""
+def upright_size(path: place.Place) -> tuple[int, int]:
+    """Give (width, height) in pixels after EXIF rotation; only the file's header is read."""
     with images.open_checked(path) as image:
         width, height = image.size
         try:
@@ -94,7 +93,7 @@ def size_of(item: Item, annotation: Annotation) -> tuple[int, int]:
     """Return (width, height): as the annotation states it, else as the image has it."""
     if annotation.width and annotation.height:
         return annotation.width, annotation.height
-    if isinstance(item.image, str):
+    if place.is_file(item.image):
         return upright_size(item.image)
     height, width = item.read_image("RGB").shape[:2]
     return width, height
@@ -120,11 +119,11 @@ def stems(items: Sequence[Item]) -> list[str]:
 def put(item: Item, data: Dataset, folder: Path, stem: str, suffixes: Collection[str]) -> Path:
     """Copy an image file as it is where its ending is in `suffixes`, else save it as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(item.image, str):
-        suffix = Path(item.image).suffix.lower()
+    if place.is_file(item.image):
+        suffix = place.suffix_of(item.image)
         if suffix in suffixes:
             target = folder / f"{stem}{suffix}"
-            shutil.copyfile(item.image, target)
+            place.copy(item.image, target)
             return target
     target = folder / f"{stem}.png"
     save_png(item, data, target)

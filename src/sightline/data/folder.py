@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 
-from sightline.data import images
+from sightline.data import images, place
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
 from sightline.data.naming import Names
@@ -63,7 +62,7 @@ def read(folder: Path, name: str) -> Dataset:
     for by_class in by_split.values():
         for class_name, files in by_class.items():
             counts[class_name] = counts.get(class_name, 0) + len(files)
-    classes = tuple(sorted((c for c, n in counts.items() if n), key=_natural))
+    classes = tuple(sorted((c for c, n in counts.items() if n), key=natural))
     ids = {c: i for i, c in enumerate(classes)}
     base = len(str(folder)) + 1
     items: list[Item] = []
@@ -107,16 +106,20 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
     for split, rows in data.rows.items():
         for row in rows:
             item = data.source.items[row]
-            place = f"{split}/{data.classes[item.label]}"
+            under = f"{split}/{data.classes[item.label]}"
             whole = item.id.replace("/", "_")  # where two folders of a class have the same name
-            copied = isinstance(item.image, str)
-            name = Path(item.image).name if copied else f"{Path(item.id).stem}.png"
+            copied = place.is_file(item.image)
+            name = (
+                place.name_of(item.image)
+                if place.is_file(item.image)
+                else f"{Path(item.id).stem}.png"
+            )
             target = out / names.give(
-                f"{place}/{name}", f"{place}/{whole}" if copied else f"{place}/{whole}.png"
+                f"{under}/{name}", f"{under}/{whole}" if copied else f"{under}/{whole}.png"
             )
             target.parent.mkdir(parents=True, exist_ok=True)
-            if copied:
-                shutil.copyfile(item.image, target)
+            if place.is_file(item.image):
+                place.copy(item.image, target)
             else:
                 save_png(item, data, target)
             done += 1
@@ -129,8 +132,8 @@ def save_png(item: Item, data: Dataset, path: Path) -> None:
     images.as_picture(item.read_image(data.mode)).save(path)
 
 
-def _natural(name: str) -> tuple[int, int, str]:
-    """Return a sort key by which numbers come by value, before names: 2 before 10."""
+def natural(name: str) -> tuple[int, int, str]:
+    """Numbers by value, before names: 2 stands before 10."""
     return (0, int(name), name) if name.isdecimal() else (1, 0, name)
 
 
@@ -145,8 +148,8 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[str]:
-    paths: list[str] = []
-    for place, inner, names in os.walk(folder, followlinks=False):
+    found: list[str] = []
+    for under, inner, names in os.walk(folder, followlinks=False):
         inner.sort()
-        paths += [f"{place}/{n}" for n in sorted(names) if images.is_image(n) and n[0] != "."]
-    return paths
+        found += [f"{under}/{n}" for n in sorted(names) if images.is_image(n) and n[0] != "."]
+    return found

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.place import Member, size_of
 from sightline.errors import DataError, TooLargeError
 from sightline.types import Frame
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["L", "RGB"]
 Resize = Literal["crop", "stretch", "pad"]
+Encoded = str | Path | bytes | Member
+"""An image file: its path, its bytes, or its place inside a tar."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 SUFFIXES = frozenset(
@@ -70,7 +73,7 @@ def is_image(name: str) -> bool:
     return not base.startswith(".") and dot > 0 and base[dot:].lower() in SUFFIXES
 
 
-def open_checked(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_checked(source: Encoded, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open an image file and check its kind and size, without decoding its pixels.
 
     Raises
@@ -84,10 +87,11 @@ def open_checked(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Im
 
     name = "image" if isinstance(source, bytes) else str(source)
     try:
+        held = source.read() if isinstance(source, Member) else source
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own size warning; the limit below is lower
             image = Image.open(
-                io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+                io.BytesIO(held) if isinstance(held, bytes) else held, formats=FORMATS
             )
     except FileNotFoundError:
         raise DataError(f"{name}: no such file") from None
@@ -110,13 +114,13 @@ def open_checked(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Im
 
 
 def read(
-    source: str | Path | bytes, mode: Mode = "RGB", *, frame: tuple[int, int] | None = None
+    source: Encoded, mode: Mode = "RGB", *, frame: tuple[int, int] | None = None
 ) -> NDArray[np.uint8]:
     """Decode an image file.
 
     Parameters
     ----------
-    source : path or bytes
+    source : path, bytes or Member
     mode : {"L", "RGB"}
     frame : (width, height), optional
         Size that an annotation states. When only the unrotated image has it, the EXIF
@@ -134,7 +138,7 @@ def read(
     return _array(decode(source, frame=frame), mode)
 
 
-def decode(source: str | Path | bytes, *, frame: tuple[int, int] | None = None) -> Image.Image:
+def decode(source: Encoded, *, frame: tuple[int, int] | None = None) -> Image.Image:
     """Decode an image file to an upright PIL image; see `read`."""
     name = "image" if isinstance(source, bytes) else str(source)
     return upright(open_checked(source), name, frame)
@@ -182,7 +186,7 @@ def as_array(image: Any, mode: Mode = "RGB") -> NDArray[np.uint8]:
     DataError
         When it is none of these, or not uint8.
     """
-    if isinstance(image, str | Path | bytes):
+    if isinstance(image, str | Path | bytes | Member):
         return read(image, mode)
     if isinstance(image, np.ndarray):
         return as_mode(image, mode)
@@ -323,7 +327,7 @@ def prepare(
     """
     from PIL import Image
 
-    if isinstance(image, str | Path | bytes):
+    if isinstance(image, str | Path | bytes | Member):
         picture = to_mode(decode(image), mode)
     elif isinstance(image, Image.Image):
         picture = to_mode(upright(image, getattr(image, "filename", "") or "image"), mode)
@@ -364,10 +368,10 @@ def _array(image: Image.Image, mode: Mode) -> NDArray[np.uint8]:
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
-def _why_unreadable(source: str | Path | bytes) -> str:
+def _why_unreadable(source: Encoded) -> str:
     if not isinstance(source, bytes):
         try:
-            if Path(source).stat().st_size == 0:
+            if size_of(source if isinstance(source, Member) else str(source)) == 0:
                 return "the file is empty"
         except OSError:
             pass

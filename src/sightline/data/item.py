@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import images
+from sightline.data import images, place
 from sightline.data.annotation import Annotation
 
 
@@ -20,8 +20,8 @@ class Item:
     ----------
     id : str
         Relative path or number; unique, and the same at every reading.
-    image : str, uint8 array (H, W, C), or a function that gives such an array
-        A path is decoded when asked for.
+    image : str, Member, uint8 array (H, W, C), or a function that gives such an array
+        A path, or a place inside a tar, is decoded when asked for.
     label : int
         Class id for classification; -1 when there is none.
     annotation : Annotation, or a function that gives one, optional
@@ -30,7 +30,7 @@ class Item:
     """
 
     id: str
-    image: str | NDArray[np.uint8] | Callable[[], NDArray[np.uint8]]
+    image: place.Place | NDArray[np.uint8] | Callable[[], NDArray[np.uint8]]
     label: int = -1
     annotation: Annotation | Callable[[], Annotation] | None = None
     group: str | None = None
@@ -41,8 +41,10 @@ class Item:
 
     def read_image(self, mode: images.Mode) -> NDArray[np.uint8]:
         """Decode the image: uint8 (H, W, C), C = 1 for ``"L"`` and 3 for ``"RGB"``."""
-        if isinstance(self.image, str):
-            stated = self.annotation if isinstance(self.annotation, Annotation) else None
-            frame = (stated.width, stated.height) if stated and stated.width else None
-            return images.read(self.image, mode, frame=frame)
-        return images.as_mode(self.image() if callable(self.image) else self.image, mode)
+        if isinstance(self.image, np.ndarray):
+            return images.as_mode(self.image, mode)
+        if callable(self.image):
+            return images.as_mode(self.image(), mode)
+        stated = self.annotation if isinstance(self.annotation, Annotation) else None
+        frame = (stated.width, stated.height) if stated and stated.width else None
+        return images.read(self.image, mode, frame=frame)

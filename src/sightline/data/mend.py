@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data import files, images
+from sightline.data import files, images, place
 from sightline.data.annotation import Annotation
 from sightline.data.audit import SLIVER, Audit
 from sightline.data.dataset import Dataset, Source
@@ -39,7 +39,7 @@ def fixed(data: Dataset, found: Audit) -> tuple[Dataset, list[str]]:
         if row in drop:
             continue
         image: Any = item.image
-        if row in again and isinstance(item.image, str):
+        if row in again and place.is_file(item.image):
             image = _decoder(item, data.mode)
         annotation = item.annotation
         if isinstance(annotation, Annotation):

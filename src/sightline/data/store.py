@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import images
+from sightline.data import images, place
 from sightline.errors import DataError, SightlineError
 
 if TYPE_CHECKING:
@@ -89,17 +89,29 @@ def digest_of(pixels: NDArray[np.uint8]) -> str:
     return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
-def file_keys(paths: Sequence[str]) -> list[str]:
-    """Return the path, size, modification and change time of each file, as text."""
+def file_keys(files: Sequence[place.Place]) -> list[str]:
+    """Path, size, modification and change time of each file, as text.
+
+    Of a file inside a tar they are the tar's, with its place in it.
+    """
+    tars: dict[str, str] = {}
     keys = []
-    for path in paths:
-        try:
-            s = os.stat(path)  # noqa: PTH116 - a Path object a file doubles the time
-        except OSError:
-            keys.append(f"{path}|missing")
+    for file in files:
+        if isinstance(file, place.Member):
+            if file.path not in tars:
+                tars[file.path] = _key(file.path)
+            keys.append(f"{tars[file.path]}|{file.offset}|{file.size}")
         else:
-            keys.append(f"{path}|{s.st_size}|{s.st_mtime_ns}|{s.st_ctime_ns}")
+            keys.append(_key(file))
     return keys
+
+
+def _key(path: str) -> str:
+    try:
+        s = os.stat(path)  # noqa: PTH116 - a Path object a file doubles the time
+    except OSError:
+        return f"{path}|missing"
+    return f"{path}|{s.st_size}|{s.st_mtime_ns}|{s.st_ctime_ns}"
 
 
 def pack(
@@ -115,7 +127,7 @@ def pack(
     """
     channels = 1 if mode == "L" else 3
     shape = (len(items), *size, channels)
-    paths = [item.image for item in items if isinstance(item.image, str)]
+    paths = [item.image for item in items if place.is_file(item.image)]
     if len(paths) < len(items):
         return _pack_memory(items, shape, mode, resize, progress)
     folder = _entry(paths, size, mode, resize)
@@ -127,25 +139,25 @@ def is_packed(
     items: Sequence[Item], size: tuple[int, int], mode: images.Mode, resize: images.Resize
 ) -> bool:
     """Tell whether `pack` would find these images in the cache."""
-    paths = [item.image for item in items if isinstance(item.image, str)]
+    paths = [item.image for item in items if place.is_file(item.image)]
     return len(paths) == len(items) and _entry(paths, size, mode, resize).is_dir()
 
 
 def on_disk(items: Sequence[Item]) -> bool:
     """Tell whether all images are files, which `pack` caches; others it keeps in memory."""
-    return all(isinstance(item.image, str) for item in items)
+    return all(place.is_file(item.image) for item in items)
 
 
 def free() -> int:
     """Return the bytes that are free where `pack` would write."""
-    place = home().absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    folder = home().absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def _entry(
-    paths: Sequence[str], size: tuple[int, int], mode: images.Mode, resize: images.Resize
+    paths: Sequence[place.Place], size: tuple[int, int], mode: images.Mode, resize: images.Resize
 ) -> Path:
     """Return the folder of a cache entry."""
     digest = hashlib.sha256(f"{VERSION}|{size}|{mode}|{resize}\n".encode())
@@ -164,7 +176,7 @@ def verify(
     size = packed.pixels.shape[1:3]
     wrong = []
     for row, item in enumerate(items):
-        if not isinstance(item.image, str):
+        if not place.is_file(item.image):
             continue
         try:
             pixels = decode_one(item.image, (size[0], size[1]), mode, resize)[0]
@@ -187,7 +199,7 @@ def forget(packed: Packed) -> None:
 
 
 def decode_one(
-    path: str, size: tuple[int, int], mode: images.Mode, resize: images.Resize
+    path: place.Place, size: tuple[int, int], mode: images.Mode, resize: images.Resize
 ) -> tuple[NDArray[np.uint8], bool, tuple[int, int]]:
     """Decode one file to (H, W, C) of `size`; tell whether it is grey, and its (height, width)."""
     image = images.decode(path)
@@ -205,7 +217,7 @@ def read_one(
     DataError
         When it cannot be read.
     """
-    if isinstance(item.image, str):
+    if place.is_file(item.image):
         pixels, _, picture = decode_one(item.image, size, mode, resize)
         return pixels, picture
     pixels = item.read_image(mode)
@@ -217,7 +229,7 @@ def read_one(
 
 def in_chunks(
     work: Callable[..., Any],
-    paths: Sequence[str],
+    paths: Sequence[place.Place],
     *arguments: Any,
     progress: Progress | None = None,
     chunk: int = _CHUNK,
@@ -248,7 +260,7 @@ def in_chunks(
 
 def _decode_chunk(
     first: int,
-    paths: list[str],
+    paths: list[place.Place],
     target: str,
     shape: tuple[int, ...],
     mode: images.Mode,
@@ -269,7 +281,7 @@ def _decode_chunk(
 
 def _decode_to(
     folder: Path,
-    paths: Sequence[str],
+    paths: Sequence[place.Place],
     shape: tuple[int, ...],
     mode: images.Mode,
     resize: images.Resize,

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from sightline.data import draw_masks, files, images, outlines
+from sightline.data import draw_masks, files, images, outlines, place
 from sightline.data.annotation import Annotation, Shape
 from sightline.data.dataset import Dataset, Source
 from sightline.data.folder import SPLIT_NAMES
@@ -131,7 +131,7 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
             annotation = item.read_annotation() or Annotation()
             width, height = files.size_of(item, annotation)
             suffixes = files.WIDELY_READ
-            if isinstance(item.image, str) and files.upright_size(item.image) == (height, width):
+            if place.is_file(item.image) and files.upright_size(item.image) == (height, width):
                 # Boxes of the unrotated image: readers would rotate it, so it is saved anew.
                 suffixes = suffixes if width == height else frozenset()
             files.put(item, data, out / "images" / split, stems[row], suffixes)
@@ -212,11 +212,11 @@ def _expand(path: Path, root: Path, place: str) -> list[str]:
 
 
 def _images(folder: str) -> list[str]:
-    paths: list[str] = []
-    for place, inner, names in os.walk(os.path.normpath(folder)):
+    found: list[str] = []
+    for under, inner, names in os.walk(os.path.normpath(folder)):
         inner.sort()
-        paths += [f"{place}/{n}" for n in sorted(names) if images.is_image(n)]
-    return paths
+        found += [f"{under}/{n}" for n in sorted(names) if images.is_image(n)]
+    return found
 
 
 def _label_file(image: str) -> str:

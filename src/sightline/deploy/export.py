@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline import tasks
+from sightline.data import place
 from sightline.data.dataset import Split
 from sightline.data.images import Mode, Resize, is_image, png
 from sightline.data.load import load_data
@@ -215,8 +216,8 @@ def samples(source: str | Path, images: Path | None = None, n: int = 64) -> list
     if some is None:
         raise RunError(f"the data of {source} was not found; name pictures with images=...")
     return [
-        Path(item.image).read_bytes()
-        if isinstance(item.image, str)
+        place.read(item.image)
+        if place.is_file(item.image)
         else png(item.read_image(some.data.mode))
         for item in some.items
     ]
