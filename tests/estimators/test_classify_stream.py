@@ -12,6 +12,7 @@ from PIL import Image
 
 import sightline
 from sightline.data import store
+from sightline.data.convert import convert
 from sightline.data.load import load_data
 from sightline.deploy import export
 from sightline.errors import DataError, ParameterError, RunError
@@ -220,6 +221,21 @@ def test_small_images_are_streamed_when_asked():
     model.fit(digits.train, digits.val)
     assert model.remarks[0].startswith("streamed: ")
     assert len(model.evaluate(digits.val).rows) == 20
+
+
+def test_shards_are_streamed_from_their_places(photos, tmp_path):
+    convert(photos, tmp_path / "shards", "webdataset")
+    shards = load_data(tmp_path / "shards")
+    model = trained(shards, workers=1, epochs=1)
+    assert not shards.source.packed
+    for split in ("val", "test"):
+        theirs, ours = (
+            {(p.tobytes(), y) for part in data.split(split).batches((16, 16)) for p, y in
+             zip(part.X, part.y.tolist(), strict=True)}
+            for data in (photos, shards)
+        )  # fmt: skip
+        assert theirs == ours
+    assert model.config["trained_on"] == len(photos.train)
 
 
 def test_a_look_at_a_training_streams_too(photos):

@@ -50,7 +50,9 @@ Group = Annotated[
 ]
 Layout = Annotated[
     str | None,
-    Parameter(help="coco, voc, yolo, masks or folder; default: recognised by what is there."),
+    Parameter(
+        help="coco, voc, yolo, masks, folder or webdataset; default: recognised by what is there."
+    ),
 ]
 
 

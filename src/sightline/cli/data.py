@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.markup import escape
@@ -122,7 +122,7 @@ def convert(
     out: Path,
     /,
     *,
-    to: Literal["coco", "voc", "yolo", "folder"],
+    to: converting.Target,
     group: console.Group = None,
     layout: console.Layout = None,
     seed: console.Seed = 0,

@@ -7,15 +7,15 @@ import os
 import shutil
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Literal, get_args
 
 from sightline.data import folder, masks
 from sightline.data.dataset import Dataset
 from sightline.errors import DataError, UnknownNameError
 from sightline.types import Progress, Task
 
-Target = Literal["coco", "voc", "yolo", "folder"]
-TARGETS: tuple[Target, ...] = ("coco", "voc", "yolo", "folder")
+Target = Literal["coco", "voc", "yolo", "folder", "webdataset"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 """What can be written; each is the module of that name here."""
 
 
@@ -30,9 +30,9 @@ def convert(
     out : path
         A folder that does not exist or is empty. It appears when all is written: until
         then the files lie in a folder beside it, which is removed when anything fails.
-    to : {"coco", "voc", "yolo", "folder"}
+    to : {"coco", "voc", "yolo", "folder", "webdataset"}
         ``folder`` is SPLIT/CLASS/FILE for classes of images, and ``images/SPLIT`` with
-        ``masks/SPLIT`` for masks.
+        ``masks/SPLIT`` for masks; ``webdataset`` is shards SPLIT-000000.tar of classes.
     progress : callable, optional
         Called with (images done, images in all).
 
@@ -91,6 +91,8 @@ def lost(data: Dataset, to: Target) -> list[str]:
         if Task.DETECT in data.tasks and not _is_numbers(data):
             said.append("the boxes, and which object a pixel belongs to")
         return said
+    if to == "webdataset" and annotations:
+        return ["the boxes and masks"]
     if crowd and to == "voc":
         said.append(f"the crowd mark of {crowd} objects, written as plain ones")
     if crowd and to == "yolo":

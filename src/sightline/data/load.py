@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data import archive, images, splits, store
+from sightline.data import archive, images, place, splits, store
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset
 from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.types import Progress, Task
 
-LAYOUTS = ("coco", "voc", "yolo", "masks", "folder")
+LAYOUTS = ("coco", "voc", "yolo", "masks", "folder", "webdataset")
 """Formats of folders, asked in this order; each is the module of that name here."""
 
 VAL_SHARE = 0.1
@@ -52,15 +52,15 @@ def load_data(
     ----------
     data : str, path or Dataset
         ``"digits"``, ``"shapes"`` (also ``"shapes:count=400,size=128,objects=6"``); a
-        downloadable name (`names`); a folder as ImageFolder, Pascal VOC, COCO, YOLO or
-        images with masks; or a .tar, .tar.gz, .tar.xz or .zip of one. A name that is also
-        a folder is the built-in; ``./NAME`` is the folder.
+        downloadable name (`names`); a folder as ImageFolder, Pascal VOC, COCO, YOLO,
+        images with masks or WebDataset's shards; or a .tar, .tar.gz, .tar.xz or .zip of one.
+        A name that is also a folder is the built-in; ``./NAME`` is the folder.
     seed : int
         Of the splits that are made here because the data brings none.
     group : str, optional
         Images of one group are never parted: ``"folder"``, ``"FILE.csv:COLUMN"`` or a
         regular expression on the relative path.
-    layout : {"coco", "voc", "yolo", "masks", "folder"}, optional
+    layout : {"coco", "voc", "yolo", "masks", "folder", "webdataset"}, optional
         Default: recognised by what is there.
     verify : bool
         Decode every cached image again and renew the cache where it differs.
@@ -181,13 +181,14 @@ def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
     source = data.source
     if not source.items:
         raise DataError(f"{data.name}: no image in it")
-    if source.packed or not all(isinstance(item.image, str) for item in source.items):
+    if source.packed or not store.on_disk(source.items):
         return
     step = max(1, len(source.items) // _PROBE)
     sizes, grey, opened = set(), 0, 0
     for item in source.items[::step]:
         try:
-            with images.open_checked(str(item.image)) as image:
+            assert place.is_file(item.image)
+            with images.open_checked(item.image) as image:
                 sizes.add((image.height, image.width))
                 grey += images.is_grey(image)
                 opened += 1
