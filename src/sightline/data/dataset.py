@@ -253,7 +253,7 @@ class Split(Sequence[Sample]):
         *,
         unread: dict[int, str] | None = None,
     ) -> Iterator[Part]:
-        """Give the images in their order, n at a time, decoded now and kept nowhere.
+        """Yield the images in their order, n at a time, decoded now and kept nowhere.
 
         Their pixels are those of `arrays`. Threads decode, some images ahead.
 

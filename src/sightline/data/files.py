@@ -70,7 +70,7 @@ def by_stem(folder: Path, suffixes: Collection[str] = images.SUFFIXES) -> dict[s
 
 
 def upright_size(path: place.Place) -> tuple[int, int]:
-    """Give (width, height) in pixels after EXIF rotation; only the file's header is read."""
+    """Return (width, height) in pixels after EXIF rotation; only the file's header is read."""
     with images.open_checked(path) as image:
         width, height = image.size
         try:

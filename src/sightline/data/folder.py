@@ -133,7 +133,7 @@ def save_png(item: Item, data: Dataset, path: Path) -> None:
 
 
 def natural(name: str) -> tuple[int, int, str]:
-    """Numbers by value, before names: 2 stands before 10."""
+    """Return a sort key by which numbers come by value, before names: 2 before 10."""
     return (0, int(name), name) if name.isdecimal() else (1, 0, name)
 
 
@@ -148,8 +148,8 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[str]:
-    found: list[str] = []
+    paths: list[str] = []
     for under, inner, names in os.walk(folder, followlinks=False):
         inner.sort()
-        found += [f"{under}/{n}" for n in sorted(names) if images.is_image(n) and n[0] != "."]
-    return found
+        paths += [f"{under}/{n}" for n in sorted(names) if images.is_image(n) and n[0] != "."]
+    return paths

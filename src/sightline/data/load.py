@@ -223,7 +223,7 @@ def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
 
 
 def unreadable_note(packed: store.Packed, total: int) -> str:
-    """One line about the images that cannot be read."""
+    """Describe in one line the images that cannot be read."""
     return left_out_note(list(packed.unreadable.values()), total)
 
 

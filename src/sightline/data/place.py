@@ -51,10 +51,10 @@ class Member:
             raise TooLargeError(f"{self}: {self.size:,} bytes; at most {MAX_BYTES:,} are read")
         with open(self.path, "rb") as file:  # noqa: PTH123 - a Path object a file takes longer
             file.seek(self.offset)
-            found = file.read(self.size)
-        if len(found) < self.size:
+            content = file.read(self.size)
+        if len(content) < self.size:
             raise DataError(f"{self}: the tar was cut short")
-        return found
+        return content
 
 
 Place = str | Member

@@ -90,7 +90,7 @@ def digest_of(pixels: NDArray[np.uint8]) -> str:
 
 
 def file_keys(files: Sequence[place.Place]) -> list[str]:
-    """Path, size, modification and change time of each file, as text.
+    """Return path, size, modification and change time of each file, as text.
 
     Of a file inside a tar they are the tar's, with its place in it.
     """

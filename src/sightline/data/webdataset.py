@@ -1,4 +1,4 @@
-"""WebDataset: shards ``NAME-000000.tar``, in which the files of one image share a key.
+"""Read and write WebDataset's shards: tar files in which the files of one image share a key.
 
 The key is a member's name up to the first dot after its folders: ``a/0001.jpg`` has the class in
 ``a/0001.cls`` (its number or name as text) or in ``a/0001.json`` (``{"label": ...}``, or the class
@@ -120,18 +120,18 @@ def read(folder: Path, name: str) -> Dataset:
             "name, or move it to a folder of that name"
         )
     trouble = _Trouble()
-    found: list[tuple[str, str, place.Member, str | int]] = []
+    labelled: list[tuple[str, str, place.Member, str | int]] = []
     for split, shard in shards:
         base = shard.relative_to(folder).as_posix()
         for image, label in _labelled(shard, trouble):
-            found.append((split or "train", f"{base}/{_readable(image.name)}", image, label))
-    if not found:
+            labelled.append((split or "train", f"{base}/{_readable(image.name)}", image, label))
+    if not labelled:
         said = "; ".join(trouble.lines())
         raise DataError(f"{folder}: no image has a label in KEY.cls or KEY.json ({said})")
-    classes, ids = _classes(folder, found)
-    items = [Item(i, image, ids[label]) for _, i, image, label in found]
+    classes, ids = _classes(folder, labelled)
+    items = [Item(i, image, ids[label]) for _, i, image, label in labelled]
     rows: dict[str, list[int]] = {}
-    for row, (split, *_) in enumerate(found):
+    for row, (split, *_) in enumerate(labelled):
         rows.setdefault(split, []).append(row)
     return Dataset(
         name=name,
@@ -197,7 +197,7 @@ def _shards(folder: Path) -> list[tuple[str, Path]]:
     DataError
         When shards are compressed.
     """
-    found, seen = [], set[str]()
+    shards, seen = [], set[str]()
     for inner in ("", *(n for n in files.names_in(folder) if n.lower() in SPLIT_NAMES)):
         under = folder / inner
         names = files.names_in(under)
@@ -212,13 +212,13 @@ def _shards(folder: Path) -> list[tuple[str, Path]]:
                 continue
             words = re.split(r"[-_.]", name.lower())
             named = next((SPLIT_NAMES[w] for w in words if w in SPLIT_NAMES), "")
-            found.append((SPLIT_NAMES.get(inner.lower(), named), under / name))
+            shards.append((SPLIT_NAMES.get(inner.lower(), named), under / name))
             seen.add(inner)
-    return found
+    return shards
 
 
 def _labelled(shard: Path, trouble: _Trouble) -> Iterator[tuple[place.Member, str | int]]:
-    """Give the images of a shard that have one label, in its order."""
+    """Yield the images of a shard that have one label, in its order."""
     samples: dict[str, _Sample] = {}
     unused: collections.Counter[str] = collections.Counter()
     try:
@@ -261,7 +261,7 @@ def _members(shard: Path, raw: BinaryIO, trouble: _Trouble) -> list[place.Member
             )
     length = raw.seek(0, io.SEEK_END)
     raw.seek(0)
-    found: list[tarfile.TarInfo] = []
+    members: list[tarfile.TarInfo] = []
     broken = ""
     try:
         with tarfile.open(fileobj=raw, mode="r:") as tar:
@@ -269,15 +269,15 @@ def _members(shard: Path, raw: BinaryIO, trouble: _Trouble) -> list[place.Member
                 # tarfile would go back, and around for ever, or as far ahead as no file reaches.
                 if member.size < 0 or (member.size > length and not member.issparse()):
                     raise ValueError(f"a member that states {member.size:,} bytes")
-                found.append(member)
+                members.append(member)
             broken = _after(raw, tar.offset)
     except _BROKEN as error:
         broken = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if broken and not found:
+    if broken and not members:
         why = "the file is empty" if not length else f"is no tar ({broken})"
         raise DataError(f"{shard}: {why}; fetch it again")
     kept = []
-    for member in found:
+    for member in members:
         name = f"{shard.name}:{_safe(member.name)}"
         if member.isdir():
             continue
@@ -365,7 +365,7 @@ def _read_label(member: place.Member, ending: str, raw: BinaryIO) -> str | int |
 
 
 def _classes(
-    folder: Path, found: list[tuple[str, str, place.Member, str | int]]
+    folder: Path, labelled: list[tuple[str, str, place.Member, str | int]]
 ) -> tuple[tuple[str, ...], dict[str | int, int]]:
     """Return the names of the classes, and the id of each label that occurs.
 
@@ -374,7 +374,7 @@ def _classes(
     DataError
         When a label is none of those that are listed.
     """
-    labels = {label for *_, label in found}
+    labels = {label for *_, label in labelled}
     listed = next((folder / n for n in _CLASSES if (folder / n).is_file()), None)
     if listed is None:
         names = tuple(sorted({str(label) for label in labels}, key=natural))
@@ -387,7 +387,7 @@ def _classes(
     ids: dict[str | int, int] = {
         label: label if isinstance(label, int) else by_name.get(label, -1) for label in labels
     }
-    odd = [(image, label) for *_, image, label in found if not 0 <= ids[label] < len(names)]
+    odd = [(image, label) for *_, image, label in labelled if not 0 <= ids[label] < len(names)]
     if odd:
         image, label = odd[0]
         raise DataError(

@@ -212,11 +212,11 @@ def _expand(path: Path, root: Path, place: str) -> list[str]:
 
 
 def _images(folder: str) -> list[str]:
-    found: list[str] = []
+    paths: list[str] = []
     for under, inner, names in os.walk(os.path.normpath(folder)):
         inner.sort()
-        found += [f"{under}/{n}" for n in sorted(names) if images.is_image(n)]
-    return found
+        paths += [f"{under}/{n}" for n in sorted(names) if images.is_image(n)]
+    return paths
 
 
 def _label_file(image: str) -> str:

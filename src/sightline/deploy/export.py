@@ -404,9 +404,9 @@ def _calibration(model: Estimator, splits: dict[str, Split], n: int = 256) -> ND
 
 
 def _decoded(model: Estimator, some: Split) -> NDArray[np.uint8]:
-    """A few images at the model's size; not all of their data is packed for them."""
-    found = some.batches(model.fitted_.size, model.fitted_.resize)
-    return np.concatenate([part.X for part in found])
+    """Return a few images at the model's size; not all of their data is packed for them."""
+    parts = some.batches(model.fitted_.size, model.fitted_.resize)
+    return np.concatenate([part.X for part in parts])
 
 
 def _pictures(model: Estimator, splits: dict[str, Split]) -> NDArray[np.uint8] | None:

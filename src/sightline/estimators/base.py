@@ -130,7 +130,7 @@ class Estimator(ABC):
                 raise UnknownNameError(f"option of {name}", option, known | set(PREPROCESS))
         before = {k: v for k, v in options.items() if k in PREPROCESS}
         rest = {k: v for k, v in options.items() if k not in PREPROCESS}
-        cls.build(name, rest, seed).ready()
+        cls.build(name, rest, seed).require()
         return cls(name, rest, cls.preprocess_of(name, before), seed)
 
     @classmethod
@@ -215,7 +215,7 @@ class Estimator(ABC):
             raise ParameterError(f"{self.name} keeps no checkpoints; train it again")
         if on_epoch is not None and "on_epoch" not in method.takes:
             raise ParameterError(f"{self.name} is not trained by the engine; networks are")
-        method.ready()
+        method.require()
         card = registry.card(self.name)
         self.fitted_ = backbone.fit(self.preprocess, train, card.largest_side)
         self.classes_ = train.data.classes

@@ -108,7 +108,7 @@ class Classifier(Estimator):
         method = self.build(self.name, self.options, self.seed)
         if not method.elsewhere:
             return super().as_it_is()
-        method.ready()
+        method.require()
         if not method.class_names:
             raise ParameterError(
                 f"{self.name} does not say its classes: name a file of them, one a line, with "

@@ -94,7 +94,7 @@ def begun(folder: Path) -> Choice:
 def parts(
     split: Split, fitted: Fitted, *, streamed: bool, unread: dict[int, str] | None = None
 ) -> Iterator[Part]:
-    """Give the images of a split in parts, decoded now or from what is packed.
+    """Yield the images of a split in parts, decoded now or from what is packed.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ class Method:
         """Tell whether a setting can be fitted on so many images."""
         return True
 
-    def ready(self) -> None:
+    def require(self) -> None:
         """Refuse a method that lacks what it needs from outside, such as a file.
 
         Raises

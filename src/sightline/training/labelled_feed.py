@@ -64,7 +64,7 @@ class LabelledFeed(ABC):
 
     @abstractmethod
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Pair]:
-        """Give the batches of an epoch, from the one numbered `first` on."""
+        """Yield the batches of an epoch, from the one numbered `first` on."""
 
     @property
     def steps(self) -> int:
@@ -80,7 +80,7 @@ class LabelledFeed(ABC):
         return np.asarray(chance / chance.sum(), np.float64)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """Rows of an epoch: each once, or drawn by class where classes are balanced."""
+        """Return the rows of an epoch: each once, or drawn by class where classes are balanced."""
         random, chance = np.random.default_rng([self.seed, epoch]), self.chance
         if chance is None:
             return random.permutation(self.n)
@@ -119,11 +119,11 @@ class LabelledFeed(ABC):
         return len(batch[0])
 
     def standardised(self, images: Tensor) -> Tensor:
-        """Floats of uint8 images, shape (N, H, W, C): mean 0, deviation 1, (N, C, H, W)."""
+        """Return floats (N, C, H, W) of mean 0 and deviation 1 of uint8 images (N, H, W, C)."""
         return (images.permute(0, 3, 1, 2).float() - self.mean) * self.factor
 
     def class_weights(self) -> Tensor | None:
-        """Weight of each class in the loss, mean 1 over the images; None: all alike."""
+        """Return each class's weight in the loss, mean 1 over the images; None: all alike."""
         if self.recipe.balance != "weights":
             return None
         weights = self.n / (np.count_nonzero(self.counts) * np.maximum(self.counts, 1))

@@ -1,4 +1,4 @@
-"""Give batches of images as they are read: of any size, with boxes and masks, changed at random.
+"""Feed batches of images as they are read: of any size, with boxes and masks, changed at random.
 
 Images are decoded and changed in processes of their own while the network learns. A batch depends
 on the seed, the epoch and its number alone, whoever makes it, so that neither the number of
@@ -129,7 +129,7 @@ class SampleFeed:
         return self._batches.order(epoch)
 
     def epoch(self, epoch: int, first: int = 0) -> Generator[Batch, None, None]:
-        """Give the batches of an epoch, from the one numbered `first` on.
+        """Yield the batches of an epoch, from the one numbered `first` on.
 
         The processes that read stay for the next epoch; where the iterator is closed before its
         end, they end.
@@ -146,11 +146,11 @@ class SampleFeed:
         try:
             while True:
                 start = time.perf_counter()
-                found = next(made, None)
-                if found is None:
+                decoded = next(made, None)
+                if decoded is None:
                     whole = True
                     return
-                batch, unread = found
+                batch, unread = decoded
                 for row, why in unread:
                     self._unread.setdefault(row, why)
                 if batch is None:
@@ -185,8 +185,8 @@ class SampleFeed:
         if not self.workers:
             for place in places:
                 with _own_chance():
-                    found = self._batches.make(*place)
-                yield found
+                    decoded = self._batches.make(*place)
+                yield decoded
             return
         # The sampler is read when an iterator is made, so that one loader, and its processes,
         # serve all epochs.

@@ -1,4 +1,4 @@
-"""Give batches for classification that are cut at random from pictures as they are read."""
+"""Feed batches for classification that are cut at random from pictures as they are read."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class StreamedFeed(LabelledFeed):
         return self.samples.digest
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Pair]:
-        """Give the batches of an epoch, from the one numbered `first` on."""
+        """Yield the batches of an epoch, from the one numbered `first` on."""
         read = self.samples.epoch(epoch, first)
         try:
             for step in range(first, self.steps):

@@ -76,7 +76,7 @@ class OnnxClassifier(Method):
         self.path, self.pixels, self.order = path, pixels, order
         self.classes, self.output = classes, output
 
-    def ready(self) -> None:
+    def require(self) -> None:
         """Refuse a file that cannot be run as a classifier.
 
         Raises
