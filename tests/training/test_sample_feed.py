@@ -27,6 +27,13 @@ from sightline.types import Task
 ZOOM = transforms.augmentation(24, crop="zoom", colour=0.5)
 
 
+@pytest.fixture
+def started():
+    """Tell of the processes that were started since, and still run."""
+    before = {process.pid for process in multiprocessing.active_children()}
+    return lambda: [p for p in multiprocessing.active_children() if p.pid not in before]
+
+
 @pytest.fixture(scope="module")
 def scenes():
     """Drawn images with boxes and masks."""
@@ -85,7 +92,7 @@ def rows(batches):
     return [[target["row"] for target in targets] for _, targets in batches]
 
 
-def test_processes_give_what_the_training_itself_reads(scenes):
+def test_processes_give_what_the_training_itself_reads(scenes, started):
     feeds = [SampleFeed(scenes, 8, 5, transform=ZOOM, workers=n) for n in (0, 2)]
     for epoch in (1, 2):  # the second is read by the processes of the first
         own, sent = (flat(feed.epoch(epoch)) for feed in feeds)
@@ -93,18 +100,18 @@ def test_processes_give_what_the_training_itself_reads(scenes):
     assert not equal(own, flat(feeds[0].epoch(1)))
     later = flat(feeds[1].epoch(3, 1))
     assert equal(later, flat(list(feeds[0].epoch(3))[1:]))
-    assert len(multiprocessing.active_children()) == 2
+    assert len(started()) == 2
     feeds[1].close()
-    assert not multiprocessing.active_children()
+    assert not started()
 
 
-def test_processes_end_when_an_epoch_is_left_early(scenes):
+def test_processes_end_when_an_epoch_is_left_early(scenes, started):
     feed = SampleFeed(scenes, 4, 5, workers=1)
     batches = feed.epoch(0)
     first = next(batches)
-    assert len(multiprocessing.active_children()) == 1
+    assert len(started()) == 1
     batches.close()
-    assert not multiprocessing.active_children()
+    assert not started()
     assert feed.waited > 0
     assert equal(flat([first]), flat([next(feed.epoch(0))]))
 
@@ -325,7 +332,7 @@ def trained(split, folder=None, stop=0, resume=False, workers=0, **knobs):
     return {k: v.clone() for k, v in model.state_dict().items()}
 
 
-def test_a_resumed_training_ends_with_the_same_bits(scenes, tmp_path):
+def test_a_resumed_training_ends_with_the_same_bits(scenes, tmp_path, started):
     whole = trained(scenes)
     for stop, workers in ((5, 0), (7, 1)):
         folder = tmp_path / str(stop)
@@ -335,4 +342,4 @@ def test_a_resumed_training_ends_with_the_same_bits(scenes, tmp_path):
         assert all(torch.equal(again[name], whole[name]) for name in whole)
     with pytest.raises(RunError, match="was trained on other images"):
         trained(scenes[:20], folder, resume=True)
-    assert not multiprocessing.active_children()
+    assert not started()

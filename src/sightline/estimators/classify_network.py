@@ -139,6 +139,8 @@ class ModuleClassifier(NetworkMethod):
         folder : path, optional
             See `sightline.training.engine.Training`.
         """
+        import torch
+
         from sightline.training.engine import Training
 
         if recipe.flip == "auto":
@@ -149,7 +151,8 @@ class ModuleClassifier(NetworkMethod):
         feed = feed_of(positions.astype(np.int64), recipe, fabric)
         prepare = getattr(self.model, "prepare", None)
         if callable(prepare):  # first weights that depend on the images
-            prepare(self.standardised(some(), fabric.device).cpu())
+            images = torch.from_numpy(np.require(some(), requirements=("C", "W")))
+            prepare(feed.standardised(images.to(fabric.device)).cpu())
         weights = feed.class_weights()
 
         def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
