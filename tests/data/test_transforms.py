@@ -50,6 +50,19 @@ def test_standardise_has_the_figures_of_train(data):
     assert out.std((0, 1, 2)) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("scale", ["unit", "standardise"])
+def test_scaling_has_the_bits_of_torchvisions(data, scale):
+    import torch
+    from torchvision.transforms import v2
+
+    X, found = data.train.arrays().X, fitted(data, scale)
+    steps = [v2.ToDtype(torch.float32, scale=True)]
+    if scale == "standardise":
+        steps.append(v2.Normalize(found.mean.tolist(), found.std.tolist()))
+    theirs = v2.Compose(steps)(torch.from_numpy(X).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    assert np.array_equal(found(X), theirs.numpy())
+
+
 def test_standardise_is_numpys(data):
     X, T = data.train.arrays().X / 255.0, data.test.arrays().X
     expected = (T / 255.0 - X.mean((0, 1, 2))) / X.std((0, 1, 2))

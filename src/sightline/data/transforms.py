@@ -103,17 +103,15 @@ class Fitted:
         return images.prepare(image, self.size, self.mode, self.resize)
 
     def _scaled(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
-        import torch
-        from torchvision.transforms import v2
-
-        steps: list[Any] = [v2.ToDtype(torch.float32, scale=True)]
+        # In NumPy: torchvision, which does the same, takes longer to import than this to run.
+        scaled = X.astype(np.float32)
+        scaled *= np.float32(1 / 255)
         if self.scale == "standardise":
-            steps.append(v2.Normalize(self.mean.tolist(), self.std.tolist()))
-        batch = v2.Compose(steps)(torch.from_numpy(X).permute(0, 3, 1, 2))
-        scaled = batch.permute(0, 2, 3, 1).numpy()
-        if self.scale == "mean-image":
-            scaled = scaled - self.mean_image
-        return np.asarray(scaled, np.float32)
+            scaled -= self.mean
+            scaled /= self.std
+        elif self.scale == "mean-image" and self.mean_image is not None:
+            scaled -= self.mean_image
+        return scaled
 
 
 def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
