@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn import metrics as reference
 
 from sightline.metrics import classify as measure
@@ -43,6 +44,18 @@ def test_confusion_and_recalls_equal_scikit_learn(case):
     np.testing.assert_allclose(ours["recall"], recall)
     np.testing.assert_allclose(ours["precision"], precision)
     np.testing.assert_allclose(ours["f1"], f1)
+
+
+def test_the_interval_and_the_f1_score_are_scipys_and_scikit_learns():
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        n = int(random.integers(1, 400))
+        k = int(random.integers(0, n + 1))
+        theirs = binomtest(k, n).proportion_ci(0.95, method="wilson")
+        assert measure.wilson(k, n) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+        y, predicted = random.integers(0, 7, (2, n))
+        score = reference.f1_score(y, predicted, average="macro", zero_division=0)
+        assert measure.macro_f1(y, predicted) == pytest.approx(score, abs=1e-12)
 
 
 def test_wilson_known_answer():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Self
 
 import numpy as np
@@ -86,8 +88,6 @@ def evaluate(y: Labels, predicted: Labels, probabilities: NDArray[np.floating]) 
         recall over the classes that occur), ``macro_f1``, ``top5_accuracy``, ``log_loss``
         (nats, probabilities floored at 1e-7) and ``calibration_error``.
     """
-    from sklearn.metrics import f1_score
-
     n = len(y)
     right = predicted == y
     true_p = probabilities[np.arange(n), y].astype(np.float64)
@@ -96,7 +96,7 @@ def evaluate(y: Labels, predicted: Labels, probabilities: NDArray[np.floating]) 
     values = {
         "accuracy": float(right.mean()),
         "balanced_accuracy": float(np.mean(recalls)),
-        "macro_f1": float(f1_score(y, predicted, average="macro", zero_division=0)),
+        "macro_f1": macro_f1(y, predicted),
         "top5_accuracy": float((right | (higher < 5)).mean()),
         "log_loss": float(-np.log(np.clip(true_p, 1e-7, 1)).mean()),
         "calibration_error": calibration_error(right, probabilities.max(1)),
@@ -104,17 +104,27 @@ def evaluate(y: Labels, predicted: Labels, probabilities: NDArray[np.floating]) 
     return Metrics(values, "accuracy", wilson(int(right.sum()), n), n=n)
 
 
+def macro_f1(y: Labels, predicted: Labels) -> float:
+    """Return the mean F1 score over the classes that occur, as truth or as answer."""
+    n_classes = int(max(y.max(), predicted.max())) + 1
+    f1 = per_class(confusion(y, predicted, n_classes))["f1"]
+    return float(np.nanmean(f1))
+
+
 def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the score interval of a proportion.
+    r"""Return the score interval of a proportion: where it is as probable as it was seen to be.
 
-    Source: E. B. Wilson, J. Am. Stat. Assoc. 22, 1927; as scipy gives it.
+    .. math:: \frac{p + z^2 / 2n \pm z \sqrt{p (1 - p) / n + z^2 / 4 n^2}}{1 + z^2 / n}
+
+    Source: E. B. Wilson, J. Am. Stat. Assoc. 22, 1927.
     """
-    from scipy.stats import binomtest
-
     if n == 0:
         return 0.0, 1.0
-    interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    p, z = successes / n, NormalDist().inv_cdf((1 + confidence) / 2)
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    # At the ends the interval reaches 0 or 1 exactly; rounding would miss it.
+    return (0.0 if successes == 0 else middle - reach, 1.0 if successes == n else middle + reach)
 
 
 def calibration_error(
