@@ -44,6 +44,31 @@ def test_listing_imports_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+HEAVY = {"torch", "torchvision", "sklearn", "pandas", "matplotlib", "numba", "rich", "jinja2"}
+ALLOWED = {
+    "majority": set(), "nearest-mean": set(), "linear": {"scipy"}, "logistic": set(),
+    "knn": {"scipy", "torch", "numba"}, "mlp-numpy": set(), "convnet-numpy": set(),
+}  # fmt: skip
+"""What each method may import when it is loaded, fitted on digits, measured and asked."""
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_only_what_a_method_uses_is_imported(name):
+    knobs = {"epochs": 1} if name.endswith("numpy") else {}
+    code = f"""
+import sys, sightline
+data = sightline.load_data("digits")
+model = sightline.create_model({name!r}, data, **{knobs!r}).fit(data.train[:100], data.val)
+model.score(data.val)
+model.predict([data.val[0].image])
+print(*sorted(({HEAVY | {"scipy"}!r}) & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert set(done.stdout.split()) <= ALLOWED[name]
+
+
 def test_models_of_a_task():
     assert sightline.list_models("classify")[:2] == ["majority", "nearest-mean"]
     assert sightline.list_models("detect") == []
