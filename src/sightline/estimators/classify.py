@@ -72,10 +72,10 @@ class Classifier(Estimator):
         if self.method_.class_names:
             self.method_.classes_ = places_of(self.method_.class_names, self.classes_, self.name)
         self.method_ = self.method_.fit(fitted(X), y, **more)
-        if len(self.method_.classes_) > len(self.classes_):
+        n, expected = len(self.method_.classes_), len(self.classes_)
+        if n > expected or (self.method_.elsewhere and n != expected):
             raise DataError(
-                f"{self.name} answers with {len(self.method_.classes_)} classes, but "
-                f"{train.data.name} has {len(self.classes_)}"
+                f"{self.name} answers with {n} classes, but {train.data.name} has {expected}"
             )
         return len(y)
 

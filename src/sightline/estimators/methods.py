@@ -20,13 +20,14 @@ def knobs(card: ModelCard) -> type[Any]:
     """Return the knobs of a class as a dataclass: its ``__init__`` parameters.
 
     The fields carry the parameter's type, default and, as ``metadata["help"]``, what the class's
-    docstring says of it. A parameter ``seed`` is no knob: `build` passes it.
+    docstring says of it. A parameter ``seed`` is no knob: `build` passes it; nor is what the card
+    gives already.
     """
-    return _knobs(card.entry)
+    return _knobs(card.entry, (SEED, *card.arguments))
 
 
 @functools.cache
-def _knobs(entry: str) -> type[Any]:
+def _knobs(entry: str, given: tuple[str, ...]) -> type[Any]:
     from docstring_parser import parse
 
     cls = resolve(entry)
@@ -36,7 +37,7 @@ def _knobs(entry: str) -> type[Any]:
     for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
-        if parameter.name == SEED:
+        if parameter.name in given:
             continue
         text = " ".join(said.get(parameter.name, "").split())
         spec = dataclasses.field(default=parameter.default, metadata={"help": text})

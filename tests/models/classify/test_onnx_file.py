@@ -24,10 +24,10 @@ DIGITS = [str(d) for d in range(10)]
 class Net(nn.Module):
     """A linear map of the pixels: enough to be exported."""
 
-    def __init__(self, softmax=False, side=8, channels=3):
+    def __init__(self, softmax=False, side=8, channels=3, outputs=10):
         super().__init__()
         torch.manual_seed(1)
-        self.fc = nn.Linear(channels * side * side, 10)
+        self.fc = nn.Linear(channels * side * side, outputs)
         self.softmax = softmax
 
     def forward(self, x):
@@ -81,7 +81,8 @@ def test_it_answers_as_the_network_that_was_exported(tmp_path, X, softmax, pixel
     assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
 
 
-def test_channels_last_bytes_in_batches_of_one(tmp_path, X):
+@pytest.mark.parametrize("batch", [1, 8])
+def test_channels_last_bytes_in_batches_of_one_size(tmp_path, X, batch):
     weight = np.random.default_rng(0).normal(size=(192, 10)).astype(np.float32) / 1000
     nodes = [
         helper.make_node("Cast", ["picture"], ["f"], to=TensorProto.FLOAT),
@@ -89,8 +90,8 @@ def test_channels_last_bytes_in_batches_of_one(tmp_path, X):
         helper.make_node("MatMul", ["flat", "weight"], ["scores"]),
     ]
     graph = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info("picture", TensorProto.UINT8, [1, 8, 8, 3])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 10])],
+        nodes, "g", [helper.make_tensor_value_info("picture", TensorProto.UINT8, [batch, 8, 8, 3])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [batch, 10])],
         [numpy_helper.from_array(weight, "weight")],
     )  # fmt: skip
     path = tmp_path / "last.onnx"
@@ -99,6 +100,7 @@ def test_channels_last_bytes_in_batches_of_one(tmp_path, X):
     model = OnnxClassifier(str(path)).fit(X, np.arange(70) % 10)
     scores = X.reshape(70, -1) @ weight
     assert (model.predict(X) == scores.argmax(1)).all()
+    assert (model.predict(X[:3]) == scores[:3].argmax(1)).all()
     assert "nhwc of bytes" in model.remarks[0]
 
 
@@ -136,6 +138,44 @@ def test_it_stands_in_a_comparison_and_is_measured_by_eval(tmp_path, monkeypatch
     assert json.loads(capsys.readouterr().out)["metrics"]["accuracy"] == theirs["headline"]
 
 
+def test_its_run_needs_no_other_file(tmp_path, monkeypatch):
+    data = sightline.load_data("digits")
+    made, kept = tmp_path / "made", tmp_path / "kept"
+    made.mkdir()
+    monkeypatch.chdir(made)
+    exported(made / "net.onnx", Net().eval())
+    proto = onnx.load("net.onnx")
+    onnx.save(proto, "apart.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    (made / "names.txt").write_text("\n".join(DIGITS[::-1]))
+    monkeypatch.chdir(tmp_path)  # weights beside a file are found from anywhere
+    name = "onnx:made/apart.onnx,classes=made/names.txt,pixels=unit"
+    model = sightline.create_model(name, data).fit(data.train)
+    wanted = model.score(data.test).headline
+    model.save(kept)
+    (made / "w.bin").rename(made / "v.bin")
+    (made / "names.txt").unlink()
+    again = load_model(kept)
+    assert again.score(data.test).headline == wanted
+    assert again.method_.class_names == tuple(DIGITS[::-1])
+    with pytest.raises(DataError, match=r"the weights of made/apart\.onnx lie in a file beside it"):
+        sightline.create_model("onnx:made/apart.onnx", data)
+
+
+def test_train_takes_its_options_and_tune_says_why_not(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exported(tmp_path / "net.onnx", Net().eval())
+    words = ["onnx:net.onnx", "digits", "--pixels", "unit", "-o"]
+    assert status(["train", *words, "trained", "--json"]) == 0
+    assert json.loads((tmp_path / "trained/config.json").read_text())["options"]["pixels"] == "unit"
+    capsys.readouterr()
+    assert status(["tune", *words, "tuned"]) == 2
+    assert "has no knob left to tune" in capsys.readouterr().err
+    assert status(["train", "onnx:gone.onnx", "digits", "-o", "x"]) == 2
+    assert "gone.onnx: no such file" in capsys.readouterr().err
+    assert status(["models", "show", "onnx:net.onnx", "--json"]) == 0
+    assert "path" not in json.loads(capsys.readouterr().out)["knobs"]
+
+
 def test_options_stand_behind_the_name(tmp_path):
     (tmp_path / "names.txt").write_text("\n".join(DIGITS))
     path = exported(tmp_path / "a,b.onnx", Net(side=16).eval(), side=16)
@@ -163,6 +203,9 @@ def test_what_does_not_fit_is_said_in_a_line(tmp_path):
     wrong = exported(tmp_path / "wrong.onnx", Net().eval(), names=names, key="classes")
     with pytest.raises(DataError, match=r"only it has cat; only the data has 0"):
         sightline.create_model(f"onnx:{wrong}", data).fit(data.train)
+    five = exported(tmp_path / "five.onnx", Net(outputs=5).eval())
+    with pytest.raises(DataError, match="answers with 5 classes, but digits has 10"):
+        sightline.create_model(f"onnx:{five}", data).fit(data.train)
     few = exported(tmp_path / "few.onnx", Net().eval(), names='["a", "b"]', key="classes")
     with pytest.raises(DataError, match="gives 10 numbers an image, but 2 class names"):
         sightline.create_model(f"onnx:{few}", data)

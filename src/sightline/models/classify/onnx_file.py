@@ -29,7 +29,7 @@ Order = Literal["auto", "nchw", "nhwc"]
 _MEAN, _STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 _BATCH = 64
-_KNOBS = ("pixels", "order", "classes", "output")
+_KNOBS = ("pixels", "order", "classes", "output_name")
 
 
 class OnnxClassifier(Method):
@@ -48,19 +48,22 @@ class OnnxClassifier(Method):
     classes : str
         File of the class names, one a line, in the order of the outputs; default: what the file
         says of itself, else the data's own order.
-    output : str
-        Name of the output with one number a class; default: the first that fits.
+    output_name : str
+        Of the output with one number a class; default: the first that fits.
 
     Attributes
     ----------
     file_ : uint8 array, shape (bytes,)
-        The file.
+        The file, with weights that lay beside it.
+    names_ : uint8 array, shape (bytes,)
+        Class names in UTF-8, one a line; empty where none are known.
     classes_ : int64 array, shape (C,)
         Position of each output in the data's classes.
     """
 
     elsewhere = True
     file_: NDArray[np.uint8]
+    names_: NDArray[np.uint8]
 
     def __init__(
         self,
@@ -68,13 +71,13 @@ class OnnxClassifier(Method):
         pixels: Pixels = "imagenet",
         order: Order = "auto",
         classes: str = "",
-        output: str = "",
+        output_name: str = "",
     ) -> None:
         for option, value, kind in (("pixels", pixels, Pixels), ("order", order, Order)):
             if value not in get_args(kind):
                 raise UnknownNameError(option, value, get_args(kind))
         self.path, self.pixels, self.order = path, pixels, order
-        self.classes, self.output = classes, output
+        self.classes, self.output_name = classes, output_name
 
     def require(self) -> None:
         """Refuse a file that cannot be run as a classifier.
@@ -169,7 +172,7 @@ class OnnxClassifier(Method):
         self._order = self.order if self.order != "auto" else _order_of(first.shape, self.path)
         places = (2, 3) if self._order == "nchw" else (1, 2)
         self._channels = first.shape[1 if self._order == "nchw" else 3]
-        self._alone = first.shape[0] == 1
+        self._batch = first.shape[0] if isinstance(first.shape[0], int) else 0
         fixed = [first.shape[i] for i in places if isinstance(first.shape[i], int)]
         if len(set(fixed)) > 1:
             raise DataError(f"{self.path} takes images of {fixed[1]} x {fixed[0]}; square ones can "
@@ -177,8 +180,10 @@ class OnnxClassifier(Method):
         self._side = fixed[0] if fixed else 0
         side = self._side or 224
         noise = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
-        self.class_names = self._names()
-        self._output = self.output or self._first_output()
+        if not hasattr(self, "names_"):
+            self.names_ = np.frombuffer("\n".join(self._names()).encode(), np.uint8)
+        self.class_names = tuple(filter(None, self.names_.tobytes().decode().split("\n")))
+        self._output = self.output_name or self._first_output()
         scores = self._run(noise)
         self._outputs = scores.shape[1]
         if self.class_names and len(self.class_names) != self._outputs:
@@ -206,16 +211,19 @@ class OnnxClassifier(Method):
                 f"{self.path} takes images of {self._side} pixels a side, not {X.shape[1:3]}: use "
                 f"size={self._side}"
             )
-        step = 1 if self._alone else _BATCH
+        step = self._batch or _BATCH
         parts = []
         for start in range(0, len(X), step):
-            given = {self._input: self._prepared(X[start : start + step])}
+            part = X[start : start + step]
+            if self._batch:  # a file that takes so many images and no fewer
+                part = np.resize(part, (step, *X.shape[1:]))
+            given = {self._input: self._prepared(part)}
             try:
                 parts.append(self._session.run([self._output], given)[0])
             except Exception as error:  # noqa: BLE001 - the binding's kinds have no common name
                 why = str(error).splitlines()[0]
                 raise DataError(f"{self.path} cannot answer: {why}") from None
-        return np.concatenate(parts)
+        return np.concatenate(parts)[: len(X)]
 
     def _prepared(self, X: NDArray[np.uint8]) -> NDArray[Any]:
         if self._channels == 3 and X.shape[3] == 1:
@@ -294,7 +302,7 @@ def _side_of(path: str) -> int:
     """Return the side of the images that a file takes; 0 where it takes any, or is not there."""
     if not Path(path).is_file():
         return 0
-    shape: Sequence[Any] = _session(Path(path).read_bytes(), path).get_inputs()[0].shape
+    shape: Sequence[Any] = _session(_read(Path(path)).tobytes(), path).get_inputs()[0].shape
     sides = [n for n in shape[1:] if isinstance(n, int) and n > 3] if len(shape) == 4 else []
     return sides[0] if sides else 0
 
@@ -308,10 +316,33 @@ def _order_of(shape: Sequence[Any], path: str) -> Order:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
+    """Read a file, and into it the weights that lie in files beside it."""
     try:
-        return np.frombuffer(path.read_bytes(), np.uint8)
+        content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    if b"location" in content:  # the key of a tensor that lies elsewhere
+        content = _whole(path, content)
+    return np.frombuffer(content, np.uint8)
+
+
+def _whole(path: Path, content: bytes) -> bytes:
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError:
+        raise MissingExtraError("an exported classifier (onnx:FILE)", "export") from None
+    try:
+        if not any(t.external_data for t in onnx.load_from_string(content).graph.initializer):
+            return content
+        return bytes(onnx.load(path).SerializeToString())
+    except DecodeError:
+        return content  # refused, with its reason, where it is opened
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        why = str(error).splitlines()[0]
+        raise DataError(
+            f"the weights of {path} lie in a file beside it that cannot be read ({why})"
+        ) from None
 
 
 @functools.lru_cache(maxsize=4)
