@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,16 @@ def test_a_place_that_cannot_be_written_is_said(runs, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="file"):
         export(runs["logistic"], tmp_path / "file" / "m.onnx")
+
+
+def test_an_export_is_made_anew_when_the_run_was_measured_since(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert status(["train", "nearest-mean", "digits", "-o", "run"]) == 0
+    path = exported("run")
+    assert module.ready(Path("run")) == path
+    assert Runtime(path).about.split == "val"
+    assert status(["eval", "run", "digits"]) == 0
+    later = Path("run/test.json").stat().st_mtime + 1
+    os.utime("run/test.json", (later, later))  # however coarse the clock of the disk
+    assert module.ready(Path("run")) is None
+    assert Runtime(exported("run")).about.split == "test"

@@ -75,11 +75,11 @@ def _comparison(place: Path) -> dict[str, Any]:
 
 def _run(place: Path) -> dict[str, Any]:
     config = run.read_json(place / run.CONFIG)
-    metrics = run.read_json(place / run.METRICS) if (place / run.METRICS).is_file() else {}
-    name = metrics.get("headline")
+    told = run.read_headline(place)
+    metric, value, split = (told.metric, told.headline, told.split) if told else (None, None, None)
     return _row(
-        place, config["model"], config.get("data", {}).get("name", ""), name,
-        metrics.get(name) if name else None, metrics.get("split"), config.get("written", ""),
+        place, config["model"], config.get("data", {}).get("name", ""), metric, value, split,
+        config.get("written", ""),
     )  # fmt: skip
 
 

@@ -180,10 +180,14 @@ def exported(source: str | Path) -> Path:
 
 
 def ready(source: Path) -> Path | None:
-    """Return the model file in a run's folder, if it is no older than the run; else None."""
+    """Return the model file in a run's folder, if it is no older than the run; else None.
+
+    Figures count as the run: an evaluation on test images is told by what is exported after it.
+    """
     made = source / FOLDER / MODEL
     with contextlib.suppress(OSError):
-        if made.stat().st_mtime >= (source / run.MODEL).stat().st_mtime:
+        parts = [source / name for name in (run.MODEL, run.METRICS, run.TEST)]
+        if made.stat().st_mtime >= max(p.stat().st_mtime for p in parts if p.is_file()):
             return made
     return None
 
