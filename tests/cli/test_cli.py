@@ -151,6 +151,19 @@ def test_train_json_and_runs(run, trained):
     assert set(found) == {"runs/knn", "runs/nearest-mean-digits"}
     assert found["runs/knn"]["headline"] > 0.9
     assert "runs/knn" in run("runs")[1]
+    assert run("eval", "runs/nearest-mean-digits", "digits")[0] == 0
+    rows = {r["run"]: r for r in json.loads(run("runs", "--json")[1])}
+    assert found["runs/nearest-mean-digits"]["split"] == "val"
+    assert rows["runs/nearest-mean-digits"]["split"] == "test"
+
+
+def test_compare_says_what_is_wrong_with_a_task(run):
+    status, _, err = run("compare", "digits", "--task", "clasify")
+    assert status == 2
+    assert "unknown task 'clasify'; did you mean 'classify'?" in err
+    status, _, err = run("compare", "digits", "--task", "detect")
+    assert status == 2
+    assert "digits has no annotation for detect; it serves classify" in err
 
 
 def test_compare_prints_a_table_and_a_choice(run):

@@ -32,11 +32,13 @@ from sightline.bench.results import (
     Results,
 )
 from sightline.data.dataset import Dataset
-from sightline.errors import DataError, ParameterError, RunError
+from sightline.data.load import check_task
+from sightline.errors import DataError, ParameterError, RunError, UnknownNameError
 from sightline.estimators import estimator
 from sightline.metrics.paired import Difference, check_margin
 from sightline.models import registry
 from sightline.training import run
+from sightline.types import Task
 
 RESULTS, REQUEST, METHODS = "results.json", "compare.json", "methods"
 
@@ -115,9 +117,16 @@ def ladder(
 
     Raises
     ------
+    UnknownNameError
+        When there is no such task.
     DataError
-        When no method here serves the data's tasks yet.
+        When the data have no annotation for it, or no method here serves them yet.
     """
+    served = sorted({str(c.task) for c in registry.CARDS.values()})
+    if task is not None:
+        if task not in (known := sorted({*served, *map(str, (*Task, *data.tasks))})):
+            raise UnknownNameError("task", task, known)
+        check_task(data, task)
     for wanted in data.tasks if task is None else (task,):
         cards = [c for c in registry.CARDS.values() if c.task == wanted and c.rung]
         if cards:
@@ -136,7 +145,6 @@ def ladder(
                 notes.append(f"left out, as images of {side} pixels are small: {', '.join(small)}")
             names = [c.name for c in cards if c.name not in {*small, *costly}]
             return tuple(names), notes
-    served = sorted({str(c.task) for c in registry.CARDS.values()})
     raise DataError(
         f"{data.name} is annotated for {', '.join(data.tasks)}; methods here are for "
         f"{', '.join(served)}"
