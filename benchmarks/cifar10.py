@@ -34,7 +34,7 @@ from sightline.estimators import methods
 from sightline.estimators.network import mean_and_std
 from sightline.metrics.duration import human, seconds
 from sightline.training import recipe as recipes
-from sightline.training.recipe import Recipe
+from sightline.training.labelled_recipe import LabelledRecipe
 
 Run = dict[str, Any]
 
@@ -159,7 +159,7 @@ def plain_loop(
     X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, given: argparse.Namespace
 ) -> Run:
     device = "cuda" if given.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
-    recipe = Recipe(
+    recipe = LabelledRecipe(
         epochs=given.epochs or 30, lr=0.1, smoothing=0.1, precision=given.precision
     )  # fmt: skip
     fitted, workers = mean_and_std(X), 8 if device == "cuda" else 0

@@ -32,8 +32,8 @@ from sightline.estimators.network import mean_and_std
 from sightline.models.classify.resnet import resnet18
 from sightline.training import run
 from sightline.training.engine import Training, launch
+from sightline.training.labelled_recipe import LabelledRecipe
 from sightline.training.packed_feed import PackedFeed
-from sightline.training.recipe import Recipe
 
 BATCH = {32: 128, 224: 16}
 
@@ -83,7 +83,7 @@ def measure(side: int, steps: int, repeats: int, workers: list[int]) -> dict[str
     random = np.random.default_rng(0)
     X = random.integers(0, 256, (batch * steps, side, side, 3), dtype=np.uint8)
     y = random.integers(0, 10, len(X))
-    recipe = Recipe(epochs=1000, batch_size=batch, lr=0.01, shift=side // 8, flip="random")
+    recipe = LabelledRecipe(epochs=1000, batch_size=batch, lr=0.01, shift=side // 8, flip="random")
     training = trained_by_us(X, y, recipe, network(10, 3, side, 0), 0)
     calls = itertools.count()
 
@@ -119,7 +119,7 @@ def accuracies(name: str, images: int, epochs: int, seeds: int) -> dict[str, Any
     X, y = np.ascontiguousarray(X[some]), y[some]
     side, channels, classes = X.shape[1], X.shape[3], len(data.classes)
     flip = "random" if channels == 3 else "none"
-    recipe = Recipe(epochs=epochs, batch_size=64, lr=0.05, shift=side // 8, flip=flip)
+    recipe = LabelledRecipe(epochs=epochs, batch_size=64, lr=0.05, shift=side // 8, flip=flip)
     fitted = mean_and_std(X)
     judged = plain.loader(
         plain.Decoded(X_val, y_val, *fitted, train=False), 256, 0, shuffle=False
@@ -150,7 +150,7 @@ def network(classes: int, channels: int, side: int, seed: int) -> nn.Module:
 
 
 def trained_by_us(
-    X: np.ndarray, y: np.ndarray, recipe: Recipe, model: nn.Module, seed: int
+    X: np.ndarray, y: np.ndarray, recipe: LabelledRecipe, model: nn.Module, seed: int
 ) -> Training:
     fabric = launch(recipe)
     feed = PackedFeed(X, y, *mean_and_std(X), int(y.max()) + 1, recipe, fabric.device, seed)

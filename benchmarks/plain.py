@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from sightline.training import schedule
-from sightline.training.recipe import Recipe
+from sightline.training.labelled_recipe import LabelledRecipe
 
 
 class Decoded(Dataset):
@@ -49,7 +49,7 @@ def loader(images: Dataset, batch: int, workers: int, *, shuffle: bool = True) -
 
 
 def epochs(
-    model: nn.Module, batches: DataLoader, recipe: Recipe, device: str = "cpu"
+    model: nn.Module, batches: DataLoader, recipe: LabelledRecipe, device: str = "cpu"
 ) -> Callable[[], None]:
     """Give a call that trains one epoch more, at the rates of the recipe's schedule."""
     sgd = torch.optim.SGD(

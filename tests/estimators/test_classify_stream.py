@@ -18,8 +18,8 @@ from sightline.deploy import export
 from sightline.errors import DataError, ParameterError, RunError
 from sightline.estimators import classify_stream, load_model
 from sightline.training import checkpoint
+from sightline.training.labelled_recipe import LabelledRecipe
 from sightline.training.packed_feed import PackedFeed
-from sightline.training.recipe import Recipe
 from sightline.training.streamed_feed import StreamedFeed, to_spare
 
 KNOBS = {"epochs": 2, "batch_size": 8, "lr": 0.05, "accelerator": "cpu", "size": 16}
@@ -250,7 +250,7 @@ def test_a_look_at_a_training_streams_too(photos):
 
 def feeds(split, **knobs):
     """A streamed and a packed feed of the same pixels: 16 x 16, which a whole cut leaves alone."""
-    recipe = Recipe(batch_size=8, accelerator="cpu", crop_area=1.0, **knobs)
+    recipe = LabelledRecipe(batch_size=8, accelerator="cpu", crop_area=1.0, **knobs)
     X, y, _ = split.arrays()
     mean, std = np.full(3, 0.4, np.float32), np.full(3, 0.2, np.float32)
     device = torch.device("cpu")
@@ -299,7 +299,7 @@ def test_cuts_are_of_the_pictures_own_pixels(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.repeat(fine[..., None], 3, 2).astype(np.uint8)).save(path)
     split = load_data(tmp_path / "fine").train
-    recipe = Recipe(batch_size=16, accelerator="cpu", crop_area=0.0001, flip="none")
+    recipe = LabelledRecipe(batch_size=16, accelerator="cpu", crop_area=0.0001, flip="none")
     ones, device = np.ones(3, np.float32), torch.device("cpu")
     feed = StreamedFeed(split, split.labels, (16, 16), 0 * ones, ones, 2, recipe, device, 0)
     images = torch.cat([x for x, _ in feed.epoch(0)])
@@ -311,7 +311,7 @@ def test_cuts_are_of_the_pictures_own_pixels(tmp_path):
 
 def test_two_processes_of_a_training_share_every_batch(photos):
     ones, device = np.ones(3, np.float32), torch.device("cpu")
-    recipe = Recipe(batch_size=8, accelerator="cpu", flip="alternate")
+    recipe = LabelledRecipe(batch_size=8, accelerator="cpu", flip="alternate")
     made = [
         StreamedFeed(
             photos.train, photos.train.labels, (16, 16), ones, ones, 2, recipe, device, 3, *part
@@ -333,9 +333,9 @@ def test_what_streaming_cannot_do_is_refused(photos):
         trained(photos, scale="unit")
     with pytest.raises(ParameterError, match="workers must not be negative, not -1"):
         trained(photos, workers=-1)
-    with pytest.raises(ParameterError, match="crop_area lies between 0 and 1, not 0"):
+    with pytest.raises(ParameterError, match="crop_area must be between 0 and 1, not 0"):
         trained(photos, crop_area=0)
-    with pytest.raises(ParameterError, match="stream is auto, on or off, not 'yes'"):
+    with pytest.raises(ParameterError, match="stream must be auto, on or off, not 'yes'"):
         trained(photos, stream="yes")
 
 

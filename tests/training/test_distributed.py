@@ -17,12 +17,14 @@ from sightline.estimators.classify_network import cross_entropy
 from sightline.estimators.network import mean_and_std
 from sightline.training.engine import Training, launch
 from sightline.training.packed_feed import PackedFeed
-from sightline.training.recipe import Recipe
+from sightline.training.labelled_recipe import LabelledRecipe
 
 devices, out = int(sys.argv[1]), sys.argv[2]
 torch.set_num_threads(1)
 X, y, _ = sightline.load_data("digits").train.arrays()
-recipe = Recipe(epochs=1, batch_size=64, lr=0.02, flip="none", devices=devices, accelerator="cpu")
+recipe = LabelledRecipe(
+    epochs=1, batch_size=64, lr=0.02, flip="none", devices=devices, accelerator="cpu"
+)
 fabric = launch(recipe)
 torch.manual_seed(0)
 model = torch.nn.Sequential(

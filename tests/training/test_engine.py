@@ -22,9 +22,9 @@ from sightline.models.classify.weights import PublishedWeights
 from sightline.models.registry import ModelCard
 from sightline.training import augment, checkpoint, recipe, schedule
 from sightline.training.engine import Training, launch
+from sightline.training.labelled_recipe import LabelledRecipe
 from sightline.training.optimizers import optimizer
 from sightline.training.packed_feed import PackedFeed
-from sightline.training.recipe import Recipe
 from sightline.types import Task
 
 
@@ -96,7 +96,9 @@ def test_one_epoch_equals_a_plain_pytorch_loop(digits):
     """SGD with Nesterov's momentum, weight decay on weights alone, a rate that rises and falls."""
     X, y, *_ = digits
     X, y = X[:256], y[:256]
-    knobs = Recipe(epochs=2, batch_size=64, lr=0.1, smoothing=0.1, flip="none", accelerator="cpu")
+    knobs = LabelledRecipe(
+        epochs=2, batch_size=64, lr=0.1, smoothing=0.1, flip="none", accelerator="cpu"
+    )
     torch.manual_seed(3)
     ours, theirs = Small(), Small()
     theirs.load_state_dict(ours.state_dict())
@@ -138,7 +140,9 @@ def test_parts_of_a_batch_add_up(digits):
     X, y, *_ = digits
     states = []
     for parts in (1, 4):
-        knobs = Recipe(epochs=1, batch_size=128, lr=0.05, accumulate=parts, accelerator="cpu")
+        knobs = LabelledRecipe(
+            epochs=1, batch_size=128, lr=0.05, accumulate=parts, accelerator="cpu"
+        )
         torch.manual_seed(0)
         model = Plain()
         fabric = launch(knobs)
@@ -236,7 +240,7 @@ def test_a_full_disk_leaves_the_last_whole_state(tmp_path):
 def test_several_devices_are_started_by_torchrun(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(TrainingError, match="torchrun --nproc-per-node 3 -m sightline"):
-        launch(Recipe(accelerator="cpu", devices=3))
+        launch(LabelledRecipe(accelerator="cpu", devices=3))
 
 
 def test_more_processes_than_cores_are_remarked(digits, monkeypatch):
@@ -297,7 +301,7 @@ def test_freezing_leaves_the_backbone_as_it_is(digits):
     torch.manual_seed(0)
     model = Small()
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    knobs = Recipe(epochs=1, freeze="backbone", accelerator="cpu")
+    knobs = LabelledRecipe(epochs=1, freeze="backbone", accelerator="cpu")
     X, y, *_ = digits
     fabric = launch(knobs)
     feed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, fabric.device, 0)
@@ -308,7 +312,7 @@ def test_freezing_leaves_the_backbone_as_it_is(digits):
 
 def test_learning_rates_by_group():
     model = Small()
-    knobs = Recipe(lr=0.1, bias_lr=4, backbone_lr=0.5, weight_decay=0.01)
+    knobs = LabelledRecipe(lr=0.1, bias_lr=4, backbone_lr=0.5, weight_decay=0.01)
     rates = {}
     for group in optimizer(model, knobs).param_groups:
         for p in group["params"]:
@@ -338,12 +342,18 @@ def test_soft_targets_equal_torchs_cross_entropy():
 def test_class_weights_and_sampling_even_out_the_classes(digits):
     X, y, *_ = digits
     rare = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:6]])
-    knobs = Recipe(balance="weights", accelerator="cpu")
+    knobs = LabelledRecipe(balance="weights", accelerator="cpu")
     feed = PackedFeed(X[rare], y[rare], *mean_and_std(X), 2, knobs, torch.device("cpu"), 0)
     weights = feed.class_weights().numpy()
     assert (weights * feed.counts).tolist() == pytest.approx([len(rare) / 2] * 2)
     sampled = PackedFeed(
-        X[rare], y[rare], *mean_and_std(X), 2, Recipe(balance="sampling"), torch.device("cpu"), 0
+        X[rare],
+        y[rare],
+        *mean_and_std(X),
+        2,
+        LabelledRecipe(balance="sampling"),
+        torch.device("cpu"),
+        0,
     )
     drawn = np.concatenate([y[rare][sampled.order(epoch)] for epoch in range(20)])
     assert 0.4 < (drawn == 1).mean() < 0.6
@@ -351,7 +361,7 @@ def test_class_weights_and_sampling_even_out_the_classes(digits):
 
 def test_processes_share_every_batch(digits):
     X, y, *_ = digits
-    knobs = Recipe(batch_size=64, accelerator="cpu")
+    knobs = LabelledRecipe(batch_size=64, accelerator="cpu")
     whole = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3)
     parts = [
         PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3, r, 2) for r in (0, 1)
@@ -363,7 +373,7 @@ def test_processes_share_every_batch(digits):
 
 def test_a_set_too_large_for_the_device_gives_the_same_batches(digits, monkeypatch):
     X, y, *_ = digits
-    knobs = Recipe(batch_size=64, shift=1, flip="alternate", accelerator="cpu")
+    knobs = LabelledRecipe(batch_size=64, shift=1, flip="alternate", accelerator="cpu")
     resident = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3)
     monkeypatch.setattr("sightline.training.packed_feed.RESIDENT", 10)
     streamed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3)
@@ -374,7 +384,7 @@ def test_a_set_too_large_for_the_device_gives_the_same_batches(digits, monkeypat
 
 def test_alternating_flips_show_both_sides_in_two_epochs(digits):
     X, y, *_ = digits
-    knobs = Recipe(flip="alternate", accelerator="cpu")
+    knobs = LabelledRecipe(flip="alternate", accelerator="cpu")
     feed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 0)
     rows = np.arange(50)
     first, second = (feed._mirrored(rows, epoch, None) for epoch in (0, 1))
@@ -414,18 +424,18 @@ def test_images_and_targets_are_mixed_in_the_same_share(kind):
     target = torch.eye(2)
     for seed in range(20):
         mixed, wanted = augment.mixed(
-            x, target, Recipe(**{kind: 1.0}), torch.Generator().manual_seed(seed)
+            x, target, LabelledRecipe(**{kind: 1.0}), torch.Generator().manual_seed(seed)
         )
         torch.testing.assert_close(mixed.mean((1, 2, 3)), wanted[:, 1])
         torch.testing.assert_close(wanted.sum(1), torch.ones(2))
 
 
 def test_schedules_by_hand():
-    line = [schedule.share(Recipe(warmup=0.5), step, 4) for step in range(4)]
+    line = [schedule.share(LabelledRecipe(warmup=0.5), step, 4) for step in range(4)]
     assert line == [0.5, 1.0, 0.75, 0.25]
-    flat = [schedule.share(Recipe(schedule="constant", warmup=0), s, 3) for s in range(3)]
+    flat = [schedule.share(LabelledRecipe(schedule="constant", warmup=0), s, 3) for s in range(3)]
     assert flat == [1, 1, 1]
-    cosine = Recipe(schedule="cosine", warmup=0, final_lr=0.2)
+    cosine = LabelledRecipe(schedule="cosine", warmup=0, final_lr=0.2)
     assert schedule.share(cosine, 1, 3) == pytest.approx(0.6)
 
 
@@ -458,19 +468,27 @@ def test_a_recipe_file(tmp_path):
 
 def test_recipes_that_come_with_the_package():
     assert recipe.shipped() == ["speedrun"]
-    settings = recipe.read("speedrun")
-    assert Recipe(**settings).compile
+    settings = recipe.read("speedrun", LabelledRecipe)
+    assert LabelledRecipe(**settings).compile
     with pytest.raises(
         UnknownNameError, match="unknown recipe 'speedrum'; did you mean 'speedrun'"
     ):
         recipe.read("speedrum")
 
 
+def test_a_task_offers_its_own_knobs_alone():
+    theirs = {f.name for f in dataclasses.fields(recipe.Recipe)}
+    assert theirs.isdisjoint({"smoothing", "mixup", "cutmix", "tta", "balance", "flip", "stream"})
+    assert {f.name for f in dataclasses.fields(LabelledRecipe)} > theirs
+    with pytest.raises(UnknownNameError, match="mixup"):
+        recipe.check({"mixup": 1.0}, recipe.Recipe)
+
+
 def test_speedrun_is_the_published_recipe():
     """The published figures are for a summed loss, decoupled from momentum and batch."""
     lr, momentum, decay, batch = 11.5, 0.85, 0.0153, 1024
     scale = 1024 * (1 + 1 / (1 - momentum))
-    ours = Recipe(**recipe.read("speedrun"))
+    ours = LabelledRecipe(**recipe.read("speedrun", LabelledRecipe))
     assert (ours.batch_size, ours.momentum) == (batch, momentum)
     assert ours.lr == pytest.approx(lr / scale * batch, rel=1e-3)
     assert ours.weight_decay == pytest.approx(decay * batch / scale / ours.lr, rel=1e-3)
@@ -485,7 +503,7 @@ def test_a_device_that_is_not_there():
     if torch.cuda.is_available():
         pytest.skip("there is one")
     with pytest.raises(TrainingError, match="cannot train on 1 x cuda"):
-        launch(Recipe(accelerator="cuda"))
+        launch(LabelledRecipe(accelerator="cuda"))
 
 
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path):

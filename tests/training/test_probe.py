@@ -10,8 +10,8 @@ from sightline.estimators.classify_network import cross_entropy
 from sightline.estimators.network import mean_and_std
 from sightline.training import probe
 from sightline.training.engine import Training, launch
+from sightline.training.labelled_recipe import LabelledRecipe
 from sightline.training.packed_feed import PackedFeed
-from sightline.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def digits():
 
 def training(digits, **knobs):
     X, y = digits
-    recipe = Recipe(
+    recipe = LabelledRecipe(
         **({"epochs": 3, "batch_size": 64, "flip": "none", "accelerator": "cpu"} | knobs)
     )
     fabric = launch(recipe)

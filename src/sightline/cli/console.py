@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 import re
 import sys
@@ -94,13 +93,15 @@ def writing(target: Path) -> Iterator[None]:
         raise RunError(f"cannot write {target}: {reason}") from None
 
 
-@functools.cache
 def _options() -> frozenset[str]:
     from sightline.data.transforms import Preprocess
     from sightline.deploy.server.settings import Settings
     from sightline.training.recipe import Recipe
 
-    kinds = (Preprocess, Recipe, Settings)
+    def and_its(kind: type[Any]) -> list[type[Any]]:  # a task's recipe: loaded, as it has spoken
+        return [kind, *(own for task in kind.__subclasses__() for own in and_its(task))]
+
+    kinds: tuple[type[Any], ...] = (Preprocess, *and_its(Recipe), Settings)
     knobs = (f.name for kind in kinds for f in dataclasses.fields(kind))
     verbs = ("budget", "data", "group", "images", "layout", "quantize", "resume")
     methods = ("device", "gradient", "index", "k", "samples", "step", "threshold")

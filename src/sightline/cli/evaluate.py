@@ -12,7 +12,7 @@ from sightline.cli import console
 from sightline.data.dataset import SplitName
 from sightline.estimators import load_model
 from sightline.training import run
-from sightline.training.recipe import Tta
+from sightline.training.labelled_recipe import Tta
 
 
 def evaluate(

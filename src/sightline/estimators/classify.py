@@ -19,7 +19,7 @@ from sightline.estimators.base import Answers, Estimator, Fitting, Tried, is_lat
 from sightline.estimators.classify_network import ModuleClassifier
 from sightline.metrics.classify import Evaluation
 from sightline.models import registry
-from sightline.training.recipe import Tta
+from sightline.training.labelled_recipe import Tta
 from sightline.types import Classification, Neighbours, Progress, Task
 
 if TYPE_CHECKING:

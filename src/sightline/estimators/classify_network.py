@@ -6,14 +6,14 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, NotFittedError
 from sightline.estimators.network import BATCH, SAMPLE, NetworkMethod, mean_and_std
-from sightline.training.recipe import Flip, Recipe, Tta
+from sightline.training.labelled_recipe import Flip, LabelledRecipe, Tta
 from sightline.types import Progress
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class ModuleClassifier(NetworkMethod):
     classes_ : int64 array, shape (C,)
         The labels that occur, in rising order.
     """
+
+    recipe_type = LabelledRecipe
 
     def fit(
         self,
@@ -87,6 +89,20 @@ class ModuleClassifier(NetworkMethod):
         self.run(self.training(X, y, judges, folder), progress, budget, resume, on_epoch)
         return self
 
+    def recipe(self, side: int) -> LabelledRecipe:
+        """Return the recipe for images of so many pixels a side."""
+        return cast(LabelledRecipe, super().recipe(side))
+
+    def suited(self, side: int, images: int) -> LabelledRecipe:
+        """Return the recipe for so many images of a size; unset knobs fit few or tiny ones.
+
+        See `NetworkMethod.suited`; tiny images are moved by no more than an eighth of their side.
+        """
+        recipe = cast(LabelledRecipe, super().suited(side, images))
+        if "shift" not in self.options:
+            recipe = dataclasses.replace(recipe, shift=min(recipe.shift, side // 8))
+        return recipe
+
     def training(
         self,
         X: NDArray[np.uint8],
@@ -102,7 +118,9 @@ class ModuleClassifier(NetworkMethod):
         self.mean_, self.std_ = mean_and_std(X)
         rows = np.sort(np.random.default_rng(self.seed).permutation(len(X))[:SAMPLE])
 
-        def feed(positions: NDArray[np.int64], recipe: Recipe, fabric: Fabric) -> LabelledFeed:
+        def feed(
+            positions: NDArray[np.int64], recipe: LabelledRecipe, fabric: Fabric
+        ) -> LabelledFeed:
             return PackedFeed(
                 X, positions, self.mean_, self.std_, len(self.classes_), recipe, fabric.device,
                 self.seed, fabric.global_rank, fabric.world_size,
@@ -114,10 +132,10 @@ class ModuleClassifier(NetworkMethod):
 
     def ready(
         self,
-        recipe: Recipe,
+        recipe: LabelledRecipe,
         y: NDArray[np.int64],
         shape: tuple[int, int, int],
-        feed_of: Callable[[NDArray[np.int64], Recipe, Fabric], LabelledFeed],
+        feed_of: Callable[[NDArray[np.int64], LabelledRecipe, Fabric], LabelledFeed],
         some: Callable[[], NDArray[np.uint8]],
         judges: Mapping[str, Judge] | None = None,
         folder: Path | None = None,
@@ -126,7 +144,7 @@ class ModuleClassifier(NetworkMethod):
 
         Parameters
         ----------
-        recipe : Recipe
+        recipe : LabelledRecipe
         y : int64 array, shape (N,)
             Labels of all images.
         shape : (height, width, channels)

@@ -19,7 +19,7 @@ from sightline.errors import ParameterError
 from sightline.estimators.base import Fitting
 from sightline.estimators.classify_network import SEEN, ModuleClassifier
 from sightline.estimators.network import BATCH
-from sightline.training.recipe import Recipe, Stream
+from sightline.training.labelled_recipe import LabelledRecipe, Stream
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -57,7 +57,7 @@ def choose(stream: Stream, split: Split, fitted: Fitted) -> Choice:
     Parameters
     ----------
     stream : {"auto", "on", "off"}
-        See `sightline.training.recipe.Recipe`.
+        See `sightline.training.labelled_recipe.LabelledRecipe`.
     split : Split
         Packing takes all images of its data.
     fitted : Fitted
@@ -210,7 +210,7 @@ def _built(
 
     made: list[StreamedFeed] = []
 
-    def feed(positions: NDArray[np.int64], recipe: Recipe, fabric: Fabric) -> StreamedFeed:
+    def feed(positions: NDArray[np.int64], recipe: LabelledRecipe, fabric: Fabric) -> StreamedFeed:
         made.append(
             StreamedFeed(
                 train, positions, fitted.size, method.mean_, method.std_, len(method.classes_),

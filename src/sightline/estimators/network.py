@@ -84,19 +84,14 @@ class NetworkMethod(Method):
             raise ParameterError(f"{self.card.name}: {error}") from None
 
     def suited(self, side: int, images: int) -> Recipe:
-        """Return the recipe for so many images of a size; unset knobs fit few or tiny ones.
+        """Return the recipe for so many images of a size; unset knobs fit few of them.
 
-        Few images get smaller batches and more epochs, so that there are at least
-        `LEAST_STEPS` steps; tiny ones are moved by no more than an eighth of their side.
+        They get smaller batches and more epochs, so that there are at least `LEAST_STEPS` steps.
         """
         recipe, given = self.recipe(side), self.options
-        changes: dict[str, Any] = {}
         if "batch_size" not in given:
             batch = min(recipe.batch_size, max(16, images // 40))
-            changes["batch_size"] = max(batch, recipe.accumulate)
-        if "shift" not in given:
-            changes["shift"] = min(recipe.shift, side // 8)
-        recipe = dataclasses.replace(recipe, **changes)
+            recipe = dataclasses.replace(recipe, batch_size=max(batch, recipe.accumulate))
         if "epochs" not in given:
             steps = -(-images // recipe.batch_size)
             epochs = max(recipe.epochs, float(-(-LEAST_STEPS // steps)))

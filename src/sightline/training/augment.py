@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sightline.training.recipe import Recipe
+from sightline.training.labelled_recipe import LabelledRecipe
 
 
 def batch(
-    x: Tensor, recipe: Recipe, random: torch.Generator, mirrored: Tensor | None = None
+    x: Tensor, recipe: LabelledRecipe, random: torch.Generator, mirrored: Tensor | None = None
 ) -> Tensor:
     """Change images at random as a recipe says.
 
     Parameters
     ----------
     x : Tensor, shape (N, C, H, W)
-    recipe : Recipe
+    recipe : LabelledRecipe
     random : Generator
         Of the processor, whatever the device: the draws are few.
     mirrored : bool Tensor, shape (N,), optional
@@ -95,7 +95,7 @@ def _boxed(x: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) 
 
 
 def mixed(
-    x: Tensor, target: Tensor, recipe: Recipe, random: torch.Generator
+    x: Tensor, target: Tensor, recipe: LabelledRecipe, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Mix each image with the one before it in the batch, and their targets alike.
 
@@ -104,7 +104,7 @@ def mixed(
     x : Tensor, shape (N, C, H, W)
     target : Tensor, shape (N, C)
         Probabilities of the classes.
-    recipe : Recipe
+    recipe : LabelledRecipe
         With both mixings, a coin decides for each batch.
 
     Notes

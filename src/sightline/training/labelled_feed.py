@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sightline.training import augment
 from sightline.training.feed import steps_of
-from sightline.training.recipe import Recipe
+from sightline.training.labelled_recipe import LabelledRecipe
 
 Pair = tuple[Tensor, Tensor]
 """Images, float, shape (N, C, H, W), and targets, probabilities of the classes, (N, classes)."""
@@ -28,7 +28,7 @@ class LabelledFeed(ABC):
     mean, std : float32 array, shape (C,)
         Of the training images, in units of [0, 1].
     classes : int
-    recipe : Recipe
+    recipe : LabelledRecipe
     device : torch.device
     seed : int
     rank, world : int
@@ -41,7 +41,7 @@ class LabelledFeed(ABC):
         mean: NDArray[np.float32],
         std: NDArray[np.float32],
         classes: int,
-        recipe: Recipe,
+        recipe: LabelledRecipe,
         device: torch.device,
         seed: int,
         rank: int = 0,

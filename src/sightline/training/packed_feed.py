@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.training.labelled_feed import LabelledFeed
-from sightline.training.recipe import Recipe
+from sightline.training.labelled_recipe import LabelledRecipe
 
 RESIDENT = 2**31
 """Bytes of images up to which a training set is put on the device whole."""
@@ -33,7 +33,7 @@ class PackedFeed(LabelledFeed):
     mean, std : float32 array, shape (C,)
         Of the training images, in units of [0, 1].
     classes : int
-    recipe : Recipe
+    recipe : LabelledRecipe
     device : torch.device
     seed : int
     rank, world : int
@@ -47,7 +47,7 @@ class PackedFeed(LabelledFeed):
         mean: NDArray[np.float32],
         std: NDArray[np.float32],
         classes: int,
-        recipe: Recipe,
+        recipe: LabelledRecipe,
         device: torch.device,
         seed: int,
         rank: int = 0,

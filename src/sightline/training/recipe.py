@@ -1,4 +1,4 @@
-"""Define the knobs of training: one typed dataclass, which is also its options and its TOML."""
+"""Define the knobs of any training: a typed dataclass, which is also its options and its TOML."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from sightline.errors import ParameterError, UnknownNameError
-
-Flip = Literal["auto", "none", "random", "alternate"]
-Tta = Literal["none", "flip", "multi-crop"]
-Stream = Literal["auto", "on", "off"]
 
 SHIPPED = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The recipe of a network's training.
+    """The recipe of any network's training; a task adds its own knobs in a subclass.
 
     Parameters
     ----------
@@ -44,25 +40,8 @@ class Recipe:
         Share of the steps in which the learning rate rises linearly.
     final_lr : float
         Share of the highest learning rate that is left at the end.
-    smoothing : float
-        Label smoothing: probability that is spread over all classes.
-    shift : int
-        Pixels by which images are moved at random, the edge reflected.
-    flip : {"auto", "none", "random", "alternate"}
-        Mirroring left and right: at random, or each image every other epoch; auto alternates
-        colour images and leaves grey ones.
-    cutout : int
-        Side in pixels of a square that is greyed out at a random place; 0: none.
-    erase : float
-        Chance that a rectangle of random size is greyed out.
-    mixup : float
-        Alpha of the mixing of two images and their labels; 0: none.
-    cutmix : float
-        Alpha of the pasting of a part of one image into another; 0: none.
     ema : float
         Decay of the moving average of the weights that is evaluated and kept; 0: none.
-    balance : {"none", "weights", "sampling"}
-        For unequal classes: weigh the loss, or draw rare classes more often.
     clip : float
         Largest norm of the gradient; 0: no limit.
     accumulate : int
@@ -73,9 +52,6 @@ class Recipe:
         Memory format of images and weights.
     compile : bool
         Compile the network first (torch.compile).
-    tta : {"none", "flip", "multi-crop"}
-        Answer with the mean over several views of an image: it and its mirror image; or those
-        and two shifts by a pixel, mirrored too.
     patience : int
         Stop when validation has not improved for so many epochs; 0: never.
     weights : {"none", "imagenet"}
@@ -91,16 +67,8 @@ class Recipe:
         Machines, under torchrun.
     accelerator : {"auto", "cpu", "cuda", "mps"}
         Where to compute.
-    stream : {"auto", "on", "off"}
-        Read pictures anew in every epoch, and learn from random cuts of their own pixels, instead
-        of packing all of them at one size on the disk first. auto does so where the packed ones
-        would take more than a quarter of the free disk; small images of one size it always packs,
-        which is faster. The cuts take the place of `shift`.
     workers : int
-        Processes that read pictures for `stream`; 0: one for each core that is to spare.
-    crop_area : float
-        Least share of a picture's area that a cut of `stream` shows, at a ratio of width to height
-        between 3:4 and 4:3; validation and answers see its middle, as without.
+        Processes that read pictures where they are streamed; 0: one for each core that is to spare.
     """
 
     epochs: float = 10
@@ -113,21 +81,12 @@ class Recipe:
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
     warmup: float = 0.2
     final_lr: float = 0.0
-    smoothing: float = 0.0
-    shift: int = 0
-    flip: Flip = "auto"
-    cutout: int = 0
-    erase: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
     ema: float = 0.0
-    balance: Literal["none", "weights", "sampling"] = "none"
     clip: float = 0.0
     accumulate: int = 1
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     channels_last: bool = False
     compile: bool = False
-    tta: Tta = "none"
     patience: int = 0
     weights: Literal["none", "imagenet"] = "none"
     freeze: Literal["none", "backbone"] = "none"
@@ -135,29 +94,40 @@ class Recipe:
     devices: int = 1
     nodes: int = 1
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    stream: Stream = "auto"
     workers: int = 0
-    crop_area: float = 0.35
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr", "accumulate", "devices", "nodes"):
             if not getattr(self, name) > 0:
                 raise ParameterError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("warmup", "final_lr", "smoothing", "erase", "ema", "momentum"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ParameterError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
-        for name in ("weight_decay", "shift", "cutout", "mixup", "cutmix", "clip", "patience",
-                     "workers"):  # fmt: skip
-            if not getattr(self, name) >= 0:
-                raise ParameterError(f"{name} must not be negative, not {getattr(self, name)}")
-        if not 0 < self.crop_area <= 1:
-            raise ParameterError(f"crop_area must be between 0 and 1, not {self.crop_area}")
-        if self.stream not in get_args(Stream):
-            raise ParameterError(f"stream must be auto, on or off, not {self.stream!r}")
+        self.check_shares("warmup", "final_lr", "ema", "momentum")
+        self.check_sizes("weight_decay", "clip", "patience", "workers")
         if self.accumulate > self.batch_size:
             raise ParameterError(
                 f"accumulate={self.accumulate} must be at most batch_size={self.batch_size}"
             )
+
+    def check_shares(self, *names: str) -> None:
+        """Refuse knobs that are not between 0 and 1.
+
+        Raises
+        ------
+        ParameterError
+        """
+        for name in names:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ParameterError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+
+    def check_sizes(self, *names: str) -> None:
+        """Refuse knobs that are negative.
+
+        Raises
+        ------
+        ParameterError
+        """
+        for name in names:
+            if not getattr(self, name) >= 0:
+                raise ParameterError(f"{name} must not be negative, not {getattr(self, name)}")
 
 
 def read(recipe: str | Path, kind: type[Recipe] = Recipe) -> dict[str, Any]:

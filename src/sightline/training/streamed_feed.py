@@ -15,7 +15,7 @@ from torch import Tensor
 from sightline.data.dataset import Source, Split
 from sightline.data.item import Item
 from sightline.training.labelled_feed import LabelledFeed, Pair
-from sightline.training.recipe import Recipe
+from sightline.training.labelled_recipe import LabelledRecipe
 from sightline.training.run import threads
 from sightline.training.sample_feed import SampleFeed
 from sightline.types import Task
@@ -55,7 +55,7 @@ class StreamedFeed(LabelledFeed):
         mean: NDArray[np.float32],
         std: NDArray[np.float32],
         classes: int,
-        recipe: Recipe,
+        recipe: LabelledRecipe,
         device: torch.device,
         seed: int,
         rank: int = 0,
