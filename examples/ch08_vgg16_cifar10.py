@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 
 import sightline
-from sightline.models.classify.describe import describe
 from sightline.models.classify.vgg import vgg16_bn
+from sightline.models.describe import describe
 from sightline.report.architecture import draw
 from sightline.training import probe
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from sightline.models import registry
-from sightline.models.classify.describe import describe, on_paper
+from sightline.models.describe import describe, on_paper
 from sightline.report.architecture import chain, draw
 
 

@@ -26,7 +26,7 @@ from sightline.explain import gradients, neighbours, overfit
 from sightline.models.backprop.gradient_check import LayerCheck
 from sightline.models.classic.optimize import minimize
 from sightline.models.classic.surfaces import SURFACES
-from sightline.models.classify.describe import Description, Layer
+from sightline.models.describe import Description, Layer
 from sightline.report import (
     architecture,
     classify,

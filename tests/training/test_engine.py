@@ -18,8 +18,8 @@ import sightline
 from sightline.errors import DataError, ParameterError, RunError, TrainingError, UnknownNameError
 from sightline.estimators.classify_network import ModuleClassifier, cross_entropy
 from sightline.estimators.network import mean_and_std
-from sightline.models.classify.weights import PublishedWeights
 from sightline.models.registry import ModelCard
+from sightline.models.weights import PublishedWeights
 from sightline.training import augment, checkpoint, recipe, schedule
 from sightline.training.engine import Training, launch
 from sightline.training.labelled_recipe import LabelledRecipe
@@ -598,9 +598,7 @@ def test_published_weights_bring_their_figures(digits, monkeypatch):
         name="X", url="u", mean=(0.4,), std=(0.2,), resize=8, crop=8, interpolation="bilinear",
         categories=("a",), metrics={}, recipe="r", licence="l", fresh=(),
     )  # fmt: skip
-    monkeypatch.setattr(
-        "sightline.models.classify.weights.load_published", lambda name, model, n: brought
-    )
+    monkeypatch.setattr("sightline.models.weights.load_published", lambda name, model, n: brought)
     model = fitted(digits, epochs=1, weights="imagenet")
     assert model.mean_.tolist() == pytest.approx([0.4])
     assert model.published["licence"] == "l"

@@ -20,7 +20,7 @@ from sightline.models import registry
 from sightline.types import Task
 
 if TYPE_CHECKING:
-    from sightline.models.classify.describe import Description, Layer
+    from sightline.models.describe import Description, Layer
 
 app = App(name="models", help="List the methods, or show one.")
 
@@ -109,7 +109,7 @@ def _layers(
     card: registry.ModelCard, input: str | None, classes: int | None, draw: Path | None, json: bool
 ) -> int:
     """Print a network layer by layer, and draw it if asked."""
-    from sightline.models.classify.describe import describe, on_paper
+    from sightline.models.describe import describe, on_paper
 
     if card.kind != "module":
         raise ParameterError(f"{card.name} is not a network, so it has no layers to show")

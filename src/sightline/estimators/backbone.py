@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline import tasks
 from sightline.data import store, transforms
 from sightline.data.dataset import Split
 from sightline.data.transforms import Fitted, Preprocess
 from sightline.errors import ParameterError
-from sightline.estimators.classify_network import ModuleClassifier
+from sightline.estimators.network import NetworkMethod
 from sightline.models import registry
 from sightline.training import run
 
@@ -32,11 +33,11 @@ class Backbone:
 
     Parameters
     ----------
-    network : ModuleClassifier
+    network : NetworkMethod
         Fitted, or with published weights.
     """
 
-    def __init__(self, network: ModuleClassifier) -> None:
+    def __init__(self, network: NetworkMethod) -> None:
         self.network = network
 
     @classmethod
@@ -55,7 +56,7 @@ class Backbone:
             card = registry.card(name if source == "imagenet" else spec)
             if card.kind != "module":
                 raise ParameterError(f"{name} is no network, so it has no features")
-            return cls(ModuleClassifier.with_published(card))
+            return cls(_kind(card.name).with_published(card))
         if not Path(spec).is_dir():
             raise ParameterError(
                 f"features={spec}: no such run; give a run's folder, imagenet:NAME or timm:NAME"
@@ -65,7 +66,7 @@ class Backbone:
         if not model or registry.card(model).kind != "module":
             raise ParameterError(f"{spec} is no network's run, so it has no features")
         arrays = run.read_arrays(Path(spec) / run.MODEL)
-        network = ModuleClassifier(registry.card(model), config.get("options", {}))
+        network = _kind(model)(registry.card(model), config.get("options", {}))
         network.restore(arrays)
         return cls(network)
 
@@ -104,7 +105,7 @@ class Backbone:
     @classmethod
     def restored(cls, model: str, arrays: Mapping[str, NDArray[Any]]) -> Backbone:
         """Make a backbone of a registry's model from what `arrays` returned."""
-        network = ModuleClassifier(registry.card(model), {})
+        network = _kind(model)(registry.card(model), {})
         network.restore(
             {n.removeprefix(PREFIX): a for n, a in arrays.items() if n.startswith(PREFIX)}
         )
@@ -124,6 +125,13 @@ class Backbone:
             digest.update(name.encode())
             digest.update(array.tobytes())
         return digest.hexdigest()[:24]
+
+
+def _kind(name: str) -> type[NetworkMethod]:
+    """Return the class of a network of the registry: the one in its task's file."""
+    file = tasks.module("estimators", registry.card(name).task)
+    kinds = (v for v in vars(file).values() if isinstance(v, type) and v is not NetworkMethod)
+    return next(kind for kind in kinds if issubclass(kind, NetworkMethod))
 
 
 def fit(options: Preprocess, train: Split, default_side: int) -> Fitted:

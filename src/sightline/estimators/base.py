@@ -137,7 +137,7 @@ class Estimator(ABC):
     def knobs(cls, name: str) -> type[Any]:
         """Return the knobs of a method as a dataclass; those of a network are its recipe's."""
         if registry.card(name).kind == "module":
-            return cls._network(name).recipe_type
+            return cls.network_of(name).recipe_type
         return methods.knobs(registry.card(name))
 
     @classmethod
@@ -154,7 +154,7 @@ class Estimator(ABC):
             if option not in known:
                 raise UnknownNameError(f"option of {name}", option, known or {"(none)"})
         if registry.card(name).kind == "module":
-            return cls._network(name)(registry.card(name), options, seed)
+            return cls.network_of(name)(registry.card(name), options, seed)
         return methods.build(registry.card(name), options, seed)
 
     @classmethod
@@ -165,7 +165,14 @@ class Estimator(ABC):
         return Preprocess(**(own | dict(given or {})))
 
     @classmethod
-    def _network(cls, name: str) -> type[NetworkMethod]:
+    def network_of(cls, name: str) -> type[NetworkMethod]:
+        """Return the class that makes the task's networks methods on arrays.
+
+        Raises
+        ------
+        ParameterError
+            When the task has no networks.
+        """
         if cls.network is None:
             raise ParameterError(f"{name}: there are no networks for the task {cls.task}")
         return cls.network

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from torch import Tensor, nn
 
+    from sightline.models.registry import ModelCard
     from sightline.training.engine import Judge, OnEpoch, Training
     from sightline.training.labelled_feed import LabelledFeed
 
@@ -88,6 +89,21 @@ class ModuleClassifier(NetworkMethod):
             }
         self.run(self.training(X, y, judges, folder), progress, budget, resume, on_epoch)
         return self
+
+    @classmethod
+    def with_published(cls, card: ModelCard) -> Self:
+        """Return a network with published weights, of timm's too; see `NetworkMethod`."""
+        if not card.name.startswith("timm:"):
+            return super().with_published(card)
+        from sightline.models.classify.foreign import timm_published
+
+        network = cls(card, {})
+        network.model, published = timm_published(card.name.partition(":")[2])
+        network.side_ = np.array([published.crop, published.crop], np.int64)
+        network.classes_ = np.arange(len(published.categories))
+        network.standardise_as(published)
+        network.model.eval()
+        return network
 
     def recipe(self, side: int) -> LabelledRecipe:
         """Return the recipe for images of so many pixels a side."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from torch import Tensor, nn
 
+    from sightline.models.weights import PublishedWeights
     from sightline.training.engine import OnEpoch, Training
 
 LEAST_STEPS = 1000
@@ -129,11 +130,10 @@ class NetworkMethod(Method):
         torch.manual_seed(self.seed)
         self.model = self.built(channels)
         if recipe.weights == "imagenet":
-            from sightline.models.classify.weights import load_published
+            from sightline.models.weights import load_published
 
             brought = load_published(self.card.name, self.model, len(self.classes_))
-            self.mean_ = np.array(brought.mean, np.float32)
-            self.std_ = np.array(brought.std, np.float32)
+            self.standardise_as(brought)
             self.published = dataclasses.asdict(brought)
         return fabric
 
@@ -176,27 +176,23 @@ class NetworkMethod(Method):
         WeightsError
             When they cannot be fetched.
         """
+        from sightline.models.weights import load_published
+
+        if "imagenet" not in card.weights:
+            raise ParameterError(f"there are no published weights of {card.name}")
         network = cls(card, {})
         shape = card.shape or (3, 224, 224)
         network.side_ = np.array(shape[1:], np.int64)
-        if card.name.startswith("timm:"):
-            from sightline.models.classify.foreign import timm_published
-
-            network.model, brought = timm_published(card.name.partition(":")[2])
-            network.side_ = np.array([brought.crop, brought.crop], np.int64)
-            network.classes_ = np.arange(len(brought.categories))
-        elif "imagenet" in card.weights:
-            from sightline.models.classify.weights import load_published
-
-            network.classes_ = np.arange(1000)
-            network.model = network.built(shape[0])
-            brought = load_published(card.name, network.model, 1000)
-        else:
-            raise ParameterError(f"there are no published weights of {card.name}")
-        network.mean_ = np.array(brought.mean, np.float32)
-        network.std_ = np.array(brought.std, np.float32)
+        network.classes_ = np.arange(1000)
+        network.model = network.built(shape[0])
+        network.standardise_as(load_published(card.name, network.model, 1000))
         network.model.eval()
         return network
+
+    def standardise_as(self, published: PublishedWeights) -> None:
+        """Take over the mean and the standard deviation that published weights need."""
+        self.mean_ = np.array(published.mean, np.float32)
+        self.std_ = np.array(published.std, np.float32)
 
     def features(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the features of images (M, H, W, C) before the last layer, shape (M, D)."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.fonts import figure
-from sightline.models.classify.describe import Description, Layer
+from sightline.models.describe import Description, Layer
 from sightline.report.plots import PALETTE
 
 if TYPE_CHECKING:

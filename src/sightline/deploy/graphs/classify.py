@@ -21,6 +21,7 @@ from sightline.errors import ParameterError
 from sightline.estimators.backbone import Backbone
 from sightline.estimators.classify import Classifier
 from sightline.estimators.classify_network import ModuleClassifier, views
+from sightline.estimators.network import NetworkMethod
 from sightline.models.backprop.classifier import NetworkClassifier
 from sightline.models.backprop.network import Network
 from sightline.models.classic.baselines import MajorityClassifier, NearestMeanClassifier
@@ -113,7 +114,7 @@ class Scaled(nn.Module):
 class Standardised(nn.Module):
     """Turns uint8 (N, H, W, C) into floats (N, C, H, W) whose channels have mean 0, deviation 1."""
 
-    def __init__(self, network: ModuleClassifier) -> None:
+    def __init__(self, network: NetworkMethod) -> None:
         super().__init__()
         shape = (1, -1, 1, 1)
         self.register_buffer("mean", torch.from_numpy(network.mean_ * 255).view(shape))

@@ -106,8 +106,13 @@ _RESULTS = {
     },
 }  # fmt: skip
 _ANSWERED = {
-    "model": {"name": "digits", "version": "3f2a9c01"},
-    "results": [dict(tasks.module("deploy", "classify").EXAMPLE)],
+    task: {
+        "value": {
+            "model": {"name": "mine", "version": "3f2a9c01"},
+            "results": [dict(tasks.module("deploy", task).EXAMPLE)],
+        }
+    }
+    for task in tasks.names()
 }
 
 _GUARDED = ("unauthorized", "method-not-allowed", "too-many-requests", "failed")
@@ -117,7 +122,7 @@ PREDICT: dict[str, Any] = {
     "responses": {
         200: {
             "description": "An answer for each image",
-            "content": {"application/json": {"schema": _RESULTS, "example": _ANSWERED}},
+            "content": {"application/json": {"schema": _RESULTS, "examples": _ANSWERED}},
         },
         **problems(
             "bad-request", "unknown-model", "too-slow", "too-large", "unsupported-media-type",

@@ -10,7 +10,7 @@ from torch import nn
 from sightline.errors import MissingExtraError, ParameterError, UnknownNameError, WeightsError
 from sightline.models.card import ModelCard
 from sightline.models.classify.cards import SMALL_RECIPE, TUNE_RECIPE
-from sightline.models.classify.weights import PublishedWeights
+from sightline.models.weights import PublishedWeights
 from sightline.types import Task
 
 

@@ -9,9 +9,8 @@ import torch
 from torchvision import models
 
 from sightline.errors import UnknownNameError, WeightsError
-from sightline.models import registry
-from sightline.models.classify import weights
-from sightline.models.classify.weights import load_published
+from sightline.models import registry, weights
+from sightline.models.weights import load_published
 
 
 @pytest.fixture

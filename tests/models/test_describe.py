@@ -8,7 +8,7 @@ from torch import nn
 from torchvision import models
 
 from sightline.models import registry
-from sightline.models.classify.describe import ALL, describe, on_paper
+from sightline.models.describe import ALL, describe, on_paper
 
 PHOTO = (3, 224, 224)
 
