@@ -61,8 +61,8 @@ def _twin(layer: Layer, shape: tuple[int, ...], out: tuple[int, ...]) -> nn.Modu
 def ours(model, X, y):
     """An epoch of ours, without its measurement; gives a function that takes one."""
     network, loss = model.build(X.shape[1:], 10), model.make_loss()
-    recipe = model.recipe(X.shape[1:])
-    optimizer, batch = recipe.make_optimizer(network), recipe.usual_batch
+    plan = model.plan(X.shape[1:])
+    optimizer, batch = plan.make_optimizer(network), plan.usual_batch
 
     def epoch():
         for i in range(0, len(X), batch):

@@ -152,7 +152,7 @@ class Classifier(Estimator):
     def answers(self, X: NDArray[np.uint8], frames: Sequence[Any]) -> list[Classification]:
         """Classify prepared images, shape (N, H, W, C)."""
         scaled = self.fitted_(X)
-        compared = self.method_.compare(scaled)
+        compared = self.method_.decide_with_neighbours(scaled)
         if compared is None:
             predicted, probabilities = self._decide(scaled)
             near: Sequence[Neighbours | None] = [None] * len(X)

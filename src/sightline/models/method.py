@@ -75,7 +75,7 @@ class Method:
         """Return labels, shape (M,), and probabilities, shape (M, C), from one computation."""
         return self.predict(X), self.predict_proba(X)
 
-    def compare(
+    def decide_with_neighbours(
         self, X: Any
     ) -> tuple[NDArray[np.int64], NDArray[np.floating], list[Neighbours]] | None:
         """Return what `decide` does, and the training images behind it; None without comparison."""

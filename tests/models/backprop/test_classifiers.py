@@ -157,10 +157,10 @@ def test_divergence_in_the_first_epoch_names_epoch_and_layer(digits):
 
 def test_later_divergence_stops_at_the_last_finite_weights(digits, monkeypatch):
     X, y, X_val, y_val = digits
-    from sightline.models.backprop.training import Recipe
+    from sightline.models.backprop.training import Plan
 
     kind = lambda: MLPClassifier(optimizer="sgd", schedule="constant", dropout=0, epochs=5)  # noqa: E731
-    monkeypatch.setattr(Recipe, "rate", lambda self, done: 1.0 if done < 0.4 else 1e30)
+    monkeypatch.setattr(Plan, "rate", lambda self, done: 1.0 if done < 0.4 else 1e30)
     model = kind().fit(X, y, X_val=X_val, y_val=y_val)
     assert len(model.history_) == 2
     assert "diverged in epoch 3" in model.remarks[0]

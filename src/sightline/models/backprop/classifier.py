@@ -16,7 +16,7 @@ from sightline.models.backprop.losses import Loss, SoftmaxCrossEntropy
 from sightline.models.backprop.network import Network
 from sightline.models.backprop.training import (
     Examples,
-    Recipe,
+    Plan,
     affordable,
     outputs,
     train,
@@ -61,8 +61,8 @@ class NetworkClassifier(Method):
     def _layers(self, shape: Shape, classes: int) -> list[Layer]:
         raise NotImplementedError
 
-    def recipe(self, shape: Shape) -> Recipe:
-        """Return the training recipe for images of a shape."""
+    def plan(self, shape: Shape) -> Plan:
+        """Return how to train on images of a shape."""
         raise NotImplementedError
 
     def make_loss(self) -> Loss:
@@ -72,7 +72,7 @@ class NetworkClassifier(Method):
     def _start(self) -> None:
         """Set the attributes that need no data, and check the knobs."""
         self._restored: Network | None = None
-        self.recipe((1,)).check()
+        self.plan((1,)).check()
         if self.precision not in ("float32", "float64"):
             raise ParameterError(f"precision must be float32 or float64, not {self.precision!r}")
         if self.flip not in ("auto", "on", "off"):
@@ -114,15 +114,15 @@ class NetworkClassifier(Method):
         if X_val is not None and y_val is not None and len(X_val):
             val = self._validation(X_val, y_val)
         self._restored = network = self.build(X.shape[1:], len(self.classes_))
-        recipe, data = self.recipe(X.shape[1:]), Examples(X, ids)
+        plan, data = self.plan(X.shape[1:]), Examples(X, ids)
         self.decided = {}
         if budget is not None:
             with one_thread():
-                epochs = affordable(network, self.make_loss(), recipe, data, val, budget)
-            self.epochs, recipe = epochs, replace(recipe, epochs=epochs)
+                epochs = affordable(network, self.make_loss(), plan, data, val, budget)
+            self.epochs, plan = epochs, replace(plan, epochs=epochs)
             self.decided = {"epochs": epochs}
         with one_thread():
-            trained = train(network, self.make_loss(), recipe, data, val, progress)
+            trained = train(network, self.make_loss(), plan, data, val, progress)
         self.history_, self.remarks = trained.history, trained.remarks
         for name, array in network.arrays().items():
             setattr(self, f"{name}_", array)

@@ -16,7 +16,7 @@ from sightline.models.backprop.dropout import Dropout
 from sightline.models.backprop.layers import Affine, Flatten, Layer, Shape
 from sightline.models.backprop.normalization import BatchNorm
 from sightline.models.backprop.pooling import MaxPool2d
-from sightline.models.backprop.training import Recipe, Rule, Schedule
+from sightline.models.backprop.training import Plan, Rule, Schedule
 
 
 class ConvNetClassifier(NetworkClassifier):
@@ -98,9 +98,9 @@ class ConvNetClassifier(NetworkClassifier):
         layers += [Dropout(self.dropout)] if self.dropout else []
         return [*layers, Affine(classes)]
 
-    def recipe(self, shape: Shape) -> Recipe:
-        """Return the training recipe for images of a shape."""
-        return Recipe(
+    def plan(self, shape: Shape) -> Plan:
+        """Return how to train on images of a shape."""
+        return Plan(
             self.epochs, self.batch_size, 64, self.optimizer, self.learning_rate, self.schedule,
             0.0, self.l2, self.patience, self._flips(shape), self.gradient, self.seed,
         )  # fmt: skip

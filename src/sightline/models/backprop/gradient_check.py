@@ -163,7 +163,7 @@ def check_layers(
             arrays = [(layer.parameters[n], layer.gradients[n], 0) for n in layer.parameters]
             for array, exact, start in [*arrays, (inputs[i], at_inputs[i], i)]:
                 rows = rng.permutation(array.size)[:samples]
-                compared.append(prober.compare(array, exact, rows, start))
+                compared.append(prober.derivatives(array, exact, rows, start))
             own, size = compared[:-1], sum(a.size for a, _, _ in arrays)
             checks.append(
                 LayerCheck(
@@ -190,7 +190,7 @@ class _Prober:
         self.checked = self.at_kinks = 0
         self._times: list[float] = []
 
-    def compare(
+    def derivatives(
         self, array: Array, exact: Array, rows: NDArray[np.int64], start: int
     ) -> tuple[Array, Array]:
         """Return backpropagated and numeric derivatives at those rows where the loss is smooth."""

@@ -18,7 +18,7 @@ from sightline.models.backprop.initializers import INITIALIZERS
 from sightline.models.backprop.layers import Affine, Flatten, Layer, Shape
 from sightline.models.backprop.losses import Loss, MeanSquaredError, SoftmaxCrossEntropy
 from sightline.models.backprop.normalization import BatchNorm
-from sightline.models.backprop.training import Recipe, Rule, Schedule
+from sightline.models.backprop.training import Plan, Rule, Schedule
 
 Activation = Literal["relu", "leaky-relu", "elu", "tanh", "sigmoid"]
 
@@ -125,9 +125,9 @@ class MLPClassifier(NetworkClassifier):
         """Return softmax cross-entropy, or the squared error."""
         return MeanSquaredError() if self.loss == "squared" else SoftmaxCrossEntropy()
 
-    def recipe(self, shape: Shape) -> Recipe:
-        """Return the training recipe for images of a shape."""
-        return Recipe(
+    def plan(self, shape: Shape) -> Plan:
+        """Return how to train on images of a shape."""
+        return Plan(
             self.epochs, self.batch_size, 128, self.optimizer, self.learning_rate, self.schedule,
             self.l1, self.l2, self.patience, self._flips(shape), self.gradient, self.seed,
         )  # fmt: skip

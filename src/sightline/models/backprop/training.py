@@ -33,8 +33,8 @@ LONGEST_NUMERIC = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """The knobs of training; see `mlp.MLPClassifier` for the meaning of each."""
+class Plan:
+    """The plan of a NumPy network's training; see `mlp.MLPClassifier` for each knob."""
 
     epochs: int = 20
     batch_size: int = 0
@@ -136,7 +136,7 @@ class Examples:
 
 
 def train(
-    network: Network, loss: Loss, recipe: Recipe, data: Examples,
+    network: Network, loss: Loss, plan: Plan, data: Examples,
     val: Examples | None = None, progress: Progress | None = None,
 ) -> Trained:  # fmt: skip
     """Train a network in place.
@@ -145,7 +145,7 @@ def train(
     ----------
     network : Network
     loss : Loss
-    recipe : Recipe
+    plan : Plan
     data, val : Examples
     progress : callable, optional
         Called with (images seen, images to be seen).
@@ -164,28 +164,28 @@ def train(
         When early stopping lacks validation data, or numeric differentiation would not
         end within the hour.
     """
-    if recipe.patience and val is None:
+    if plan.patience and val is None:
         raise ParameterError("patience=... needs validation images; give X_val and y_val")
-    rng = np.random.default_rng(recipe.seed)
-    optimizer, penalties = recipe.make_optimizer(network), recipe.penalties()
+    rng = np.random.default_rng(plan.seed)
+    optimizer, penalties = plan.make_optimizer(network), plan.penalties()
     top_rate = optimizer.learning_rate
     n, result = len(data.y), Trained()
-    batches = max(1, round(n / recipe.batch(n)))
-    if recipe.gradient == "numeric":
-        _refuse_endless(network, loss, recipe, data, batches)
+    batches = max(1, round(n / plan.batch(n)))
+    if plan.gradient == "numeric":
+        _refuse_endless(network, loss, plan, data, batches)
     some = rng.permutation(n)[:MEASURED]
     probe = Examples(data.X[some], data.y[some])
     last_finite, best_loss, best_epoch = network.snapshot(), math.inf, 0
     best = last_finite
-    for epoch in range(1, recipe.epochs + 1):
+    for epoch in range(1, plan.epochs + 1):
         began = time.perf_counter()
         finite = True
         for k, rows in enumerate(np.array_split(rng.permutation(n), batches)):
-            done = (epoch - 1 + k / batches) / recipe.epochs
-            optimizer.learning_rate = top_rate * recipe.rate(done)
-            x = _flipped(data.X[rows], rng) if recipe.flip else data.X[rows]
+            done = (epoch - 1 + k / batches) / plan.epochs
+            optimizer.learning_rate = top_rate * plan.rate(done)
+            x = _flipped(data.X[rows], rng) if plan.flip else data.X[rows]
             with np.errstate(all="ignore"):
-                value = differentiate(network, loss, x, data.y[rows], recipe.gradient)
+                value = differentiate(network, loss, x, data.y[rows], plan.gradient)
                 finite = math.isfinite(value)
                 if not finite:
                     break
@@ -194,7 +194,7 @@ def train(
                     penalty.add_gradient(network.theta[w], network.gradient[w])
                 optimizer.step(network.theta, network.gradient)
             if progress:
-                progress((epoch - 1) * n + round(n * (k + 1) / batches), recipe.epochs * n)
+                progress((epoch - 1) * n + round(n * (k + 1) / batches), plan.epochs * n)
         row: dict[str, Any] = {"epoch": epoch}
         if finite:
             row |= _measured(network, loss, probe, "train")
@@ -205,16 +205,16 @@ def train(
             break
         result.history.append(row | {"seconds": time.perf_counter() - began})
         last_finite = network.snapshot()
-        if recipe.patience:
+        if plan.patience:
             if row["val_loss"] < best_loss:
                 best_loss, best_epoch, best = row["val_loss"], epoch, last_finite
-            elif epoch - best_epoch >= recipe.patience:
+            elif epoch - best_epoch >= plan.patience:
                 result.remarks.append(
                     f"stopped early after epoch {epoch}: the validation loss is lowest "
                     f"({best_loss:.4g}) after epoch {best_epoch}, whose weights are kept"
                 )
                 break
-    if recipe.patience and best_epoch:
+    if plan.patience and best_epoch:
         network.restore(best)
     if overfitting := find_overfitting(result.history):
         result.remarks.append(str(overfitting))
@@ -222,23 +222,23 @@ def train(
 
 
 def affordable(
-    network: Network, loss: Loss, recipe: Recipe, data: Examples, val: Examples | None,
+    network: Network, loss: Loss, plan: Plan, data: Examples, val: Examples | None,
     seconds: float,
 ) -> int:  # fmt: skip
-    """Return the epochs, from 1 to the recipe's, that end within so many seconds.
+    """Return the epochs, from 1 to the plan's, that end within so many seconds.
 
     A few steps and a measurement are timed on a copy, so that the training itself is as it
     would be without a limit.
     """
     copied = copy.deepcopy(network)
-    optimizer, n = recipe.make_optimizer(copied), len(data.y)
-    size = min(recipe.batch(n), n)
+    optimizer, n = plan.make_optimizer(copied), len(data.y)
+    size = min(plan.batch(n), n)
     times = []
     with np.errstate(all="ignore"):
         for k in range(PILOT):
             rows = np.arange(k * size, (k + 1) * size) % n
             began = time.perf_counter()
-            differentiate(copied, loss, data.X[rows], data.y[rows], recipe.gradient)
+            differentiate(copied, loss, data.X[rows], data.y[rows], plan.gradient)
             optimizer.step(copied.theta, copied.gradient)
             times.append(time.perf_counter() - began)
         began = time.perf_counter()
@@ -246,7 +246,7 @@ def affordable(
         forward = (time.perf_counter() - began) / size
     looked_at = min(n, MEASURED) + (len(val.y) if val is not None else 0)
     epoch = float(np.median(times[1:])) * n / size + forward * looked_at
-    return max(1, min(recipe.epochs, int(0.95 * (seconds - sum(times)) / epoch)))
+    return max(1, min(plan.epochs, int(0.95 * (seconds - sum(times)) / epoch)))
 
 
 def differentiate(
@@ -307,16 +307,14 @@ def _stop_diverged(
     result.remarks.append(f"{what}; the weights are those after epoch {epoch - 1}; {mend}")
 
 
-def _refuse_endless(
-    network: Network, loss: Loss, recipe: Recipe, data: Examples, batches: int
-) -> None:
-    size = recipe.batch(len(data.y))
+def _refuse_endless(network: Network, loss: Loss, plan: Plan, data: Examples, batches: int) -> None:
+    size = plan.batch(len(data.y))
     x, labels = data.X[:size], data.y[:size]
     began = time.perf_counter()
     with network.frozen():
         loss.forward(network.forward(x), labels)
     each = time.perf_counter() - began
-    seconds = each * 2 * network.theta.size * batches * recipe.epochs
+    seconds = each * 2 * network.theta.size * batches * plan.epochs
     if seconds > LONGEST_NUMERIC:
         raise ParameterError(
             f"numeric differentiation of {network.theta.size:,} parameters would take about "

@@ -227,7 +227,7 @@ class KNNClassifier(Method):
         votes = ballots(distances, self.weights)
         return self.classes_[winner], shares, votes / votes.sum(1, keepdims=True)
 
-    def compare(
+    def decide_with_neighbours(
         self, X: ArrayLike
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], list[Neighbours]]:
         """Return labels, shape (m,), shares of the vote, (m, C), and the neighbours that voted."""

@@ -63,14 +63,14 @@ class FloatSieve:
         def chunk(start: int, stop: int) -> Chunk:
             X, x_term = self.X[start:stop], self.x_term[start:stop]
 
-            def compare(c: slice) -> NDArray[np.float32]:
-                return self._compare(
+            def inexact(c: slice) -> NDArray[np.float32]:
+                return self._inexact(
                     self._centred(Q, q_term, scale, c), self._centred(X, x_term, scale, c)
                 )
 
             low = self._low(scale * self.norms[start:stop], d).astype(np.float32)
             weight = np.full(len(X), -2 if self.metric != "l1" else 1 - _gamma(d), np.float32)
-            return Chunk(by_columns(compare, d, np.float32), low, weight, x_term)
+            return Chunk(by_columns(inexact, d, np.float32), low, weight, x_term)
 
         return Sieve(chunk, np.full(m, slope), -self._low(a, d), RULES[self.metric], q_term)
 
@@ -91,7 +91,7 @@ class FloatSieve:
         )
         return out
 
-    def _compare(self, A: NDArray[np.float32], B: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _inexact(self, A: NDArray[np.float32], B: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.metric != "l1":
             return products.float_products(A, B, self.device)
         if self.device != "cpu":
