@@ -23,7 +23,7 @@ def test_the_sweep_equals_fitting_each_setting(digits):
     assert len(found.trials) == len(tuning.grid_of("knn")) == 48
     for trial in found.trials[::5]:
         model = estimator_for("knn").build("knn", trial.options).fit(X, y)
-        assert trial.accuracy == model.score(val.arrays().X, val.labels)
+        assert trial.figure == model.score(val.arrays().X, val.labels)
 
 
 def test_fixed_knobs_are_not_tuned(digits):
@@ -47,6 +47,13 @@ def test_the_best_is_the_lowest_where_lower_is_better():
     assert tuning.Tuned(trials, 0.0, 10, higher_is_better=False).best.options == {"k": 3}
 
 
+def test_the_worst_fold_is_the_highest_where_lower_is_better():
+    trial = tuning.Trial({"k": 1}, Preprocess(), (0.5, 2.0, 1.0))
+    lower = tuning.Tuned([trial], 0.0, 10, higher_is_better=False)
+    assert lower.worst_and_best(trial) == (2.0, 0.5)
+    assert tuning.Tuned([trial], 0.0, 10).worst_and_best(trial) == (0.5, 2.0)
+
+
 def test_a_budget_limits_the_images(digits):
     found = tuning.on_validation("knn", digits.train, digits.val, {}, Preprocess(), budget=1e-6)
     assert found.images == classify.PILOT
@@ -62,7 +69,7 @@ def test_cross_validation_agrees_with_scikit_learn(digits):
     parts = splits.folds(np.arange(len(train)), train.labels, 5, 0, train.groups)
     theirs = cross_val_score(KNeighborsClassifier(3), X, train.labels, cv=parts)
     # Tied votes are decided by other rules: an image or two.
-    assert ours.accuracies == pytest.approx(theirs, abs=2 / 250)
+    assert ours.figures == pytest.approx(theirs, abs=2 / 250)
 
 
 def test_folds_never_part_groups(digits):

@@ -102,7 +102,7 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
         note["tuning"] = {
             "settings": settings,
             "images": tuned.images,
-            "trials": [t.options | {"accuracy": t.accuracy} for t in tuned.trials],
+            "trials": [t.options | {tuned.metric: t.figure} for t in tuned.trials],
         }
     _say("fit", 0, 1)
     left = None if job.budget is None else max(job.budget - tune_seconds, job.budget / 4)

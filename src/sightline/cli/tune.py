@@ -78,7 +78,7 @@ def tune_model(
     estimator.save(folder, tuning={"folds": folds, "settings": len(tuned.trials)})
     run.write_metrics(folder, test, "test")
     trials = [
-        t.options | tuning.plain(t.preprocess) | {"accuracy": t.accuracy, "folds": t.accuracies}
+        t.options | tuning.plain(t.preprocess) | {tuned.metric: t.figure, "folds": t.figures}
         for t in tuned.trials
     ]
     run.write_json(folder / "tuning.json", trials)
@@ -90,7 +90,7 @@ def tune_model(
         console.print_json(
             {
                 "run": str(folder), "best": best.options | tuning.plain(best.preprocess),
-                "cross_validation": best.accuracy, "seconds": tuned.seconds,
+                "metric": tuned.metric, "cross_validation": best.figure, "seconds": tuned.seconds,
                 "test": dict(test), "interval": list(test.interval), "trials": trials,
                 "picture": str(picture),
             }
@@ -104,11 +104,13 @@ def tune_model(
 
 
 def _print(tuned: tuning.Tuned, rows: int = 8) -> None:
-    table = Table(*tuned.best.options, "pixels", "accuracy", "worst fold", "best fold")
+    metric = tuned.metric.replace("_", " ")
+    table = Table(*tuned.best.options, "pixels", metric, "worst fold", "best fold")
     for trial in tuned.ranked[:rows]:
+        worst, best = tuned.worst_and_best(trial)
         table.add_row(
             *(str(v) for v in trial.options.values()), trial.preprocess.scale,
-            f"{trial.accuracy:.4f}", f"{min(trial.accuracies):.4f}", f"{max(trial.accuracies):.4f}",
+            f"{trial.figure:.4f}", f"{worst:.4f}", f"{best:.4f}",
         )  # fmt: skip
     console.out().print(table)
 

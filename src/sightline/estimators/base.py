@@ -319,7 +319,9 @@ class Estimator(ABC):
         for setting in settings:
             made = cls.create(name, dict(setting) | dataclasses.asdict(preprocess), seed=seed)
             metrics = made.fit(train).score(val)
-            tried.add(setting, metrics.headline, metrics.higher_is_better)
+            tried.metric, tried.share = metrics.headline_name, metrics.share
+            tried.higher_is_better = metrics.higher_is_better
+            tried.add(setting, metrics.headline)
             if progress:
                 progress(len(tried.figures), len(settings))
             if is_late(start, len(tried.figures), budget):
@@ -544,15 +546,19 @@ class Tried:
     figures : list of (setting, headline)
     images : int
         Held-out images that each was judged by.
+    metric : str
+        Name of the headline.
+    share : bool
+        Whether it is a share, in [0, 1].
     higher_is_better : bool
-        Of the headline.
     """
 
     figures: list[tuple[dict[str, Any], float]]
     images: int
+    metric: str = "accuracy"
+    share: bool = True
     higher_is_better: bool = True
 
-    def add(self, setting: Mapping[str, Any], figure: float, higher_is_better: bool = True) -> None:
-        """Add a setting and its score."""
+    def add(self, setting: Mapping[str, Any], figure: float) -> None:
+        """Add a setting and its headline."""
         self.figures.append((dict(setting), figure))
-        self.higher_is_better = higher_is_better

@@ -20,31 +20,32 @@ from sightline.data import splits
 from sightline.data.dataset import Split
 from sightline.data.transforms import Preprocess
 from sightline.estimators import estimator_for
+from sightline.estimators.base import Tried
 from sightline.models import registry
 from sightline.types import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A setting and its accuracies.
+    """A setting and its figures on held-out images.
 
     Parameters
     ----------
     options : dict
         The method's knobs.
     preprocess : Preprocess
-    accuracies : tuple of float
-        One a fold.
+    figures : tuple of float
+        The headline, one a fold.
     """
 
     options: dict[str, Any]
     preprocess: Preprocess
-    accuracies: tuple[float, ...]
+    figures: tuple[float, ...]
 
     @property
-    def accuracy(self) -> float:
-        """Return the mean accuracy over the folds."""
-        return float(np.mean(self.accuracies))
+    def figure(self) -> float:
+        """Return the mean of the figures over the folds."""
+        return float(np.mean(self.figures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +58,34 @@ class Tuned:
     seconds : float
     images : int
         Held-out images that each trial was judged by.
+    metric : str
+        Name of the figure that trials were judged by: the task's headline.
+    share : bool
+        Whether it is a share, in [0, 1].
     higher_is_better : bool
-        Of the figure that trials were judged by.
     """
 
     trials: list[Trial]
     seconds: float
     images: int
+    metric: str = "accuracy"
+    share: bool = True
     higher_is_better: bool = True
 
     @property
     def ranked(self) -> list[Trial]:
         """Return the trials, the best first; of equals the one tried first, the simpler."""
-        return sorted(self.trials, key=lambda trial: trial.accuracy, reverse=self.higher_is_better)
+        return sorted(self.trials, key=lambda trial: trial.figure, reverse=self.higher_is_better)
 
     @property
     def best(self) -> Trial:
         """Return the best trial; of equals the one tried first, the simpler."""
         return self.ranked[0]
+
+    def worst_and_best(self, trial: Trial) -> tuple[float, float]:
+        """Return a trial's figures on its worst and on its best fold."""
+        low, high = min(trial.figures), max(trial.figures)
+        return (low, high) if self.higher_is_better else (high, low)
 
 
 def on_validation(
@@ -111,7 +122,7 @@ def on_validation(
         progress=progress,
     )  # fmt: skip
     trials = [Trial(options, preprocess, (figure,)) for options, figure in tried.figures]
-    return Tuned(trials, time.perf_counter() - start, tried.images, tried.higher_is_better)
+    return _tuned(trials, time.perf_counter() - start, tried.images, tried)
 
 
 def cross_validated(
@@ -135,13 +146,11 @@ def cross_validated(
     steps = len(preprocess) * len(parts)
     scores: dict[int, list[float]] = {}
     settings: list[tuple[dict[str, Any], Preprocess]] = []
-    higher = True
     for p, before in enumerate(preprocess):
         for f, (learn, held) in enumerate(parts):
             tried = kind.try_settings(
                 name, train.take(learn), train.take(held), _settings(name, fixed), before, seed=seed
             )
-            higher = tried.higher_is_better
             if f == 0:
                 first = len(settings)
                 settings += [(options, before) for options, _ in tried.figures]
@@ -152,7 +161,12 @@ def cross_validated(
     trials = [
         Trial(options, before, tuple(scores[i])) for i, (options, before) in enumerate(settings)
     ]
-    return Tuned(trials, time.perf_counter() - start, len(train), higher)
+    return _tuned(trials, time.perf_counter() - start, len(train), tried)
+
+
+def _tuned(trials: list[Trial], seconds: float, images: int, tried: Tried) -> Tuned:
+    """Return the trials, with what the last of them says of the figure they were judged by."""
+    return Tuned(trials, seconds, images, tried.metric, tried.share, tried.higher_is_better)
 
 
 def grid_of(name: str) -> list[dict[str, Any]]:

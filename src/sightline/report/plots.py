@@ -125,7 +125,7 @@ def _name_points(
 
 
 def tuning_curve(tuned: Tuned, knob: str, title: str) -> Figure:
-    """Draw the mean accuracy of the folds against one knob: a panel for each preprocessing.
+    """Draw the mean figure of the folds against one knob: a panel for each preprocessing.
 
     The other knobs tell the lines apart; the best setting is marked, with the deviation
     over the folds.
@@ -136,26 +136,27 @@ def tuning_curve(tuned: Tuned, knob: str, title: str) -> Figure:
         groups.setdefault(trial.preprocess.scale, {}).setdefault(rest, []).append(trial)
     drawing = figure(max(4.2 * len(groups), 6), 4.4)
     panels = np.atleast_1d(np.asarray(drawing.subplots(1, len(groups), sharey=True)))
-    best = tuned.best
+    best, unit = tuned.best, 100 if tuned.share else 1
     for axes, (scale, lines) in zip(panels, groups.items(), strict=True):
         colour_of = {r[0]: PALETTE[i] for i, r in enumerate({r[:1]: r for r in lines}) if r}
         for rest, trials in lines.items():
             values = [t.options[knob] for t in trials]
             solid = len(rest) < 2 or rest[1] == next(r[1] for r in lines if len(r) > 1)
             axes.plot(
-                values, [100 * t.accuracy for t in trials], "o-" if solid else "s--",
+                values, [unit * t.figure for t in trials], "o-" if solid else "s--",
                 color=colour_of.get(rest[0] if rest else "", PALETTE[0]), markersize=4,
                 label=", ".join(rest), linewidth=1.4,
             )  # fmt: skip
         if best.preprocess.scale == scale:
             axes.errorbar(
-                best.options[knob], 100 * best.accuracy, yerr=100 * float(np.std(best.accuracies)),
+                best.options[knob], unit * best.figure, yerr=unit * float(np.std(best.figures)),
                 fmt="*", color="black", markersize=15, capsize=4, zorder=5, label="best",
             )  # fmt: skip
         axes.set_title(f"pixels: {scale}", fontsize=10)
         axes.set_xlabel(knob)
         axes.grid(visible=True, color="0.92")
-    panels[0].set_ylabel(f"accuracy, % (mean of {len(best.accuracies)} folds)")
+    name = tuned.metric.replace("_", " ") + (", %" if tuned.share else "")
+    panels[0].set_ylabel(f"{name} (mean of {len(best.figures)} folds)")
     handles, names = panels[0].get_legend_handles_labels()
     drawing.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     drawing.suptitle(title)

@@ -110,6 +110,8 @@ def test_compare_tunes_it_ranks_lower_as_better_and_picks_by_a_paired_test(place
     assert not line["higher_is_better"]
     assert found["pick"]["name"] == "linear-share"
     config = json.loads((place / "cmp/methods/linear-share/config.json").read_text())
+    trials = config["comparison"]["tuning"]["trials"]
+    assert [sorted(trial) for trial in trials] == [["mean_absolute_error", "ridge"]] * 2
     assert config["options"] == {"ridge": 0.0}  # the better of the grid, by the lower error
     page = (place / "cmp/report.html").read_text()
     assert "pixels off" in page
@@ -128,6 +130,22 @@ def test_tune_folds_it(place):
         run(place, "tune", "linear-share", "digits", "--folds", "2", "-o", "tuned", "--json")
     )
     assert found["best"]["ridge"] == 0.0
+    assert found["metric"] == "mean_absolute_error"
+    for trial in json.loads((place / "tuned/tuning.json").read_text()):
+        assert trial["mean_absolute_error"] == np.mean(trial["folds"])
+        assert "accuracy" not in trial
+
+
+def test_the_table_of_tune_has_its_figure_and_its_worst_fold_is_the_highest(place):
+    said = run(place, "tune", "linear-share", "digits", "--folds", "2", "-o", "told")
+    assert "accuracy" not in said
+    assert {"mean", "absolute", "error", "worst", "best"} <= set(re.findall(r"\w+", said))
+    lines = [line for line in said.splitlines() if line.startswith("│")]
+    rows = [[float(n) for n in re.findall(r"\d+\.\d{4}", line)] for line in lines]
+    assert len(rows) == 6
+    for mean, worst, best in rows:
+        assert worst >= mean >= best
+    assert any(worst > best for _, worst, best in rows)
 
 
 def test_export_bulk_cost_and_edge(place):
