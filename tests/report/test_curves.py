@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from sightline.metrics import Metrics
 from sightline.report.curves import training_curves
 
 
@@ -41,3 +42,25 @@ def test_an_optimisers_iterations_are_drawn_too():
     left, right = training_curves(rows, "").axes[:2]
     assert left.get_xlabel() == right.get_xlabel() == "iteration"
     assert left.lines[0].get_ydata().tolist() == [2.0, 1.0, 2 / 3]
+
+
+def test_the_figure_of_another_task_is_drawn_in_its_own_unit():
+    rows = [
+        {"epoch": i, "train_loss": 1.0, "val_pixels_off": 4.0, "train_pixels_off": 5.0 - i}
+        for i in range(1, 5)
+    ]
+    metrics = Metrics(
+        {"pixels_off": 4.0}, "pixels_off", (3, 5), higher_is_better=False, share=False
+    )
+    drawing = training_curves(rows, "t", metrics)
+    right = drawing.axes[1]
+    assert right.get_ylabel() == "pixels off"
+    assert right.lines[0].get_ydata().tolist() == [4.0, 3.0, 2.0, 1.0]
+    assert right.lines[1].get_ydata().tolist() == [4.0] * 4
+    # From epoch 2 it is a quarter less; the last three are 2 less in the mean.
+    assert words(drawing)[-1] == "overfitting from epoch 2, pixels off gap 2 at the end"
+
+
+def test_losses_alone_are_one_panel():
+    rows = [{"epoch": i, "train_loss": 1 / i} for i in range(1, 4)]
+    assert len(training_curves(rows, "").axes) == 1

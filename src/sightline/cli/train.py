@@ -105,7 +105,7 @@ def train_model(
     if evaluation is not None:
         html.training(folder, estimator, loaded, evaluation, seconds)
     if len(estimator.history) > 1:
-        drawing = curves.training_curves(estimator.history, f"{model} on {loaded.name}")
+        drawing = curves.training_curves(estimator.history, f"{model} on {loaded.name}", metrics)
         console.save_picture(drawing, folder / CURVES)
     if metrics is not None:
         run.write_metrics(folder, metrics, "val")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sightline.data.transforms import channel_figures
 from sightline.errors import DataError, ParameterError
-from sightline.metrics.overfitting import find_overfitting
+from sightline.metrics.overfitting import Watched, find_overfitting, watched
 from sightline.models.method import Method
 from sightline.models.registry import SMALL, ModelCard, resolve
 from sightline.training.recipe import Recipe, check
@@ -65,6 +65,8 @@ class NetworkMethod(Method):
     seeded = True
     recipe_type: ClassVar[type[Recipe]] = Recipe
     """Knobs of the task's training."""
+    share: ClassVar[bool] = True
+    """Whether the figure that its training watches is a share, in [0, 1]."""
 
     mean_: NDArray[np.float32]
     std_: NDArray[np.float32]
@@ -161,9 +163,19 @@ class NetworkMethod(Method):
             self.decided = {"epochs": training.recipe.epochs}
         outcome = training.run(progress, on_epoch)
         self.history_, self.remarks = outcome.history, outcome.remarks
-        if seen := find_overfitting(self.history_):
+        if seen := find_overfitting(self.history_, self._watched(training)):
             self.remarks = [*self.remarks, str(seen)]
         self.model.eval()
+
+    def _watched(self, training: Training) -> Watched | None:
+        """Return the figure that a training watched, with its unit and its direction."""
+        seen = watched(self.history_)
+        if seen is None or not training.judges:
+            return seen
+        first = next(k for k in self.history_[0] if k not in ("epoch", "step", "train_loss"))
+        if first != f"{next(iter(training.judges))}_{seen.name}":
+            return seen  # a loss is watched, and this figure is another
+        return Watched(seen.name, self.share, training.sign > 0)
 
     @classmethod
     def with_published(cls, card: ModelCard) -> Self:

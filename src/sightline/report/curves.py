@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sightline.data.fonts import figure
-from sightline.metrics.overfitting import find_overfitting
+from sightline.metrics import Metrics
+from sightline.metrics.overfitting import find_overfitting, watched
 from sightline.report.plots import PALETTE
 
 if TYPE_CHECKING:
@@ -18,8 +21,10 @@ if TYPE_CHECKING:
 TRAIN, VAL = PALETTE[0], PALETTE[1]
 
 
-def training_curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Draw loss and accuracy of training and validation; mark overfitting.
+def training_curves(
+    history: Sequence[Mapping[str, Any]], title: str, metrics: Metrics | None = None
+) -> Figure:
+    """Draw loss and figure of training and validation; mark overfitting.
 
     Parameters
     ----------
@@ -27,6 +32,9 @@ def training_curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
         One an epoch, as `sightline.metrics.overfitting.find_overfitting` reads it, or one an
         iteration with its ``loss``; validation may be missing.
     title : str
+    metrics : Metrics, optional
+        Of the same task; they say the figure's unit and direction, see
+        `sightline.metrics.overfitting.watched`.
     """
     unit = "epoch" if "epoch" in history[0] else "iteration"
     if unit == "iteration":  # of an optimiser that sees all images at every step
@@ -34,14 +42,16 @@ def training_curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
             dict(row) | {"epoch": row["iteration"], "train_loss": row["loss"]} for row in history
         ]
     drawing = figure(9.6, 4.0)
-    left, right = drawing.subplots(1, 2)
-    _curves(left, history, "loss", 1)
-    _curves(right, history, "accuracy", 100)
-    left.set_ylabel("loss")
-    left.set_ylim(bottom=0)
-    right.set_ylabel("accuracy, %")
-    seen = find_overfitting(history)
-    for axes in (left, right):
+    judged = watched(history, metrics)
+    panels = np.atleast_1d(np.asarray(drawing.subplots(1, 1 if judged is None else 2)))
+    _curves(panels[0], history, "loss", 1)
+    panels[0].set_ylabel("loss")
+    panels[0].set_ylim(bottom=0)
+    if judged is not None:
+        _curves(panels[1], history, judged.name, 100 if judged.share else 1)
+        panels[1].set_ylabel(f"{judged.words}, %" if judged.share else judged.words)
+    seen = find_overfitting(history, judged)
+    for axes in panels:
         axes.set_xlabel(unit)
         axes.grid(visible=True, color="0.92")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -49,13 +59,15 @@ def training_curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
             last = float(history[-1]["epoch"])
             axes.axvspan(seen.epoch - 0.5, last + 0.5, color=PALETTE[4], alpha=0.13, linewidth=0)
             axes.set_xlim(right=last + 0.5)
-    handles, names = left.get_legend_handles_labels()
+    handles, names = panels[0].get_legend_handles_labels()
     if seen:
         from matplotlib.patches import Patch
 
         handles.append(Patch(color=PALETTE[4], alpha=0.25))
-        gap = f"accuracy gap {100 * seen.gap:.1f} points at the end"
-        names.append(f"overfitting from epoch {seen.epoch}, {gap}")
+        said = f"overfitting from {unit} {seen.epoch}"
+        if judged is not None and seen.gap is not None:
+            said += f", {judged.words} gap {judged.text(seen.gap)} at the end"
+        names.append(said)
     drawing.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
     drawing.suptitle(title)
     return drawing

@@ -120,15 +120,15 @@ def training(
     RunError
         When it cannot be written.
     """
-    history = model.history
+    history, metrics = model.history, evaluation.metrics
     page = _template("run.html.j2").render(
         name=model.name,
         data=data,
         human=human,
         seconds=seconds,
-        metrics=evaluation.metrics,
+        metrics=metrics,
         remarks=model.remarks,
-        curves=plots.svg(training_curves(history, "")) if len(history) > 1 else "",
+        curves=plots.svg(training_curves(history, "", metrics)) if len(history) > 1 else "",
         last=history[-1] if history else None,
         sections=of(model.task).sections(data, {model.name: evaluation}, split="val"),
         command=run.command(),
