@@ -7,8 +7,13 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import sightline
 from sightline.data import splits
+from sightline.data.annotation import Annotation
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.data.transforms import Preprocess
 from sightline.estimators import classify, estimator_for, tuning
+from sightline.estimators.base import Tried
+from sightline.types import Task
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,41 @@ def test_folds_never_part_groups(digits):
     for learn, held in seen:
         assert not {i // 6 for i in learn} & {i // 6 for i in held}
         assert len(np.union1d(learn, held)) == 60
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_images_without_labels_are_dealt_by_a_seeded_shuffle(grouped, monkeypatch):
+    boxes = Annotation(8, 8, np.array([[1.0, 1, 5, 5]]), np.array([0]))
+    items = [
+        Item(f"{i}", np.zeros((8, 8, 1), np.uint8), annotation=boxes,
+             group=str(i // 5) if grouped else None)
+        for i in range(20)
+    ]  # fmt: skip
+    rows = {"train": np.arange(20)}
+    train = Dataset("boxes", Source(items, "L"), rows, ("thing",), (Task.DETECT,)).train
+
+    class Detector:
+        held = []
+
+        @classmethod
+        def try_settings(cls, name, learn, held, settings, before, *, seed):
+            assert not {*learn.rows} & {*held.rows}
+            cls.held.append(held.rows.tolist())
+            return Tried([(dict(settings[0]), 0.5)], len(held), "map")
+
+    monkeypatch.setattr(tuning, "estimator_for", lambda name: Detector)
+
+    def held(seed):
+        Detector.held = []
+        tuned = tuning.cross_validated("knn", train, {}, [Preprocess()], folds=4, seed=seed)
+        assert (tuned.metric, tuned.best.figures) == ("map", (0.5,) * 4)
+        return Detector.held
+
+    assert sorted(np.concatenate(held(0))) == list(range(20))
+    assert held(0) == held(0) != held(1)
+    assert [len(part) for part in held(0)] == [5] * 4
+    assert held(0)[0] != list(range(0, 20, 4))
+    assert all(len({row // 5 for row in part}) == 1 for part in held(0)) == grouped
 
 
 def test_a_budget_limits_the_settings_where_each_is_fitted(digits):

@@ -104,13 +104,16 @@ def told(site: Site, json: bool) -> int:
 
 def document(done: Exported, files: dict[str, int]) -> dict[str, object]:
     """Return what was exported, as JSON has it."""
-    metric = done.before.headline_name if done.before else "accuracy"
+    metric = done.before.headline_name if done.before else done.about.metric
+    measured = {
+        f"{metric}_before": done.before and done.before.headline,
+        f"{metric}_after": done.after and done.after.headline,
+    }
     return {
         "model": str(done.path), "name": done.about.name, "version": done.about.version,
         "precision": done.about.precision, "files": files, "checked_on": done.checked_on,
         "largest_difference": done.difference, "same_label": done.agreement,
-        f"{metric}_before": done.before and done.before.headline,
-        f"{metric}_after": done.after and done.after.headline,
+        **(measured if metric else {}),
         "test_images": done.test_images or None,
     }  # fmt: skip
 

@@ -138,7 +138,8 @@ def cross_validated(
     """Try a method's grid, with each preprocessing, by k-fold cross-validation.
 
     Each fold's preprocessing takes mean and deviation from that fold's training part alone.
-    Groups are never parted.
+    Classes keep their proportions; images without labels, as of detection, are dealt by a seeded
+    shuffle. Groups are never parted.
     """
     start = time.perf_counter()
     kind = estimator_for(name)
