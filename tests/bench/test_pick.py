@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from sightline.bench.pick import headline, is_cheaper, pick
+from sightline.bench.compare import Request
+from sightline.bench.pick import headline, is_cheaper, margin_of, pick
 from sightline.bench.results import MethodEntry, PickEntry
 from sightline.errors import ParameterError
 from sightline.metrics.paired import Difference, bootstrap_difference, label_difference
@@ -233,6 +234,38 @@ def test_lower_may_be_better():
     )
     assert "%" not in found.reason.replace("95% interval", "")
     assert "points" not in found.reason
+
+
+def test_without_a_margin_in_its_unit_the_best_is_taken_and_the_unit_said():
+    more = {"higher_is_better": False, "share": False, "metric": "mean_absolute_error"}
+    methods = [entry("near", 1.26, 1.0, **more), entry("best", 1.25, 5.0, **more)]
+    between = given(near=(-0.01, -0.02))
+    found = pick(methods, between)
+    assert (found.name, found.margin, verdicts(found)) == ("best", 0.0, {"near": "worse"})
+    assert found.reason == (
+        "best: best on validation (1.25). near takes less time an image: a margin, in the unit of "
+        "the mean absolute error, would say by how much it may be worse and still be taken"
+    )
+    third = entry("third", 1.3, 1.0, **more)
+    both = pick([*methods, third], given(near=(-0.01, -0.02), third=(-0.05, -0.06)))
+    assert "near and third take less time an image: a margin" in both.reason
+    assert "how much they may be worse" in both.reason
+    # None is cheaper: there is nothing to be said of a margin.
+    dear = pick([entry("near", 1.26, 9.0, **more), methods[1]], between)
+    assert dear.reason == "best: best on validation (1.25), and no other takes less time an image"
+    # Of a share a point is meant, of any other figure what is given; 0 is a margin that is given.
+    assert margin_of([entry("a", 0.5)], None) == 0.01
+    assert margin_of(methods, 0.5) == 0.5
+    assert pick(methods, between, margin=0.5).name == "near"
+    assert pick(methods, between, margin=0.0).reason.endswith("and a margin of 0 takes the best")
+
+
+@pytest.mark.parametrize(("share", "asked"), [(True, 0.025), (False, 2.5)])
+def test_points_are_hundredths_of_a_share_only(share, asked):
+    request = Request("digits", ("a",), margin=2.5, in_points=True)
+    assert request.margin_for([entry("a", 0.5, share=share)]) == asked
+    assert Request("digits", ("a",), margin=2.5).margin_for([entry("a", 0.5)]) == 2.5
+    assert Request("digits", ("a",), in_points=True).margin_for([entry("a", 0.5)]) is None
 
 
 def test_one_method_alone():

@@ -23,7 +23,7 @@ from typing import Any
 
 from sightline import tasks
 from sightline.bench import worker
-from sightline.bench.pick import MARGIN, Differences, check_cost, pick
+from sightline.bench.pick import Differences, check_cost, margin_of, pick
 from sightline.bench.results import (
     Cost,
     DataEntry,
@@ -62,8 +62,11 @@ class Request:
     seed : int
     budget : float, optional
         Seconds for each method.
-    margin : float
-        See `pick`.
+    margin : float, optional
+        In the unit of the headline; see `pick`.
+    in_points : bool
+        Whether the margin of a share is in points, hundredths of it. Of any other headline it is in
+        the headline's unit in any case.
     cost : "latency", "size" or "training"
         See `pick`.
 
@@ -79,12 +82,19 @@ class Request:
     layout: str | None = None
     seed: int = 0
     budget: float | None = None
-    margin: float = MARGIN
+    margin: float | None = None
+    in_points: bool = False
     cost: Cost = "latency"
 
     def __post_init__(self) -> None:
-        check_margin(self.margin)
+        if self.margin is not None:
+            check_margin(self.margin)
         check_cost(self.cost)
+
+    def margin_for(self, methods: Sequence[MethodEntry]) -> float | None:
+        """Return the margin that was given for such methods, in the unit of their headline."""
+        points = self.in_points and all(m.share for m in methods)
+        return self.margin / 100 if points and self.margin is not None else self.margin
 
     def plain(self, fingerprint: str) -> dict[str, Any]:
         """Return what is to be measured as JSON, with the fingerprint of the data."""
@@ -224,6 +234,8 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
         elif report:
             report(name, "done", 1, 1)
         entries.append(entry)
+    ok = [e for e in entries if e.status == "ok"]
+    margin = request.margin_for(ok)
     environment = run.environment(request.seed)
     devices = sorted({e.device for e in entries if e.device}) or ["cpu"]
     results = Results(
@@ -241,10 +253,7 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
         ),
         methods=entries,
         pick=pick(
-            [e for e in entries if e.status == "ok"],
-            differences(folder, task, request.margin),
-            margin=request.margin,
-            cost=request.cost,
+            ok, differences(folder, task, margin_of(ok, margin)), margin=margin, cost=request.cost
         ),
     )
     run.write_json(folder / RESULTS, results.model_dump(mode="json"))

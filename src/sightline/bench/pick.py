@@ -18,7 +18,7 @@ from sightline.metrics.duration import human
 from sightline.metrics.paired import Difference, check_margin, holm
 
 MARGIN = 0.01
-"""In the unit of the headline: one point of a share."""
+"""Of a share, one point; of other headlines there is none that would do for all."""
 
 ONE_MEASUREMENT = 0.1
 """Noise of a time that was measured once, as a share of it: a supposition, for want of repeats."""
@@ -38,7 +38,7 @@ def pick(
     methods: Sequence[MethodEntry],
     differences: Differences,
     *,
-    margin: float = MARGIN,
+    margin: float | None = None,
     cost: Cost = "latency",
 ) -> PickEntry | None:
     """Choose the cheapest method that is as good on validation as the best, within a margin.
@@ -53,8 +53,9 @@ def pick(
         Those that ran to the end; one without a figure on validation is left out.
     differences : callable
         See `Differences`; asked once for every method but the best.
-    margin : float
+    margin : float, optional
         By how much a cheaper method may be worse, in the unit of the headline; 0 takes the best.
+        Default: see `margin_of`.
     cost : "latency", "size" or "training"
         Median time of one image, whose noise is half the interquartile range; bytes on disk,
         without noise; seconds of tuning and fitting, which are measured once, and of whose value
@@ -75,7 +76,7 @@ def pick(
     worse than the margin allows, the chance that one passes is up to 2.5% each. Against that
     stands that the best was chosen for its figure, which so is rather too high.
     """
-    check_margin(margin)
+    given, margin = margin, margin_of(methods, margin)
     check_cost(cost)
     ranked = _ranked(methods, cost)
     if not ranked:
@@ -94,7 +95,7 @@ def pick(
     if taken is not best:
         reason = words.cheaper_one(taken)
     elif others:
-        reason = words.best_one()
+        reason = words.best_one(unnamed=given is None and not best.share)
     else:
         ran = "that ran" if len(methods) == 1 else "with a figure on validation"
         reason = f"{best.name}: the only method {ran}"
@@ -102,6 +103,26 @@ def pick(
         name=taken.name, reason=reason, margin=margin, cost=cost, best=best.name,
         candidates=_candidates(compared, verdicts),
     )  # fmt: skip
+
+
+def margin_of(methods: Sequence[MethodEntry], margin: float | None) -> float:
+    """Return the margin for methods that were measured, in the unit of their headline.
+
+    Parameters
+    ----------
+    methods : sequence of MethodEntry
+        Of one task.
+    margin : float, optional
+        Default: `MARGIN` of a share; 0 of any other headline, which takes the best.
+
+    Raises
+    ------
+    ParameterError
+        When it is not a number of at least 0.
+    """
+    if margin is not None:
+        return check_margin(margin)
+    return MARGIN if all(m.share for m in methods) else 0.0
 
 
 def check_cost(cost: str) -> None:
@@ -241,14 +262,22 @@ class _Words:
             + self._maybe([m for m in self.others if is_cheaper(m, taken, self.cost)])
         )
 
-    def best_one(self) -> str:
-        """Say why the best method is taken."""
+    def best_one(self, unnamed: bool) -> str:
+        """Say why the best method is taken; `unnamed`: for want of a margin in its unit."""
         tested = any(d is not None for d in self.found.values())
         figure = self._figure(self.best) + ("" if tested else "; ranked without a test")
         reason = f"{self.best.name}: best on validation ({figure})"
         cheaper = [m for m in self.others if self.verdicts[m.name] != "dearer"]
         if not cheaper:
             return f"{reason}, and no other {_CHEAPER[self.cost][0]}"
+        if unnamed:
+            metric = (self.best.metric or "headline").replace("_", " ")
+            one = len(cheaper) == 1
+            return (
+                f"{reason}. {_and([m.name for m in cheaper])} {_CHEAPER[self.cost][not one]}: a "
+                f"margin, in the unit of the {metric}, would say by how much "
+                f"{'it' if one else 'they'} may be worse and still be taken"
+            )
         if self.margin == 0:
             return f"{reason}, and a margin of 0 takes the best"
         reason += self._maybe(cheaper)

@@ -28,7 +28,7 @@ def compare(
     *models: str,
     task: str | None = None,
     budget: str | None = None,
-    margin: float = 1.0,
+    margin: float | None = None,
     cost: Cost = "latency",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
@@ -52,8 +52,9 @@ def compare(
     budget
         Time for each method, such as 90s, 10m or 1.5h.
     margin
-        Points by which a cheaper method may be worse than the best and still be taken: 1 is 1 of
-        100%, or 0.01 of a figure that is no share. 0 takes the best.
+        By how much a cheaper method may be worse than the best and still be taken: in points of a
+        share, such as accuracy (default 1: 1 of 100%), and of any other figure in its own unit
+        (default 0). 0 takes the best.
     cost
         What is to be cheap: the time of one image (latency), the bytes on disk (size) or the
         seconds of tuning and fitting (training).
@@ -62,7 +63,8 @@ def compare(
     resume
         Go on with the newest interrupted comparison of the same request.
     """
-    check_margin(margin, "--margin")
+    if margin is not None:
+        check_margin(margin, "--margin")
     seconds = None if budget is None else duration.seconds(budget)
     loaded = console.load(data, seed=seed, group=group, layout=layout)
     if not models:
@@ -70,8 +72,8 @@ def compare(
         for line in notes:
             console.note(f"  {line}")
     request = bench.Request(
-        data, models, group=group, layout=layout, seed=seed, budget=seconds, margin=margin / 100,
-        cost=cost,
+        data, models, group=group, layout=layout, seed=seed, budget=seconds, margin=margin,
+        in_points=True, cost=cost,
     )  # fmt: skip
     folder = output
     if folder is None and resume:

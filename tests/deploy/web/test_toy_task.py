@@ -117,6 +117,9 @@ def test_compare_tunes_it_ranks_lower_as_better_and_picks_by_a_paired_test(place
     assert "pixels off" in page
     assert "What mean absolute error costs" in page
     assert "how many bright" not in page
+    assert found["pick"]["margin"] == 0  # of pixels nobody can say how many are few
+    words = ("compare", "digits", "mean-share", "linear-share", "-o", "cmp", "--json")
+    assert json.loads(run(place, *words, "--margin", "2.5"))["pick"]["margin"] == 2.5
     refused = subprocess.run(
         [sys.executable, "-m", "sightline", "compare", "digits", "knn", "mean-share"], cwd=place,
         env=environment(place), capture_output=True, text=True, check=False,
