@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
+from matplotlib.backends.backend_agg import RendererAgg
 from PIL import Image, ImageDraw
 
 import sightline
@@ -212,6 +213,103 @@ def test_every_function_that_gives_a_figure_is_drawn_here(tmp_path):
         and ast.unparse(node.returns) == "Figure" and not node.name.startswith("_")
     } - {"data.fonts.figure"}  # fmt: skip
     assert found == set(pictures(tmp_path))
+
+
+# --- numbers of ticks ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """What matplotlib draws: pairs of a text and whether it is taken as mathematics."""
+    texts = []
+    before = RendererAgg.draw_text
+    formula = RendererAgg.draw_mathtext
+
+    def draw_text(self, gc, x, y, s, prop, angle, ismath=False, mtext=None):
+        if not ismath:
+            texts.append((s, False))
+        return before(self, gc, x, y, s, prop, angle, ismath, mtext)
+
+    def draw_mathtext(self, gc, x, y, s, prop, angle):
+        texts.append((s, True))
+        return formula(self, gc, x, y, s, prop, angle)
+
+    monkeypatch.setattr(RendererAgg, "draw_text", draw_text)
+    monkeypatch.setattr(RendererAgg, "draw_mathtext", draw_mathtext)
+    return texts
+
+
+def literal_formulas(texts):
+    return [text for text, formula in texts if "mathdefault" in text and not formula]
+
+
+def test_no_figure_shows_the_source_of_a_formula(written, tmp_path):
+    for name, some in pictures(tmp_path).items():
+        for drawing in some:
+            with fonts.noticing():
+                fonts.save(drawing, tmp_path / "a.png", dpi=40)
+        assert not [text for text, _ in written if "$" in text or "mathdefault" in text], name
+    assert written
+
+
+def test_a_formula_that_is_drawn_as_its_source_is_seen(written, tmp_path):
+    drawing = fonts.figure(4, 3)
+    drawing.text(0, 0.5, r"$\mathdefault{4\times10^{-2}}$")
+    fonts.save(drawing, tmp_path / "a.png")
+    assert len(literal_formulas(written)) == 1
+
+
+@pytest.mark.parametrize(
+    ("scale", "low", "high", "wanted"),
+    [
+        ("log", 0.038, 0.062, {"0.04", "0.05", "0.06"}),
+        ("log", 0.9, 1100, {"1", "10", "100", "1,000"}),
+        ("log", 0.9e-9, 1.1e-6, {"10⁻⁹", "10⁻⁸", "10⁻⁷", "10⁻⁶"}),
+        ("log", 2e7, 5e7, {"2×10⁷", "3×10⁷", "4×10⁷"}),
+        ("symlog", -15, 15, {"−10", "−1", "0", "1", "10"}),
+        ("logit", 0.09, 0.91, {"0.1", "0.5", "0.9"}),
+    ],
+)
+def test_ticks_of_logarithms_are_plain_numbers(written, tmp_path, scale, low, high, wanted):
+    drawing = fonts.figure(6, 3)
+    axes = drawing.add_subplot()
+    axes.set_yticks([])
+    axes.set_xscale(scale)
+    axes.set_xlim(low, high)
+    for _ in range(2):  # the second drawing is like the first
+        written.clear()
+        fonts.save(drawing, tmp_path / "a.png")
+        assert wanted <= {text for text, _ in written}
+        assert not [text for text, formula in written if formula or "$" in text]
+
+
+def test_ticks_of_colour_bars_and_twins_are_plain_numbers(written, tmp_path):
+    from matplotlib.colors import LogNorm
+
+    drawing = fonts.figure(6, 3)
+    axes, other = drawing.subplots(1, 2)
+    drawing.colorbar(axes.imshow([[0.002, 0.008]], norm=LogNorm()), ax=axes)
+    twin = other.twinx()
+    twin.set_yscale("log")
+    twin.set_ylim(0.038, 0.062)
+    fonts.save(drawing, tmp_path / "a.png")
+    assert {"0.002", "0.006", "0.04", "0.06"} <= {text for text, _ in written}
+    assert not [text for text, formula in written if formula or "$" in text]
+
+
+def test_names_with_dollars_stay_as_they_are_and_offsets_are_formulas(written, tmp_path):
+    drawing = fonts.figure(6, 3)
+    axes = drawing.add_subplot(title="$5 to $9")
+    axes.set_xticks([1, 2], ["a$b$c", "d"])
+    axes.set_xticks([1.5, 1.7], ["m$x$", "e"], minor=True)
+    axes.ticklabel_format(axis="y", useMathText=True)
+    axes.set_ylim(0, 3e8)
+    axes.plot([1, 2], [1, 2], label="$l$")
+    axes.legend()
+    fonts.save(drawing, tmp_path / "a.png")
+    assert {("$5 to $9", False), ("a$b$c", False), ("m$x$", False), ("$l$", False)} <= set(written)
+    assert any(formula and "10^{8}" in text for text, formula in written)
+    assert not literal_formulas(written)
 
 
 # --- the picture with its answer ---------------------------------------------------------------

@@ -41,6 +41,8 @@ PREFERRED = (
 _DEFAULT = "DejaVu Sans"  # comes with matplotlib
 _REPLACEMENTS = "\ufffd\u25a1?"  # the first that the font has stands for what no font has
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 _lacking: ContextVar[dict[str, None] | None] = ContextVar("lacking", default=None)
 
 
@@ -139,11 +141,14 @@ def _settled(drawing: Figure) -> Iterator[None]:
     all_axes: Any = drawing.findobj(_is_axes)
     for axes in all_axes:
         for axis in axes._axis_map.values() if axes.axison else ():
-            labels = axis.get_ticklabels()  # written now, as drawing would
-            if _is_named(axis):
-                named[id(axis.get_major_formatter())] = axis.get_major_formatter()
-            else:
-                numbers.update(map(id, labels))
+            for minor in (False, True):
+                formatter = axis.get_minor_formatter() if minor else axis.get_major_formatter()
+                _write_plainly(formatter)
+                labels = axis.get_ticklabels(minor=minor)  # written now, as drawing would
+                if _is_named(formatter):
+                    named[id(formatter)] = formatter
+                else:
+                    numbers.update(map(id, labels))
             numbers.add(id(axis.get_offset_text()))
     changed: list[tuple[Text, str]] = []
     texts: Any = drawing.findobj(Text)
@@ -178,11 +183,50 @@ def _is_axes(artist: Any) -> bool:
     return hasattr(artist, "_axis_map")
 
 
-def _is_named(axis: Any) -> bool:
-    """Tell whether an axis shows names that were given, and not numbers that it formats."""
-    from matplotlib.ticker import FixedFormatter, FuncFormatter
+def _is_named(formatter: Any) -> bool:
+    """Tell whether ticks show texts that were given, and not numbers that are formatted."""
+    from matplotlib import ticker
 
-    return isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
+    return isinstance(
+        formatter,
+        ticker.FixedFormatter | ticker.FuncFormatter | ticker.StrMethodFormatter
+        | ticker.FormatStrFormatter | ticker.PercentFormatter,
+    )  # fmt: skip
+
+
+def _write_plainly(formatter: Any) -> None:
+    """Make a formatter of logarithms write 0.04, not a formula; it still chooses what to label."""
+    from matplotlib import ticker
+
+    if isinstance(formatter, ticker.LogFormatter | ticker.LogitFormatter):
+        write = type(formatter).format_ticks
+
+        def format_ticks(values: Any) -> list[str]:
+            labels = write(formatter, values)
+            shown = [float(v) for v, text in zip(values, labels, strict=True) if text]
+            plain = all(v == 0 or 1e-4 <= abs(v) < 1e6 for v in shown)
+            said = iter(number(v, powers=not plain) for v in shown)
+            return [next(said) if text else "" for text in labels]
+
+        formatter.format_ticks = format_ticks  # type: ignore[method-assign]
+
+
+def number(value: float, *, powers: bool = False) -> str:
+    """Write a number for a tick: with all its digits, or with a power of ten.
+
+    Examples
+    --------
+    >>> number(0.04), number(-1e5), number(3e-9, powers=True), number(1e12, powers=True)
+    ('0.04', '−100,000', '3×10⁻⁹', '10¹²')
+    """
+    if not powers or value == 0:
+        text = f"{value:,.10f}".rstrip("0").rstrip(".")
+    else:
+        digits, power = f"{value:.2e}".split("e")
+        digits = digits.rstrip("0").rstrip(".")
+        times = {"1": "", "-1": "-"}.get(digits, f"{digits}×")
+        text = f"{times}10{str(int(power)).translate(_RAISED)}"
+    return text.replace("-", "−")
 
 
 def _cleaned(write: Any) -> Any:
