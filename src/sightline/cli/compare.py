@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich import box
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import TaskID
 from rich.table import Table
 
@@ -18,8 +20,13 @@ from sightline.cli import console
 from sightline.metrics import duration
 from sightline.metrics.paired import check_margin
 from sightline.report import html
+from sightline.report.names import shortened
+from sightline.report.parts import Column
 
 RUNS = Path("runs")
+
+SHORTEST = 18
+"""Characters to which the name of a method is shortened where the table has no room."""
 
 
 def compare(
@@ -83,9 +90,10 @@ def compare(
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = RUNS / f"compare-{loaded.name}-{stamp}"
     try:
+        names = shortened(request.methods)
         with console.bars() as progress:
             tasks: dict[str, TaskID] = {
-                name: progress.add_task(f"{name}: waiting", total=None, start=False)
+                name: progress.add_task(f"{names[name]}: waiting", total=None, start=False)
                 for name in request.methods
             }
 
@@ -93,7 +101,8 @@ def compare(
                 task = tasks[method]
                 if not progress.tasks[task].started:
                     progress.start_task(task)
-                progress.update(task, description=f"{method}: {stage}", completed=done, total=total)
+                words = f"{names[method]}: {stage}"
+                progress.update(task, description=words, completed=done, total=total)
                 if stage in ("done", "failed"):
                     progress.stop_task(task)
 
@@ -116,20 +125,23 @@ def compare(
 def show(results: Results) -> None:
     """Print a comparison as a table and a sentence."""
     screen = console.out()
-    title = f"{results.data.name}: {results.data.counts.get('test', 0):,} test images"
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("method", no_wrap=True)
-    columns = [column for column in html.columns(results.task) if not column.page_only]
-    for column in columns:
-        table.add_column(column.heading, justify="right", no_wrap=True)
-    for m in results.methods:
-        picked = results.pick is not None and m.name == results.pick.name
-        name = f"[bold green]{m.name}[/bold green]" if picked else m.name
-        if m.status == "failed" or m.headline is None:
-            table.add_row(name, "[red]failed[/red]")
-            continue
-        table.add_row(name, *(column.cell(m) for column in columns))
+    columns = wanted = [column for column in html.columns(results.task) if not column.page_only]
+    longest = max(len(m.name) for m in results.methods)
+    table = _table(results, columns, longest)
+    whole = screen.options.update(width=10_000)
+    # Figures are shown whole: names become short, then the last columns are left to the page.
+    while (excess := Measurement.get(screen, whole, table).maximum - screen.width) > 0:
+        if longest > SHORTEST:
+            longest = max(longest - excess, SHORTEST)
+        elif len(columns) > 1:
+            columns = columns[:-1]
+        else:
+            break
+        table = _table(results, columns, longest)
     screen.print(table)
+    if len(columns) < len(wanted):
+        rest = ", ".join(column.heading for column in wanted[len(columns) :])
+        screen.print(f"[dim]no room here for: {escape(rest)}; the report has them[/dim]")
     for m in results.methods:
         if m.status == "failed":
             screen.print(
@@ -138,3 +150,22 @@ def show(results: Results) -> None:
             )
     if results.pick is not None:
         screen.print(f"[bold]Take {escape(results.pick.reason)}.[/bold]", soft_wrap=True)
+
+
+def _table(results: Results, columns: Sequence[Column], longest: int) -> Table:
+    """Return the methods and their figures as a table, names of at most `longest` characters."""
+    title = f"{results.data.name}: {results.data.counts.get('test', 0):,} test images"
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method", no_wrap=True)
+    for column in columns:
+        table.add_column(column.heading, justify="right", no_wrap=True)
+    names = shortened((m.name for m in results.methods), longest)
+    for m in results.methods:
+        picked = results.pick is not None and m.name == results.pick.name
+        name = escape(names[m.name])
+        if m.status == "failed" or m.headline is None:
+            table.add_row(name, "[red]failed[/red]")
+            continue
+        cells = (column.cell(m) for column in columns)
+        table.add_row(f"[bold green]{name}[/bold green]" if picked else name, *cells)
+    return table

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sightline.data.fonts import figure
 from sightline.metrics.classify import calibration_error, coverage_curve
+from sightline.report.names import LONGEST, shorten, shortened
 from sightline.report.plots import PALETTE
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def reliability(
     """
     drawing = figure(7.2, 4.6)
     axes = drawing.add_subplot()
+    names = shortened(answers)
     axes.plot([0, 100], [0, 100], color="0.7", linewidth=1, linestyle="--")
     for i, (name, (right, confidence)) in enumerate(answers.items()):
         which = np.minimum((confidence * bins).astype(int), bins - 1)
@@ -41,7 +43,7 @@ def reliability(
         error = calibration_error(right, confidence)
         axes.plot(
             100 * said[shown], 100 * true[shown], "o-", color=PALETTE[i % len(PALETTE)],
-            markersize=5, linewidth=1.3, label=f"{name} (error {100 * error:.1f})",
+            markersize=5, linewidth=1.3, label=f"{names[name]} (error {100 * error:.1f})",
         )  # fmt: skip
     axes.set_xlim(0, 102)
     axes.set_ylim(0, 102)
@@ -66,12 +68,13 @@ def coverage(
     """
     drawing = figure(7.2, 4.2)
     axes = drawing.add_subplot()
+    names = shortened(answers)
     lowest = 100.0
     for i, (name, (right, confidence)) in enumerate(answers.items()):
         thresholds, share, accuracy = coverage_curve(right, confidence)
         shown = share * len(right) >= min(least, len(right))
         colour = PALETTE[i % len(PALETTE)]
-        axes.plot(100 * share[shown], 100 * accuracy[shown], color=colour, label=name)
+        axes.plot(100 * share[shown], 100 * accuracy[shown], color=colour, label=names[name])
         for threshold in (0.5, 0.9) if len(answers) == 1 else ():
             above = np.flatnonzero((thresholds >= threshold) & shown)
             if len(above):
@@ -99,7 +102,7 @@ def confusion_matrix(table: NDArray[np.int64], classes: Sequence[str], title: st
     drawing = figure(side + 0.6, side)
     axes = drawing.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_title(title)
+    axes.set_title(shorten(title, max(LONGEST, int(8 * side))))
     axes.set_xlabel("decided")
     axes.set_ylabel("true")
     if n <= 40:
@@ -124,17 +127,18 @@ def per_class_recall(recalls: Mapping[str, NDArray[np.float64]], classes: Sequen
     drawing = figure(7.2, 1.2 + 0.26 * len(order))
     axes = drawing.add_subplot()
     y = np.arange(len(order))
+    names = shortened(recalls)
     for i, (name, recall) in enumerate(recalls.items()):
         axes.plot(
-            100 * recall[order], y, "o", label=name, color=PALETTE[i % len(PALETTE)],
+            100 * recall[order], y, "o", label=names[name], color=PALETTE[i % len(PALETTE)],
             markersize=6, alpha=0.85,
         )  # fmt: skip
     axes.set_yticks(y, [_short(classes[i]) for i in order])
     axes.set_xlim(-2, 102)
     axes.set_xlabel("share of the class that is recognised (recall), %; hardest below")
     axes.grid(visible=True, axis="both", color="0.92")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12 - 0.6 / len(order)), ncols=4,
-                frameon=False)  # fmt: skip
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12 - 0.6 / len(order)),
+                ncols=2 if max(map(len, names.values())) > 14 else 4, frameon=False)  # fmt: skip
     return drawing
 
 

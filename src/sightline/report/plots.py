@@ -15,6 +15,7 @@ from sightline.data import fonts
 from sightline.data.fonts import figure
 from sightline.data.images import as_picture
 from sightline.estimators.tuning import Trial, Tuned
+from sightline.report.names import shortened
 
 _LABEL = 11.0  # points from one name to the next
 
@@ -108,19 +109,25 @@ def _name_points(
     drawing.draw_without_rendering()  # settles the limits, and so where points are
     points = [(m.latency_ms or 0.0, unit * (m.headline or 0.0)) for m in methods]
     pixels = axes.transData.transform(points) * 72 / drawing.dpi
+    names = shortened(m.name for m in methods)
     taken: list[tuple[float, float, float]] = []
     for i in np.argsort(pixels[:, 1], kind="stable"):
         x, y = pixels[i]
-        wide = 5.5 * len(methods[i].name) + 10
+        name = names[methods[i].name]
+        chosen = methods[i].name == picked
+        wide = (6.2 if chosen else 5.5) * len(name) + 10
+        # A name that would run out of the picture on the right ends at its point instead.
+        before = x + wide > axes.bbox.x1 * 72 / drawing.dpi
+        x -= wide if before else 0
         for left, width, height in sorted(taken, key=lambda t: t[2]):
             if abs(height - y) < _LABEL and left - wide < x < left + width:
                 y = height + _LABEL
         taken.append((x, wide, y))
-        chosen = methods[i].name == picked
         axes.annotate(
-            methods[i].name, points[i], textcoords="offset points",
-            xytext=(6, 4 + y - pixels[i, 1]), weight="bold" if chosen else "normal",
-            color=PALETTE[2] if chosen else PALETTE[0], fontsize=9,
+            name, points[i], textcoords="offset points", ha="right" if before else "left",
+            xytext=(-6 if before else 6, 4 + y - pixels[i, 1]),
+            weight="bold" if chosen else "normal", fontsize=9,
+            color=PALETTE[2] if chosen else PALETTE[0],
         )  # fmt: skip
 
 
