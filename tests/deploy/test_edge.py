@@ -14,8 +14,9 @@ from PIL import Image
 
 import sightline
 from sightline.data import images
-from sightline.deploy import edge_runner
+from sightline.deploy import edge, edge_runner
 from sightline.deploy.edge import bundle
+from sightline.errors import ParameterError
 from sightline.estimators import load_model
 
 
@@ -49,18 +50,41 @@ def pictures(folder: Path) -> list[Path]:
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_the_runner_prepares_pictures_as_the_bench_does(how, mode, tmp_path):
     for path in pictures(tmp_path):
-        found = edge_runner.prepared(path, [20, 32], mode, how)
-        assert (found == images.prepare(path, (20, 32), mode, how)[0]).all(), path.name
+        pixels, shape = edge_runner.prepared(path, [20, 32], mode, how)
+        wanted, frame = images.prepare(path, (20, 32), mode, how)
+        assert (pixels == wanted).all(), path.name
+        assert shape == tuple(frame.size), path.name
 
 
 def test_the_runner_is_short_and_imports_nothing_else():
-    source = Path(edge_runner.__file__).read_text()
-    assert len(source.splitlines()) <= 115
+    source = edge.runner(edge.part_of("classify"))
+    assert len(source.splitlines()) <= 130
     assert "sightline" not in source.replace('["sightline"]', "")
+    compile(source, "predict.py", "exec")
+    assert source.count("def answer(") == source.count("SAYS =") == 1
+    assert source.count("import numpy") == 1
+
+
+def test_a_part_brings_its_imports_and_its_words():
+    part = (
+        '"""Doc."""\n\nimport cmath\nimport json\n\nSAYS = "a root"\n\n\ndef answer():\n    pass\n'
+    )
+    source = edge.runner(part)
+    assert source.index("import cmath") < source.index("SAYS =") < source.index("HERE =")
+    assert source.count("import json") == 1
+    assert "Doc." not in source
+
+
+def test_a_task_without_a_runner_is_refused_before_anything_is_written(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(edge.tasks, "places", lambda folder: [tmp_path])
+    with pytest.raises(ParameterError, match="there is no edge runner for the task 'classify'"):
+        bundle(made[0], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_bundle_runs_in_an_environment_without_torch(made, tmp_path):
     run, folder = made
+    assert "its label, its score" in (folder / "README.md").read_text()
     env = tmp_path / "env"
     uv = shutil.which("uv")
     try:

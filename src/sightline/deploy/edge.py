@@ -1,12 +1,20 @@
-"""Write a folder that classifies without Sightline: model, runner, requirements, README."""
+"""Write a folder that answers without Sightline: model, runner, requirements, README.
+
+The runner is `edge_runner`, in which the part of the task, ``deploy/<task>_edge.py``, is put: one
+file that imports nothing of this package.
+"""
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
 
+from sightline import tasks
 from sightline.deploy.export import MODEL, Exported, Precision, export, measured
+from sightline.errors import ParameterError
+from sightline.estimators import load_model
 from sightline.training import run
 from sightline.types import Progress
 
@@ -51,36 +59,78 @@ def bundle(
 
     Raises
     ------
-    RunError, ParameterError, MissingExtraError
+    RunError, MissingExtraError
         See `export.export`.
+    ParameterError
+        When the task has no edge runner, before anything is written; or see `export.export`.
     """
+    part = part_of(load_model(source).task)
     place = run.create(folder)
     done = export(source, place / MODEL, precision=precision, data=data, progress=progress)
-    runner = resources.files("sightline.deploy").joinpath("edge_runner.py")
-    run.write_text(place / RUNNER, runner.read_text(encoding="utf-8"))
+    run.write_text(place / RUNNER, runner(part))
     pins = "".join(f"{name}=={metadata.version(name)}\n" for name in NEEDED)
     run.write_text(place / "requirements.txt", pins)
-    run.write_text(place / "README.md", _readme(done))
+    run.write_text(place / "README.md", _readme(done, part))
     files = {p.name: p.stat().st_size for p in sorted(place.iterdir()) if p.is_file()}
     return Bundle(place, done, files)
 
 
-def _readme(done: Exported) -> str:
+def part_of(task: str) -> str:
+    """Return the source of a task's part of the runner.
+
+    Raises
+    ------
+    ParameterError
+        When the task has none.
+    """
+    for folder in tasks.places("deploy"):
+        if (path := folder / f"{task}_edge.py").is_file():
+            return path.read_text(encoding="utf-8")
+    raise ParameterError(
+        f"there is no edge runner for the task '{task}'; export it as onnx or web, or write "
+        f"deploy/{task}_edge.py"
+    )
+
+
+def runner(part: str) -> str:
+    """Return the source of a runner with a task's part in it: the imports of both come first."""
+    source = resources.files("sightline.deploy").joinpath("edge_runner.py")
+    before, _, rest = source.read_text(encoding="utf-8").partition("SAYS =")
+    after = rest.partition("# and ends here\n")[2]
+    tree = ast.parse(part)
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    for line in map(ast.unparse, imports):
+        if f"{line}\n" not in before and "__future__" not in line:
+            before = before.replace("import argparse\n", f"import argparse\n{line}\n", 1)
+    last = imports[-1] if imports else tree.body[0]  # else the docstring
+    own = "\n".join(part.splitlines()[last.end_lineno :]).strip()
+    return f"{before}{own}\n\n\n{after}"
+
+
+def _says(part: str) -> str:
+    """Return what a line of the runner says, in words: the constant ``SAYS`` of a task's part."""
+    for node in ast.parse(part).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SAYS":
+            return str(ast.literal_eval(node.value))
+    return "its answer"
+
+
+def _readme(done: Exported, part: str) -> str:
     about = done.about
     figure = f", {measured(about)}" if about.headline is not None else ""
     licence = f"\nIts first weights: {about.licence}\n" if about.licence else ""
     return f"""# {about.name}
 
-{about.method} for {len(about.classes)} classes, trained on {about.data}{figure};
+{about.method}, trained on {about.data}{figure};
 {about.precision}, version {about.version}.
 {licence}
     python3 -m venv env
     env/bin/pip install -r requirements.txt
     env/bin/python {RUNNER} PICTURE...
 
-One line of JSON a picture: its label, its score and the most probable classes. Pictures may have
-any size; `{MODEL}` takes {about.size[1]} x {about.size[0]} pixels, and `preprocess.onnx` makes
-them from RGB where there is no Pillow. From Python:
+One line of JSON a picture: {_says(part)}.
+Pictures may have any size; `{MODEL}` takes {about.size[1]} x {about.size[0]} pixels, and
+`preprocess.onnx` makes them from RGB where there is no Pillow. From Python:
 
     from predict import Model
     Model().predict("cat.jpg")

@@ -1,4 +1,4 @@
-"""Classify pictures with the model beside this file: python predict.py PICTURE...
+"""Answer for pictures with the model beside this file: python predict.py PICTURE...
 
 Needs numpy, Pillow and onnxruntime, nothing else. Prints one JSON line a picture; a picture that
 cannot be read gets an error in its line, and exit status 2 at the end.
@@ -8,19 +8,31 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+SAYS = ""  # the task's own part begins here: see deploy/edge.py
+
+
+def answer(
+    out: dict[str, NDArray[Any]], about: dict[str, Any], shape: tuple[int, int], top: int
+) -> dict[str, object]:
+    """Return the answer for one picture from the outputs of the graph."""
+    raise NotImplementedError
+
+
+# and ends here
 HERE = Path(__file__).resolve().parent
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 MOST_PIXELS = 100_000_000
 
 
 class Model:
-    """An exported classifier with its ONNX Runtime session.
+    """An exported model with its ONNX Runtime session.
 
     Parameters
     ----------
@@ -40,21 +52,18 @@ class Model:
         self.about = json.loads(self.session.get_modelmeta().custom_metadata_map["sightline"])
 
     def predict(self, picture: str | Path, top: int = 5) -> dict[str, object]:
-        """Return label, score and the most probable classes of one picture."""
-        pixels = prepared(picture, self.about["size"], self.about["mode"], self.about["resize"])
+        """Return the answer for one picture, of at most `top` parts where it has several."""
+        about = self.about
+        pixels, shape = prepared(picture, about["size"], about["mode"], about["resize"])
         names = [output.name for output in self.session.get_outputs()]
-        out = dict(zip(names, self.session.run(None, {"images": pixels[None]}), strict=True))
-        p, label, classes = out["probabilities"][0], int(out["label"][0]), self.about["classes"]
-        order = np.lexsort((np.arange(len(p)) != label, -p))[:top]
-        return {
-            "label": classes[label],
-            "score": float(p[label]),
-            "top": [{"label": classes[i], "score": float(p[i])} for i in order],
-        }
+        out = self.session.run(None, {"images": pixels[None]})
+        return answer({n: a[0] for n, a in zip(names, out, strict=True)}, about, shape, top)
 
 
-def prepared(picture: str | Path, size: list[int], mode: str, how: str) -> NDArray[np.uint8]:
-    """Decode a picture, turn it upright and resize it: uint8, shape (height, width, channels)."""
+def prepared(
+    picture: str | Path, size: list[int], mode: str, how: str
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode a picture, turn it upright and resize it; return it, (H, W, C), and its first size."""
     image: Image.Image = Image.open(picture, formats=FORMATS)
     if image.width * image.height > MOST_PIXELS:
         raise ValueError(f"the picture has too many pixels: {image.width} x {image.height}")
@@ -81,7 +90,7 @@ def prepared(picture: str | Path, size: list[int], mode: str, how: str) -> NDArr
             place = round((width - pw) / 2), round((height - ph) / 2)
             sheet.paste(resized(image, pw, ph, (0, 0, w, h)), place)
             image = sheet
-    return np.asarray(image).reshape(height, width, -1)
+    return np.asarray(image).reshape(height, width, -1), (h, w)
 
 
 def resized(image: Image.Image, width: int, height: int, box: tuple[float, ...]) -> Image.Image:
@@ -93,8 +102,8 @@ def resized(image: Image.Image, width: int, height: int, box: tuple[float, ...])
 
 
 def main() -> int:
-    """Classify the pictures named on the command line; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Answer for the pictures named on the command line; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog=f"Of each: {SAYS}.")
     parser.add_argument("pictures", nargs="+", metavar="PICTURE")
     parser.add_argument("--top", type=int, default=5)
     given = parser.parse_args()

@@ -62,7 +62,7 @@ def bright(path):
 def test_it_is_six_files_and_its_methods():
     files = {p.relative_to(TOY / "sightline").as_posix() for p in TOY.rglob("*.*") if p.is_file()}
     files = {name for name in files if not name.endswith(".pyc")}
-    assert files - {"models/bright/cards.py"} == SIX
+    assert files - {"models/bright/cards.py", "deploy/bright_edge.py"} == SIX
 
 
 def test_its_methods_are_listed_and_shown(place):
@@ -165,6 +165,20 @@ def test_export_bulk_cost_and_edge(place):
     rows = pq.read_table(place / "all.parquet/part-000000.parquet").to_pylist()
     assert [row["count"] for row in rows] == [a["count"] for a in from_run]
     assert {row["pixels"] for row in rows} == {256, 576, 64}
+    run(place, "export", "run", "--to", "edge", "-o", "edge")
+    pictures = [str(place / f"pictures/{i}.png") for i in range(3)]
+    said = subprocess.run(
+        [sys.executable, "-I", str(place / "edge/predict.py"), *pictures], capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    from_bundle = [json.loads(line) for line in said.stdout.splitlines()]
+    assert [(a["count"], a["pixels"]) for a in from_bundle] == [
+        (a["count"], a["pixels"]) for a in from_run
+    ]
+    readme = (place / "edge/README.md").read_text()
+    assert "how many of its pixels are bright" in readme
+    assert not re.search("label|score|class", readme)
     assert "Take the" in json.loads(run(place, "cost", "run", "--json"))["advice"]
 
 
