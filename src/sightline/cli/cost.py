@@ -87,7 +87,7 @@ def cost(
 
 
 def _show(
-    measured: money.Measured, prices: money.Prices, found: list[money.Row], rate: float, p99: float
+    measured: money.Measured, prices: money.Prices, rows: list[money.Row], rate: float, p99: float
 ) -> None:
     table = Table(
         "mode", "ms a request", "images/s a machine", "MiB", "kB a picture", "machines", "p99 ms",
@@ -95,7 +95,7 @@ def _show(
     )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
-    for row in found:
+    for row in rows:
         able = row.machines is not None and not math.isnan(row.month)
         table.add_row(
             escape(row.title), f"{row.latency_ms:,.1f}", f"{row.throughput:,.0f}",

@@ -174,16 +174,16 @@ def describe(data: Dataset) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print(name: str, found: auditing.Audit) -> None:
+def _print(name: str, audited: auditing.Audit) -> None:
     screen = console.out()
-    if not found.findings:
-        screen.print(f"{name}: {found.images:,} images, nothing wrong found")
+    if not audited.findings:
+        screen.print(f"{name}: {audited.images:,} images, nothing wrong found")
         return
     table = Table(
-        "severity", "count", "what", "for example", title=f"{name}: {found.images:,} images"
+        "severity", "count", "what", "for example", title=f"{name}: {audited.images:,} images"
     )
     colours = {"error": "red", "warning": "yellow", "note": "dim"}
-    for f in found.findings:
+    for f in audited.findings:
         colour = colours[f.severity]
         mend = escape(console.as_options(f.mend))
         what = escape(f.text) + (f"\n[dim]{mend}[/dim]" if f.mend else "")
@@ -193,7 +193,9 @@ def _print(name: str, found: auditing.Audit) -> None:
         )  # fmt: skip
     screen.print(table)
     screen.print(
-        f"{found.errors} kind{'s' * (found.errors > 1)} of errors" if found.errors else "no errors"
+        f"{audited.errors} kind{'s' * (audited.errors > 1)} of errors"
+        if audited.errors
+        else "no errors"
     )
-    if any("a fixed copy" in f.mend for f in found.findings):
+    if any("a fixed copy" in f.mend for f in audited.findings):
         screen.print("sightline data audit DATA --fix NEW-FOLDER writes a fixed copy")

@@ -113,8 +113,8 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
         target.write_text(json.dumps(page), encoding="utf-8")
 
 
-def _read(folder: Path, name: str, found: dict[str, Path]) -> Dataset:
-    pages = {split: _parse(path) for split, path in found.items()}
+def _read(folder: Path, name: str, documents: dict[str, Path]) -> Dataset:
+    pages = {split: _parse(path) for split, path in documents.items()}
     categories: dict[int, str] = {}
     for page in pages.values():
         for key, title in page.categories.items():

@@ -25,7 +25,7 @@ def json_files(folder: Path) -> list[Path]:
     return [p for p in inner if _is_coco(p)]
 
 
-def by_split(found: list[Path]) -> dict[str, Path]:
+def by_split(documents: list[Path]) -> dict[str, Path]:
     """Return the JSON file of each split, by its name, else by its folder; train comes first.
 
     Raises
@@ -34,10 +34,10 @@ def by_split(found: list[Path]) -> dict[str, Path]:
         When one of several has no split in its name, or two are the same split.
     """
     named: dict[str, Path] = {}
-    for path in found:
+    for path in documents:
         said = re.search(r"(?<![a-z])(train|val|test)", path.stem.lower())
         split = said[1] if said else SPLIT_NAMES.get(path.parent.name.lower())
-        if split is None and len(found) > 1:
+        if split is None and len(documents) > 1:
             raise DataError(
                 f"{path}: its name tells no split; name it instances_train.json, "
                 "instances_val.json or instances_test.json"

@@ -194,8 +194,8 @@ class Split(Sequence[Sample]):
     def counts(self) -> dict[str, int]:
         """Count the images of each class."""
         labels = self.labels
-        found = np.bincount(labels[labels >= 0], minlength=len(self.data.classes))
-        return {name: int(found[i]) for i, name in enumerate(self.data.classes)}
+        counts = np.bincount(labels[labels >= 0], minlength=len(self.data.classes))
+        return {name: int(counts[i]) for i, name in enumerate(self.data.classes)}
 
     def digest(self) -> str:
         """Return sixteen hex digits of ids, classes, annotations and sizes; no file is decoded.

@@ -94,18 +94,18 @@ def load_data(
         return data
     text = str(data)
     name, _, options = text.partition(":")
-    found = None if isinstance(data, Path) else _by_name(name, options, seed)
-    if found is None:
-        found = _by_path(Path(text).expanduser(), layout, progress)
+    loaded = None if isinstance(data, Path) else _by_name(name, options, seed)
+    if loaded is None:
+        loaded = _by_path(Path(text).expanduser(), layout, progress)
     elif layout:
         raise ParameterError(f"layout belongs to folders; {name!r} is a built-in name")
     if strict:
-        _refuse_unknown_labels(found)
-    _probe(found, progress, verify=verify)
-    found = _with_splits(found, seed, group)
-    if "train" in found.rows and found.task is Task.CLASSIFY:
-        found.notes += _unlearnable(found)
-    return found
+        _refuse_unknown_labels(loaded)
+    _probe(loaded, progress, verify=verify)
+    loaded = _with_splits(loaded, seed, group)
+    if "train" in loaded.rows and loaded.task is Task.CLASSIFY:
+        loaded.notes += _unlearnable(loaded)
+    return loaded
 
 
 def _by_name(name: str, options: str, seed: int) -> Dataset | None:
@@ -150,12 +150,12 @@ def _by_path(path: Path, layout: str | None, progress: Progress | None) -> Datas
         folder = path
     module, others = _module(folder, layout)
     # The path as the user gave it must not decide over the cache, so it is made absolute.
-    found: Dataset = module.read(folder.resolve(), name)
+    loaded: Dataset = module.read(folder.resolve(), name)
     if others:
-        found.notes.append(
-            f"read as {found.layout}; it can also be read with layout={' or '.join(others)}"
+        loaded.notes.append(
+            f"read as {loaded.layout}; it can also be read with layout={' or '.join(others)}"
         )
-    return found
+    return loaded
 
 
 def _module(folder: Path, layout: str | None) -> tuple[ModuleType, list[str]]:
@@ -249,16 +249,16 @@ def _unlearnable(data: Dataset) -> list[str]:
 
 
 def _refuse_unknown_labels(data: Dataset) -> None:
-    found = [
+    unknown = [
         label
         for item in data.source.items
         if isinstance(item.annotation, Annotation)
         for label in item.annotation.unknown
     ]
-    if found:
+    if unknown:
         raise DataError(
-            f"{data.name}: {len(found)} objects have a label that is none of the "
-            f"{len(data.classes)} classes, first {found[0]}; `sightline data audit` lists them, "
+            f"{data.name}: {len(unknown)} objects have a label that is none of the "
+            f"{len(data.classes)} classes, first {unknown[0]}; `sightline data audit` lists them, "
             "and a fixed copy leaves them out"
         )
 

@@ -15,7 +15,7 @@ from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
 
 
-def fixed(data: Dataset, found: Audit) -> tuple[Dataset, list[str]]:
+def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
     """Return a cleaned data set, to be written elsewhere, and what was done.
 
     Unreadable images go; of exact duplicates one stays, the one in test before that in
@@ -24,11 +24,11 @@ def fixed(data: Dataset, found: Audit) -> tuple[Dataset, list[str]]:
     rotation by EXIF is applied; 16 bits, CMYK and transparency become plain 8-bit images;
     wrong endings are corrected.
     """
-    drop, done = _drops(data, found)
+    drop, done = _drops(data, audited)
     again = {
         row
         for kind in ("exif-rotation", "unusual-mode", "animation", "wrong-extension", "alpha")
-        if (f := found.find(kind))
+        if (f := audited.find(kind))
         for row in f.rows
     } - drop
     if again:
@@ -59,17 +59,17 @@ def fixed(data: Dataset, found: Audit) -> tuple[Dataset, list[str]]:
     return clean, done or ["nothing needed mending"]
 
 
-def _drops(data: Dataset, found: Audit) -> tuple[set[int], list[str]]:
+def _drops(data: Dataset, audited: Audit) -> tuple[set[int], list[str]]:
     drop: set[int] = set()
     done = []
-    broken = found.find("unreadable")
+    broken = audited.find("unreadable")
     if broken:
         drop |= set(broken.rows)
         done.append(f"{len(broken.rows)} unreadable files left out")
     rank = {"test": 0, "val": 1, "train": 2}
     split_of = {int(row): name for name, rows in data.rows.items() for row in rows}
     copies: dict[int, list[int]] = collections.defaultdict(list)
-    for pair in found.pairs:
+    for pair in audited.pairs:
         if pair.exact:
             copies[pair.first].append(pair.second)
     conflicts = extra = 0

@@ -121,7 +121,7 @@ def pack(
     resize: images.Resize,
     progress: Progress | None = None,
 ) -> Packed:
-    """Decode, convert and resize every image into one array.
+    """Pack all images, at one size and in one mode, into one array.
 
     Sets that lie in files are cached; arrays and drawn images are not.
     """
@@ -131,8 +131,8 @@ def pack(
     if len(paths) < len(items):
         return _pack_memory(items, shape, mode, resize, progress)
     folder = _entry(paths, size, mode, resize)
-    found = _load(folder, shape)
-    return found or _decode_to(folder, paths, shape, mode, resize, progress)
+    packed = _load(folder, shape)
+    return packed or _decode_to(folder, paths, shape, mode, resize, progress)
 
 
 def is_packed(
@@ -329,10 +329,10 @@ def _decode_to(
         raise DataError(f"cannot write the cache {folder} ({error.strerror})") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    found = _load(folder, shape)
-    if found is None:
+    packed = _load(folder, shape)
+    if packed is None:
         raise DataError(f"the cache {folder} changed while it was written; try again")
-    return found
+    return packed
 
 
 def _sweep(place: Path) -> None:

@@ -281,9 +281,9 @@ def cheapest(measured: Measured, prices: Prices, target_ms: float, volume: float
     return min(able, key=lambda k: able[k]) if able else ""
 
 
-def advice(found: Sequence[Row], prices: Prices, target_ms: float) -> str:
+def advice(table: Sequence[Row], prices: Prices, target_ms: float) -> str:
     """Say in a sentence which way to deploy to take."""
-    able = [row for row in found if row.machines is not None]
+    able = [row for row in table if row.machines is not None]
     if not able:
         return (
             f"No mode answers within {target_ms:g} ms: the model alone takes longer; export it "

@@ -138,14 +138,14 @@ def study(
     return Study(points, data.name, len(y), noise)
 
 
-def draw(found: Study) -> Figure:
+def draw(measured: Study) -> Figure:
     """Draw accuracy against width: a panel a regulariser, the bare network behind each."""
     names = list(REGULARISERS)
     drawing = fonts.figure(2.75 * len(names) + 0.4, 4.1, dpi=110)
     panels = drawing.subplots(1, len(names), sharey=True)
-    bare = found.line("none")
+    bare = measured.line("none")
     for axes, name in zip(panels, names, strict=True):
-        line = found.line(name)
+        line = measured.line(name)
         widths = [p.width for p in line]
         train = [100 * p.train_accuracy for p in line]
         val = [100 * p.val_accuracy for p in line]
@@ -158,8 +158,8 @@ def draw(found: Study) -> Figure:
             widths, train, "o-", color="#0072B2", markersize=4, label="training (labels as given)"
         )
         axes.plot(widths, val, "s-", color="#D55E00", markersize=4, label="validation")
-        if found.noise:
-            axes.axhline(100 * (1 - found.noise), color="0.75", linewidth=1, zorder=0)
+        if measured.noise:
+            axes.axhline(100 * (1 - measured.noise), color="0.75", linewidth=1, zorder=0)
         top = max(line, key=lambda p: p.val_accuracy)
         axes.set_title(
             f"{_setting(name)}\nbest {100 * top.val_accuracy:.1f}% at {top.width} units",
@@ -171,15 +171,15 @@ def draw(found: Study) -> Figure:
         axes.set_xlabel("hidden units")
         axes.grid(visible=True, color="0.93")
     panels[0].set_ylabel("accuracy, %")
-    if found.noise:
+    if measured.noise:
         panels[0].annotate(
-            "right labels", (panels[0].get_xlim()[0], 100 * (1 - found.noise)),
+            "right labels", (panels[0].get_xlim()[0], 100 * (1 - measured.noise)),
             xytext=(4, 2), textcoords="offset points", fontsize=8, color="0.45",
         )  # fmt: skip
     handles, labels = panels[-1].get_legend_handles_labels()
     drawing.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     drawing.suptitle(
-        f"{found.images} images of {found.data}, {found.noise:.0%} of the labels wrong: "
+        f"{measured.images} images of {measured.data}, {measured.noise:.0%} of the labels wrong: "
         "wide networks learn the errors by heart, regularised ones less"
     )
     return drawing

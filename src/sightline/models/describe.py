@@ -146,9 +146,9 @@ def describe(model: nn.Module, input: tuple[int, int, int]) -> Description:
     return description
 
 
-def _add_inner(model: nn.Module, found: Description, counted: set[int]) -> None:
+def _add_inner(model: nn.Module, description: Description, counted: set[int]) -> None:
     """Count as a layer's own the weights that it uses without calling their module (attention)."""
-    layers = {layer.name: layer for layer in reversed(found.layers)}
+    layers = {layer.name: layer for layer in reversed(description.layers)}
     for name, parameter in model.named_parameters():
         parts = name.split(".")
         above = (".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))
@@ -160,21 +160,21 @@ def _add_inner(model: nn.Module, found: Description, counted: set[int]) -> None:
 class _Shape:
     """A hook that notes the shape of a block's output."""
 
-    def __init__(self, name: str, found: Description) -> None:
-        self.name, self.found = name, found
+    def __init__(self, name: str, description: Description) -> None:
+        self.name, self.description = name, description
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self.found.blocks[self.name] = tuple(_first(output).shape[1:])
+        self.description.blocks[self.name] = tuple(_first(output).shape[1:])
 
 
 class _Note:
     """A hook that notes a layer when it has been used."""
 
     def __init__(
-        self, name: str, blocks: dict[str, str], found: Description, watch: _Watch,
+        self, name: str, blocks: dict[str, str], description: Description, watch: _Watch,
         counted: set[int], own: list[nn.Parameter],
     ) -> None:  # fmt: skip
-        self.name, self.blocks, self.found = name, blocks, found
+        self.name, self.blocks, self.description = name, blocks, description
         self.watch, self.counted, self.own = watch, counted, own
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -184,7 +184,7 @@ class _Note:
         seen = self.watch.field_of(output)
         done, self.watch.done = self.watch.done, 0
         block = _longest_prefix(self.name, self.blocks)
-        self.found.layers.append(
+        self.description.layers.append(
             Layer(
                 self.name, type(module).__name__, block, self.blocks.get(block, ""),
                 tuple(output.shape[1:]), _pair(getattr(module, "kernel_size", None)),

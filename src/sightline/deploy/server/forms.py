@@ -172,8 +172,8 @@ def _count(n: int, most: int) -> None:
         )
 
 
-def _said(found: Asked) -> dict[str, Any]:
-    return {k: getattr(found, k) for k in found.model_fields_set if k in Asked.model_fields}
+def _said(asked: Asked) -> dict[str, Any]:
+    return {k: getattr(asked, k) for k in asked.model_fields_set if k in Asked.model_fields}
 
 
 def _valid(kind: type[Kind], given: Any, *, strict: bool) -> Kind:

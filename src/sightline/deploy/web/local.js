@@ -40,9 +40,9 @@ export class Engine {
     const image = new ort.Tensor("uint8", rgb, [height, width, 3]);
     const { images } = await resize.run({ image });
     const outputs = await graph.run({ images });
-    const found = Object.entries(outputs).map(([key, value]) => [key, Array.from(value.data, Number)]);
+    const arrays = Object.entries(outputs).map(([key, value]) => [key, Array.from(value.data, Number)]);
     const frame = frameOf([height, width], about.size, about.resize);
-    return task.decode(Object.fromEntries(found), about, frame, top);
+    return task.decode(Object.fromEntries(arrays), about, frame, top);
   }
 
   // A training picture, as a Blob, cut out of its sheet.

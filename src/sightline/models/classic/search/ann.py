@@ -107,12 +107,12 @@ class FaissSearch:
         return np.take_along_axis(distances, order, 1), np.take_along_axis(indices, order, 1)
 
 
-def recall(found: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
+def recall(near: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
     """Return the share of the exact neighbours that were found, in [0, 1].
 
     Parameters
     ----------
-    found, exact : int64 array, shape (m, k)
+    near, exact : int64 array, shape (m, k)
         Training rows, each at most once a query.
 
     Examples
@@ -120,7 +120,7 @@ def recall(found: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
     >>> recall(np.array([[1, 2], [3, 4]]), np.array([[2, 5], [4, 3]]))
     0.75
     """
-    return float((found[:, :, None] == exact[:, None, :]).any(1).mean())
+    return float((near[:, :, None] == exact[:, None, :]).any(1).mean())
 
 
 def check_index(kind: str, metric: Metric) -> Any:
