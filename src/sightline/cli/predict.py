@@ -1,4 +1,4 @@
-"""Run ``sightline predict RUN IMAGE...``: classify pictures."""
+"""Run ``sightline predict RUN IMAGE...``: answer for pictures."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
         mean=np.zeros(channels, np.float32), std=np.ones(channels, np.float32),
     )  # fmt: skip
     if options.scale == "standardise":
-        fitted.mean, fitted.std = channel_figures(train.arrays(size, options.resize).X)
+        fitted.mean, fitted.std = exact_mean_and_std(train.arrays(size, options.resize).X)
     elif options.scale == "mean-image":
         X = train.arrays(size, options.resize).X
         total = np.zeros(X.shape[1:], np.float64)
@@ -153,7 +153,7 @@ def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
     return fitted
 
 
-def channel_figures(X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def exact_mean_and_std(X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute mean and deviation of each channel in units of [0, 1], from exact integer sums.
 
     X, shape (N, H, W, C), may be memory-mapped: it is read a batch at a time.

@@ -1,4 +1,4 @@
-"""Classify many pictures in shards that can be resumed, on one machine or on a Ray cluster.
+"""Predict for many pictures in shards that can be resumed, on one machine or on a Ray cluster.
 
 The pictures are listed once and cut into shards. Each shard becomes one Parquet file that appears
 whole or not at all, so a job that was killed goes on with the shards that are missing, and any

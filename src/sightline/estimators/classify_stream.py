@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sightline.data import store
 from sightline.data.dataset import Part, Split
 from sightline.data.load import left_out_note
-from sightline.data.transforms import Fitted, channel_figures
+from sightline.data.transforms import Fitted, exact_mean_and_std
 from sightline.errors import ParameterError
 from sightline.estimators.base import Fitting
 from sightline.estimators.classify_network import SEEN, ModuleClassifier
@@ -205,7 +205,7 @@ def _built(
         raise ParameterError("stream='on' needs scale=none, and no features: a network takes bytes")
     rows = np.sort(np.random.default_rng(method.seed).permutation(len(train))[:SAMPLE])
     some = np.concatenate([part.X for part in parts(train.take(rows), fitted, streamed=True)])
-    method.mean_, method.std_ = channel_figures(some)
+    method.mean_, method.std_ = exact_mean_and_std(some)
     from sightline.training.streamed_feed import StreamedFeed
 
     made: list[StreamedFeed] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.transforms import channel_figures
+from sightline.data.transforms import exact_mean_and_std
 from sightline.errors import DataError, ParameterError
 from sightline.metrics.overfitting import Watched, find_overfitting, watched
 from sightline.models.method import Method
@@ -290,4 +290,4 @@ def mean_and_std(X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.
     """Return mean and deviation of each channel, in units of [0, 1]; of large data, of a sample."""
     if X.nbytes > 2**30:
         X = X[np.sort(np.random.default_rng(0).permutation(len(X))[:SAMPLE])]
-    return channel_figures(X)
+    return exact_mean_and_std(X)

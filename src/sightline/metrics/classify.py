@@ -177,7 +177,7 @@ def coverage_curve(
 
 
 def confusion(y: Labels, predicted: Labels, n_classes: int) -> NDArray[np.int64]:
-    """Count, shape (C, C), how often each true class (row) was decided as each class (column)."""
+    """Count the images of each true class (row) by decided class (column): shape (C, C)."""
     table = np.bincount(y * n_classes + predicted, minlength=n_classes**2)
     return table.reshape(n_classes, n_classes).astype(np.int64)
 
