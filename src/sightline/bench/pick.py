@@ -217,9 +217,9 @@ def _cheapest(ranked: Sequence[MethodEntry], cost: Cost) -> MethodEntry:
 
 
 def _candidates(
-    found: Mapping[str, Difference | None], verdicts: Mapping[str, Verdict]
+    differences: Mapping[str, Difference | None], verdicts: Mapping[str, Verdict]
 ) -> list[CandidateEntry]:
-    tested = {name: d.p for name, d in found.items() if d is not None and d.p is not None}
+    tested = {name: d.p for name, d in differences.items() if d is not None and d.p is not None}
     p_values = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [
         CandidateEntry(name=name, verdict=verdicts[name])
@@ -228,7 +228,7 @@ def _candidates(
             name=name, verdict=verdicts[name], difference=d.difference, low=d.low, high=d.high,
             images=d.images, needed=d.needed, p=p_values.get(name),
         )
-        for name, d in found.items()
+        for name, d in differences.items()
     ]  # fmt: skip
 
 
@@ -238,18 +238,23 @@ class _Words:
     def __init__(
         self,
         ranked: Sequence[MethodEntry],
-        found: Mapping[str, Difference | None],
+        differences: Mapping[str, Difference | None],
         verdicts: Mapping[str, Verdict],
         margin: float,
         cost: Cost,
     ) -> None:
         self.best, self.others = ranked[0], ranked[1:]
-        self.found, self.verdicts, self.margin, self.cost = found, verdicts, margin, cost
+        self.differences, self.verdicts, self.margin, self.cost = (
+            differences,
+            verdicts,
+            margin,
+            cost,
+        )
         self.share = self.best.share
 
     def cheaper_one(self, taken: MethodEntry) -> str:
         """Say why a cheaper method is taken."""
-        d = self.found[taken.name]
+        d = self.differences[taken.name]
         assert d is not None
         turned = d if self.best.higher_is_better else _turned(d)
         unit = " points" if self.share else ""
@@ -264,7 +269,7 @@ class _Words:
 
     def best_one(self, unnamed: bool) -> str:
         """Say why the best method is taken; `unnamed`: for want of a margin in its unit."""
-        tested = any(d is not None for d in self.found.values())
+        tested = any(d is not None for d in self.differences.values())
         figure = self._figure(self.best) + ("" if tested else "; ranked without a test")
         reason = f"{self.best.name}: best on validation ({figure})"
         cheaper = [m for m in self.others if self.verdicts[m.name] != "dearer"]
@@ -301,7 +306,9 @@ class _Words:
         open_ones = {
             m.name: d
             for m in methods
-            if (d := self.found[m.name]) and d.needed and self.verdicts[m.name] == "may be as good"
+            if (d := self.differences[m.name])
+            and d.needed
+            and self.verdicts[m.name] == "may be as good"
         }
         if not open_ones:
             return ""

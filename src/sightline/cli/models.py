@@ -138,18 +138,18 @@ def _layers(
     return 0
 
 
-def _print_layers(card: registry.ModelCard, found: Description) -> None:
+def _print_layers(card: registry.ModelCard, description: Description) -> None:
     """Print a line for each layer; the receptive field is in input pixels."""
-    title = f"{card.name}, input {_times(found.input)}"
+    title = f"{card.name}, input {_times(description.input)}"
     table = Table(title=title, title_justify="left", show_footer=True)
     table.add_column("layer", "in all")
     for name, foot in (
         ("kind", ""), ("output", ""), ("kernel", ""), ("stride", ""),
-        ("parameters", f"{found.parameters:,}"), ("multiply-adds", f"{found.multiply_adds:,}"),
-        ("sees", ""),
+        ("parameters", f"{description.parameters:,}"),
+        ("multiply-adds", f"{description.multiply_adds:,}"), ("sees", ""),
     ):  # fmt: skip
         table.add_column(name, foot, justify="left" if name == "kind" else "right")
-    for layer in found.layers:
+    for layer in description.layers:
         table.add_row(
             escape(layer.name or "itself"), layer.kind, _times(layer.shape), _side(layer.kernel),
             _side(layer.stride), f"{layer.parameters:,}" if layer.parameters else "",

@@ -177,7 +177,7 @@ class Classifier(Estimator):
         fitted = self.fitted()
         if not len(split):
             raise DataError(f"{split.data.name}/{split.name} has no image to measure on")
-        found, unread, done = [], dict[int, str](), 0
+        parts, unread, done = [], dict[int, str](), 0
         streamed = self._streams(split, fitted).streamed
         for X, y, rows, frames in stream.parts(split, fitted, streamed=streamed, unread=unread):
             if answers is None:
@@ -186,14 +186,14 @@ class Classifier(Estimator):
                 said: Any = answers(X, frames)
                 predicted = np.array([one.label for one in said], np.int64)
                 probabilities = np.stack([one.probabilities for one in said])
-            found.append((renumbered(y, split, self.classes_), predicted, probabilities, rows))
+            parts.append((renumbered(y, split, self.classes_), predicted, probabilities, rows))
             done += len(X)
             if progress:
                 progress(done, len(split))
         if unread:
             note = left_out_note(list(unread.values()), len(split))
             self.remarks += [note] * (note not in self.remarks)
-        labels, predicted, probabilities, rows = map(np.concatenate, zip(*found, strict=True))
+        labels, predicted, probabilities, rows = map(np.concatenate, zip(*parts, strict=True))
         return Evaluation.of(labels, predicted, probabilities, rows)
 
     @classmethod

@@ -86,14 +86,14 @@ def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], what: str, scale: 
         )  # fmt: skip
 
 
-def learning_rates(found: LrCurve, title: str) -> Figure:
+def learning_rates(curve: LrCurve, title: str) -> Figure:
     """Draw the loss against a rising learning rate, the suggestion marked."""
     drawing = figure(6.4, 4.0)
     axes = drawing.add_subplot()
-    axes.plot(found.rates, found.losses, color=PALETTE[0], linewidth=1.8)
-    axes.axvline(found.suggestion, color=PALETTE[1], linestyle="--")
+    axes.plot(curve.rates, curve.losses, color=PALETTE[0], linewidth=1.8)
+    axes.axvline(curve.suggestion, color=PALETTE[1], linestyle="--")
     axes.annotate(
-        f" {found.suggestion:.2g}: falls fastest", (found.suggestion, max(found.losses)),
+        f" {curve.suggestion:.2g}: falls fastest", (curve.suggestion, max(curve.losses)),
         color=PALETTE[1], va="top",
     )  # fmt: skip
     axes.set_xscale("log")
