@@ -152,12 +152,11 @@ def test_dollars_are_no_mathematics(install):
     axes = drawing.add_subplot()
     axes.set_yticks([0, 1], [r"$\foo$", "a$b$"])  # the first would stop the drawing
     axes.set_xscale("log")
+    axes.set_xlim(0.9, 11)
     axes.set_title(r"US$ \ CA$")
     png(drawing)
     assert not axes.title.get_parse_math()
-    powers = [t for t in axes.get_xticklabels() if "mathdefault" in t.get_text()]
-    assert powers
-    assert all(t.get_parse_math() for t in powers)
+    assert {"1", "10"} <= {t.get_text() for t in axes.get_xticklabels()}
 
 
 def test_a_bold_text_takes_the_only_face_without_a_word(install, caplog):
