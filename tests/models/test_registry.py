@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import subprocess
 import sys
 
@@ -8,6 +9,8 @@ import pytest
 
 import sightline
 from sightline.cli import options
+from sightline.cli.train import train_model
+from sightline.cli.tune import tune_model
 from sightline.errors import ParameterError, UnknownNameError
 from sightline.estimators import estimator_for
 from sightline.models import registry
@@ -25,6 +28,13 @@ def test_every_card_leads_to_a_method_whose_knobs_it_tunes(name):
     method = estimator_for(name).build(name, {})
     for attribute in ("fit", "predict", "predict_proba", "score"):
         assert callable(getattr(method, attribute))
+
+
+@pytest.mark.parametrize("verb", [train_model, tune_model])
+@pytest.mark.parametrize("name", registry.CARDS)
+def test_no_knob_hides_an_option_of_a_verb(name, verb):
+    own = inspect.signature(verb).parameters
+    assert own.keys().isdisjoint(knob.name for knob in options.knobs_of(name))
 
 
 def test_unknown_names_suggest_the_nearest():

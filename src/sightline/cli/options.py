@@ -102,7 +102,11 @@ def _fields(kind: type[Any]) -> list[Knob]:
     """Return the fields of a dataclass as knobs, with their descriptions."""
     from docstring_parser import parse
 
-    said = {p.arg_name: p.description or "" for p in parse(inspect.getdoc(kind) or "").params}
+    said = {
+        p.arg_name: p.description or ""
+        for base in reversed(kind.__mro__)  # a task's recipe describes only its own knobs
+        for p in parse(inspect.cleandoc(base.__doc__ or "")).params
+    }
     hints = typing.get_type_hints(kind)
     return [
         Knob(
