@@ -48,7 +48,7 @@ def trained(tmp_path, devices):
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
     command = [sys.executable, *(launcher if devices > 1 else []), str(script), str(devices), out]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, f"{done.stderr[:4000]} ... {done.stderr[-1000:]}"
     return load_file(out)
 
 

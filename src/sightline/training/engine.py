@@ -7,6 +7,7 @@ the recipe says how long and how fast.
 
 from __future__ import annotations
 
+import atexit
 import copy
 import dataclasses
 import math
@@ -90,6 +91,7 @@ def launch(recipe: Recipe) -> Fabric:
             strategy="ddp" if processes > 1 else "auto",
         )  # fmt: skip
         fabric.launch()
+        atexit.register(run.leave_others)
     except (RuntimeError, ValueError, TypeError) as error:
         why = str(error).splitlines()[0]
         raise TrainingError(
@@ -250,6 +252,7 @@ class Training:
             self.plain.load_state_dict(self.average.state_dict())
         if self.recipe.patience and self.best_state is not None:
             self.plain.load_state_dict(self.best_state)
+        self.fabric.barrier()  # none leaves while another still sends
         return self.outcome
 
     def _epoch(self, epoch: int, first: int, progress: Progress | None) -> bool:

@@ -69,6 +69,14 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def leave_others() -> None:
+    """Leave the group of processes, if there is one; who ends within it may be aborted."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new one, never a part.
 
