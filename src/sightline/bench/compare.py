@@ -11,7 +11,6 @@ import contextlib
 import functools
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -287,7 +286,7 @@ def differences(folder: Path, task: str, margin: float) -> Differences:
 
 def place_of(folder: Path, method: str) -> Path:
     """Return the run of a method in the folder of a comparison; its name may hold a path."""
-    return folder / METHODS / re.sub(r"[/\\]", "_", method)
+    return folder / METHODS / run.folder_name(method)
 
 
 def interrupted(runs: Path, request: Request, fingerprint: str) -> Path | None:

@@ -88,7 +88,7 @@ def train_model(
             plain = create_model(model, seed=seed, **(knobs | look.NO_REGULARISERS))
             return look.overfit_batch(plain, loaded.train, json=json)
         return look.find_lr(estimator, loaded.train, output, json=json)
-    folder = run.create(output or Path("runs") / f"{model}-{loaded.name}")
+    folder = run.create(output or Path("runs") / run.folder_name(model, data=loaded.name))
     start = time.perf_counter()
     with console.bar(f"training {model}") as report:
         val = loaded.val if "val" in loaded.rows else None

@@ -60,7 +60,9 @@ def tune_model(
     if not [knob for knob in card.grid if knob not in given]:
         raise ParameterError(f"the method {model} has no knob left to tune")
     loaded = console.load(data, seed=seed, group=group, layout=layout)
-    folder = run.create(output or Path("runs") / f"tune-{model}-{loaded.name}")
+    folder = run.create(
+        output or Path("runs") / run.folder_name(model, before="tune", data=loaded.name)
+    )
     before = {k: v for k, v in given.items() if k in PREPROCESS}
     scales = (cast(Scale, before.pop("scale")),) if "scale" in before else _scales(model)
     fixed = {k: v for k, v in given.items() if k not in PREPROCESS}

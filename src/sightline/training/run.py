@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,17 @@ def create(path: str | Path) -> Path:
             f"cannot write to {folder} ({error.strerror}); name another folder"
         ) from error
     return folder
+
+
+def folder_name(method: str, *, before: str = "", data: str = "") -> str:
+    """Return the name of the folder for a method's run; a name that is a path makes one folder.
+
+    Examples
+    --------
+    >>> folder_name("onnx:nets/a.onnx", before="tune", data="digits")
+    'tune-onnx:nets_a.onnx-digits'
+    """
+    return re.sub(r"[/\\]", "_", "-".join(part for part in (before, method, data) if part))
 
 
 def is_first() -> bool:

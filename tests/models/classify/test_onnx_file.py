@@ -167,6 +167,11 @@ def test_train_takes_its_options_and_tune_says_why_not(tmp_path, monkeypatch, ca
     words = ["onnx:net.onnx", "digits", "--pixels", "unit", "-o"]
     assert status(["train", *words, "trained", "--json"]) == 0
     assert json.loads((tmp_path / "trained/config.json").read_text())["options"]["pixels"] == "unit"
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "net.onnx").rename(tmp_path / "nets/net.onnx")
+    assert status(["train", "onnx:nets/net.onnx", "digits"]) == 0
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == ["onnx:nets_net.onnx-digits"]
+    (tmp_path / "nets/net.onnx").rename(tmp_path / "net.onnx")
     capsys.readouterr()
     assert status(["tune", *words, "tuned"]) == 2
     assert "has no knob left to tune" in capsys.readouterr().err
