@@ -244,12 +244,8 @@ class _Words:
         cost: Cost,
     ) -> None:
         self.best, self.others = ranked[0], ranked[1:]
-        self.differences, self.verdicts, self.margin, self.cost = (
-            differences,
-            verdicts,
-            margin,
-            cost,
-        )
+        self.differences, self.verdicts = differences, verdicts
+        self.margin, self.cost = margin, cost
         self.share = self.best.share
 
     def cheaper_one(self, taken: MethodEntry) -> str:

@@ -314,19 +314,19 @@ class Estimator(ABC):
         progress : callable, optional
             Called with (settings tried, settings in all).
         """
-        tried = Tried([], len(val))
+        figures = []
         start = time.perf_counter()
         for setting in settings:
             made = cls.create(name, dict(setting) | dataclasses.asdict(preprocess), seed=seed)
             metrics = made.fit(train).score(val)
-            tried.metric, tried.share = metrics.headline_name, metrics.share
-            tried.higher_is_better = metrics.higher_is_better
-            tried.add(setting, metrics.headline)
+            figures.append((dict(setting), metrics.headline))
             if progress:
-                progress(len(tried.figures), len(settings))
-            if is_late(start, len(tried.figures), budget):
+                progress(len(figures), len(settings))
+            if is_late(start, len(figures), budget):
                 break
-        return tried
+        return Tried(
+            figures, len(val), metrics.headline_name, metrics.share, metrics.higher_is_better
+        )
 
     def as_it_is(self) -> Self:
         """Return the estimator fitted by nothing: of a method that was trained elsewhere.
@@ -555,7 +555,7 @@ class Tried:
 
     figures: list[tuple[dict[str, Any], float]]
     images: int
-    metric: str = "accuracy"
+    metric: str
     share: bool = True
     higher_is_better: bool = True
 

@@ -227,13 +227,14 @@ class Classifier(Estimator):
             if budget is not None and len(X_val) > PILOT:
                 keep = _affordable(sweep, X, y, fitted, X_val, usable, budget, seed)
                 X_val, y_val = X_val[keep], y_val[keep]
-            tried = Tried([], len(y_val))
+            tried = Tried([], len(y_val), "accuracy")
             for setting, said in zip(
                 usable, sweep(X, y, fitted(X_val), usable, progress), strict=True
             ):
                 tried.add(setting, float((said == y_val).mean()))
             return tried
-        tried, X_val, start = Tried([], len(y_val)), fitted(X_val), time.perf_counter()
+        tried, X_val = Tried([], len(y_val), "accuracy"), fitted(X_val)
+        start = time.perf_counter()
         for done, setting in enumerate(usable, 1):
             said = cls.build(name, setting).fit(X, y).predict(X_val)
             tried.add(setting, float(np.asarray(said == y_val).mean()))

@@ -68,7 +68,7 @@ class Tuned:
     trials: list[Trial]
     seconds: float
     images: int
-    metric: str = "accuracy"
+    metric: str = ""
     share: bool = True
     higher_is_better: bool = True
 
