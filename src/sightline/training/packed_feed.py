@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightline.training.labelled_feed import LabelledFeed
+from sightline.training.labelled_feed import LabelledFeed, Pair
 from sightline.training.labelled_recipe import LabelledRecipe
 
 RESIDENT = 2**31
@@ -21,23 +21,12 @@ RESIDENT = 2**31
 class PackedFeed(LabelledFeed):
     """Give images and labels in batches: standardised, augmented, in a seeded order.
 
-    A batch is a pair: images, float Tensor of shape (N, C, H, W), and targets, probabilities of the
-    classes, shape (N, classes).
-
     Parameters
     ----------
     X : uint8 array, shape (N, H, W, C)
         Small sets are copied to the device once; larger ones (memory-mapped) batch by batch.
-    y : int64 array, shape (N,)
-        Class numbers from 0.
-    mean, std : float32 array, shape (C,)
-        Of the training images, in units of [0, 1].
-    classes : int
-    recipe : LabelledRecipe
-    device : torch.device
-    seed : int
-    rank, world : int
-        This process and the number of all.
+    y, mean, std, classes, recipe, device, seed, rank, world
+        See `LabelledFeed`.
     """
 
     def __init__(
@@ -67,7 +56,7 @@ class PackedFeed(LabelledFeed):
             :16
         ]
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Pair]:
         """Yield the batches of an epoch, from the one numbered `first` on."""
         order = self.order(epoch)
         size = self.recipe.batch_size

@@ -34,11 +34,9 @@ class StreamedFeed(LabelledFeed):
     ----------
     split : Split
         Read anew in every epoch.
-    y : int64 array, shape (N,)
-        Class numbers from 0, in the order of the split.
     size : (height, width)
         Of the images that come out.
-    mean, std, classes, recipe, device, seed, rank, world
+    y, mean, std, classes, recipe, device, seed, rank, world
         See `LabelledFeed`.
 
     Attributes
