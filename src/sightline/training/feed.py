@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 Batch = Any
 """What a feed gives and the loss of its task understands."""
 
@@ -56,3 +59,13 @@ def steps_of(images: int, batch_size: int) -> int:
     3
     """
     return -(-images // batch_size)
+
+
+def order_of(
+    images: int, seed: int, epoch: int, chance: NDArray[np.float64] | None = None
+) -> NDArray[np.int64]:
+    """Return the places of an epoch's images: each once, or drawn by their chance of each draw."""
+    random = np.random.default_rng([seed, epoch])
+    if chance is None:
+        return random.permutation(images)
+    return random.choice(images, images, p=chance)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.training import augment
-from sightline.training.feed import steps_of
+from sightline.training.feed import order_of, steps_of
 from sightline.training.labelled_recipe import LabelledRecipe
 
 Pair = tuple[Tensor, Tensor]
@@ -81,10 +81,7 @@ class LabelledFeed(ABC):
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Return the rows of an epoch: each once, or drawn by class where classes are balanced."""
-        random, chance = np.random.default_rng([self.seed, epoch]), self.chance
-        if chance is None:
-            return random.permutation(self.n)
-        return random.choice(self.n, self.n, p=chance)
+        return order_of(self.n, self.seed, epoch, self.chance)
 
     def finished(self, x: Tensor, rows: NDArray[np.int64], epoch: int, step: int) -> Pair:
         """Return a batch: images changed as the recipe says, and their targets.

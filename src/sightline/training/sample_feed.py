@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from sightline.data.dataset import Source, Split
 from sightline.data.transforms import to_tensors
 from sightline.errors import DataError, ParameterError, SightlineError, TrainingError
-from sightline.training.feed import Batch, steps_of
+from sightline.training.feed import Batch, order_of, steps_of
 
 Transform = Callable[[Any, dict[str, Any]], tuple[Any, dict[str, Any]]]
 """Changes an image and its target together, such as `sightline.data.transforms.augmentation`."""
@@ -250,8 +250,7 @@ class _Batches(Dataset[bytes]):
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Return the places in the split of an epoch's images."""
-        random, n = np.random.default_rng([self.seed, epoch]), len(self.rows)
-        return random.permutation(n) if self.chance is None else random.choice(n, n, p=self.chance)
+        return order_of(len(self.rows), self.seed, epoch, self.chance)
 
     def make(self, epoch: int, step: int) -> _Found:
         """Return a batch, or the next of the epoch with an image that can be read."""
