@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from sightline.bench.compare import Request
-from sightline.bench.pick import headline, is_cheaper, margin_of, pick
+from sightline.bench.pick import is_cheaper, margin_of, pick
 from sightline.bench.results import MethodEntry, PickEntry
 from sightline.errors import ParameterError
+from sightline.metrics import figure_text
 from sightline.metrics.paired import Difference, bootstrap_difference, label_difference
 
 
@@ -313,8 +314,8 @@ def test_an_unknown_kind_of_cost_is_refused():
 
 
 def test_headlines():
-    assert headline(1.0, share=True) == "100.0%"
-    assert headline(0.5, share=False) == "0.5"
+    assert figure_text(1.0, share=True, digits=1) == "100.0%"
+    assert figure_text(0.5, share=False, digits=1) == "0.5"
 
 
 def test_a_figure_that_is_no_share_is_a_plain_number():

@@ -14,6 +14,7 @@ from typing import get_args
 
 from sightline.bench.results import CandidateEntry, Cost, MethodEntry, PickEntry, Verdict
 from sightline.errors import ParameterError
+from sightline.metrics import figure_text
 from sightline.metrics.duration import human
 from sightline.metrics.paired import Difference, check_margin, holm
 
@@ -155,17 +156,6 @@ def is_cheaper(one: MethodEntry, other: MethodEntry, cost: Cost) -> bool:
         return False
     noise = _noise(one, cost, a) + _noise(other, cost, b)
     return b - a > noise
-
-
-def headline(value: float, share: bool) -> str:
-    """Return a headline figure as text: a share in per cent, anything else as it is.
-
-    Examples
-    --------
-    >>> headline(0.9894, share=True), headline(12.3456, share=False)
-    ('98.9%', '12.35')
-    """
-    return f"{100 * value:.1f}%" if share else f"{value:.4g}"
 
 
 def _cost(method: MethodEntry, cost: Cost) -> float | None:
@@ -318,7 +308,7 @@ class _Words:
         )
 
     def _figure(self, method: MethodEntry) -> str:
-        return headline(method.validation or 0.0, self.share)
+        return figure_text(method.validation or 0.0, self.share, digits=1)
 
     def _points(self, value: float) -> str:
         # Adding 0 makes a rounded -0.0 a 0.0.

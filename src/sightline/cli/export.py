@@ -12,7 +12,7 @@ from rich.table import Table
 from sightline import tasks
 from sightline.cli import console
 from sightline.errors import ParameterError
-from sightline.report.parts import figure_text
+from sightline.metrics import figure_text
 
 if TYPE_CHECKING:
     from sightline.deploy.export import Exported

@@ -32,7 +32,7 @@ from sightline.deploy.runtime import INPUT, KEY, About, Runtime
 from sightline.errors import MissingExtraError, ParameterError, RunError, SightlineError
 from sightline.estimators import load_model
 from sightline.estimators.base import Estimator
-from sightline.metrics import Metrics
+from sightline.metrics import Metrics, figure_text
 from sightline.training import run
 from sightline.types import Progress
 
@@ -293,7 +293,7 @@ def measured(about: About) -> str:
     """
     if about.headline is None:
         return ""
-    value = f"{about.headline:.1%}" if about.share else f"{about.headline:.4g}"
+    value = figure_text(about.headline, about.share, digits=1)
     words = {"test": " on its test images", "val": " on its validation images"}
     return f"{about.metric.replace('_', ' ')} {value}{words.get(about.split, '')}"
 

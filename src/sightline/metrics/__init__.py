@@ -60,6 +60,19 @@ class Metrics(Mapping[str, float]):
         )
 
 
+def figure_text(value: float | None, share: bool, digits: int = 2) -> str:
+    """Return a figure as text: a share in per cent, else as a number.
+
+    Examples
+    --------
+    >>> figure_text(0.9873, True), figure_text(12.3456, False)
+    ('98.73%', '12.35')
+    """
+    if value is None:
+        return "-"
+    return f"{100 * value:.{digits}f}%" if share else f"{value:.4g}"
+
+
 class Evaluation(Protocol):
     """Interface of the measured answers on a split: each ``metrics/<task>.py`` has a class like it.
 

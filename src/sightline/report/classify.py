@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sightline.data import fonts
 from sightline.data.dataset import Dataset
 from sightline.errors import SightlineError
+from sightline.metrics import figure_text
 from sightline.metrics.classify import Evaluation, confusion, per_class
 from sightline.report import classify_plots, plots
 from sightline.report.parts import (
@@ -18,7 +19,6 @@ from sightline.report.parts import (
     Part,
     Picture,
     Section,
-    figure_text,
     interval_text,
     thumbnail,
 )

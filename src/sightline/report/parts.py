@@ -83,19 +83,6 @@ def thumbnail(image: NDArray[np.uint8]) -> str:
     return plots.png_uri(image, scale=max(1, 96 // max(image.shape[:2])))
 
 
-def figure_text(value: float | None, share: bool, digits: int = 2) -> str:
-    """Return a figure as text: a share in per cent, else as a number.
-
-    Examples
-    --------
-    >>> figure_text(0.9873, True), figure_text(12.3456, False)
-    ('98.73%', '12.35')
-    """
-    if value is None:
-        return "-"
-    return f"{100 * value:.{digits}f}%" if share else f"{value:.4g}"
-
-
 def interval_text(entry: MethodEntry) -> str:
     """Return the 95% interval of a method's headline as text."""
     if entry.interval is None:

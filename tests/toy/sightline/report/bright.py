@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sightline.report.parts import Column, Part, Section, figure_text, interval_text
+from sightline.metrics import figure_text
+from sightline.report.parts import Column, Part, Section, interval_text
 
 COLUMNS = (
     Column("pixels off", lambda m: figure_text(m.headline, False)),
