@@ -55,6 +55,15 @@ class MethodEntry(_Document):
     interval: tuple[float, float] | None = Field(None, description="95%, of the headline.")
     validation: float | None = Field(None, description="Headline figure on validation.")
     metrics: dict[str, float] = Field(default_factory=dict, description="On the test split.")
+    remarks: list[str] = Field(
+        default_factory=list,
+        description="What a reader of the row should know: a training that diverged, that ended "
+        "near chance, that had no time. One sentence each.",
+    )
+    startup_seconds: float | None = Field(
+        None, description="Importing and warming libraries, before the clocks of the rest start."
+    )
+    threads: int | None = Field(None, description="Processor threads that it was given.")
     tune_seconds: float | None = None
     fit_seconds: float | None = None
     latency_ms: float | None = Field(None, description="Median time of one decoded image.")
