@@ -29,8 +29,8 @@ from torch import nn
 import sightline
 from sightline.estimators.classify_network import cross_entropy
 from sightline.estimators.network import mean_and_std
+from sightline.metrics import threads
 from sightline.models.classify.resnet import resnet18
-from sightline.training import run
 from sightline.training.engine import Training, launch
 from sightline.training.labelled_recipe import LabelledRecipe
 from sightline.training.packed_feed import PackedFeed
@@ -53,7 +53,7 @@ def main() -> None:
     if given.seeds < 2:
         parser.error("--seeds is at least 2: one has no standard error")
     screen = Console(width=110)
-    table = Table(title=f"resnet18, {run.threads()} threads, float32")
+    table = Table(title=f"resnet18, {threads.available()} threads, float32")
     for heading in ("pixels", "batch", "engine", "plain loop", "ratio", "engine waits"):
         table.add_column(heading, justify="right")
     rows = []

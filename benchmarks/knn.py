@@ -27,8 +27,8 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from sightline.data.load import load_data
+from sightline.metrics import threads
 from sightline.models.classic.search.exact import ExactSearch
-from sightline.training import run
 
 K = 10
 SIDE = 4096
@@ -43,11 +43,11 @@ def main() -> None:
     parser.add_argument("--name", default="knn", help="of the record in benchmarks/results")
     given = parser.parse_args()
     X, Q = images(given.data, given.queries)
-    threads = run.threads()
-    torch.set_num_threads(threads)
-    faiss.omp_set_num_threads(threads)
+    cores = threads.available()
+    torch.set_num_threads(cores)
+    faiss.omp_set_num_threads(cores)
     screen = Console(width=110)
-    with threadpool_limits(threads):
+    with threadpool_limits(cores):
         rows = measure(X, Q, given.part, given.repeats, screen)
     peak_gflops = rows.pop("peak")["gflops"]
     table = Table(title=f"{len(Q):,} queries x {X.shape[0]:,} x {X.shape[1]:,}, k = {K}")
@@ -63,9 +63,9 @@ def main() -> None:
             f"{row['extra_mib']:,.0f}", f"{row['ours_faster']:.1f}x as fast",
         )  # fmt: skip
     screen.print(table)
-    screen.print(f"torch.mm, {SIDE}x{SIDE} float32: {peak_gflops:.0f} Gflop/s, {threads} threads")
+    screen.print(f"torch.mm, {SIDE}x{SIDE} float32: {peak_gflops:.0f} Gflop/s, {cores} threads")
     document = {
-        "data": Path(given.data).name if given.data else "random uint8", "k": K, "threads": threads,
+        "data": Path(given.data).name if given.data else "random uint8", "k": K, "threads": cores,
         "queries": len(Q), "training": list(X.shape), "peak_gflops": peak_gflops, "rows": rows,
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }  # fmt: skip

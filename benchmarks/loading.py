@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets
 from torchvision.transforms.v2 import functional
 
-from sightline.training import run
+from sightline.metrics import threads
 
 OURS = (
     "import sys, time; from sightline.data.load import load_data; t = time.perf_counter(); "
@@ -45,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.data or written(Path(scratch) / "images")
         rows = measure(folder, Path(scratch) / "home", given.repeats)
-    table = Table(title=f"{rows['images']:,} images, {run.threads()} cores")
+    table = Table(title=f"{rows['images']:,} images, {threads.available()} cores")
     table.add_column("what")
     table.add_column("seconds", justify="right")
     for name, seconds in rows["seconds"].items():
@@ -87,7 +87,7 @@ def measure(folder: Path, home: Path, repeats: int) -> dict[str, object]:
             "sightline, from its cache": median(again),
             "torchvision ImageFolder": median(loop(0) for _ in range(repeats)),
             "torchvision ImageFolder, DataLoader": median(
-                loop(run.threads()) for _ in range(repeats)
+                loop(threads.available()) for _ in range(repeats)
             ),
         },
     }

@@ -244,7 +244,7 @@ def test_several_devices_are_started_by_torchrun(monkeypatch):
 
 
 def test_more_processes_than_cores_are_remarked(digits, monkeypatch):
-    monkeypatch.setattr("sightline.training.run.threads", lambda: 0)
+    monkeypatch.setattr("sightline.metrics.threads.available", lambda: 0)
     assert fitted(digits, epochs=1).remarks[0].startswith("1 processes shared 0 cores")
 
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import RunError, TrainingError
+from sightline.metrics import threads
 from sightline.training import checkpoint, run, schedule
 from sightline.training.feed import Batch, Feed
 from sightline.training.optimizers import NORMS, optimizer
@@ -165,10 +166,10 @@ class Training:
         self.optimizers: list[Any] = ready
         self.average = copy.deepcopy(model) if recipe.ema else None
         self.outcome = Outcome(recipe=recipe)
-        if fabric.device.type == "cpu" and recipe.devices > run.threads():
+        if fabric.device.type == "cpu" and recipe.devices > threads.available():
             self.outcome.remarks.append(
-                f"{recipe.devices} processes shared {run.threads()} cores: devices="
-                f"{run.threads()} would have been as fast"
+                f"{recipe.devices} processes shared {threads.available()} cores: devices="
+                f"{threads.available()} would have been as fast"
             )
         self.step, self.best, self.since_best = 0, -math.inf, 0
         self.seconds = 0.0

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from sightline.data.dataset import Dataset
 from sightline.errors import RunError
-from sightline.metrics import Metrics
+from sightline.metrics import Metrics, threads
 from sightline.models.method import CPU
 
 FORMAT = 1
@@ -251,19 +251,11 @@ def environment(seed: int, used: Mapping[str, Any] | None = None) -> dict[str, A
         "device": used["device"],
         "devices": used["devices"],
         "precision": used["precision"],
-        "threads": threads(),
+        "threads": threads.in_use(),
         "versions": {p: metadata.version(p) for p in packages},
         "git": _git_revision(),
         "seed": seed,
     }
-
-
-def threads() -> int:
-    """Return the number of cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        return os.cpu_count() or 1
 
 
 def processor() -> str:

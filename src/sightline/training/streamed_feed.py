@@ -14,9 +14,9 @@ from torch import Tensor
 
 from sightline.data.dataset import Source, Split
 from sightline.data.item import Item
+from sightline.metrics import threads
 from sightline.training.labelled_feed import LabelledFeed, Pair
 from sightline.training.labelled_recipe import LabelledRecipe
-from sightline.training.run import threads
 from sightline.training.sample_feed import SampleFeed
 from sightline.types import Task
 
@@ -96,7 +96,7 @@ class StreamedFeed(LabelledFeed):
 
 def to_spare(devices: int) -> int:
     """Return how many processes may read for each of the training's: one a core that is left."""
-    return max(0, threads() // devices - 1)
+    return max(0, threads.available() // devices - 1)
 
 
 def _stacked(

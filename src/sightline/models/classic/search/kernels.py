@@ -15,6 +15,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.metrics import threads
+
 EUCLIDEAN, MANHATTAN, COSINE, FROM_PRODUCT = 0, 1, 2, 3
 """How `keep_nearest` computes the distance of a pair that passed its sieve."""
 
@@ -37,11 +39,9 @@ def compiled(function: F) -> F:
 def over_rows(kernel: Callable[..., None], rows: int, *args: Any) -> None:
     """Call ``kernel(*args, low, high)`` for equal shares of the rows, a thread each.
 
-    As many threads as torch uses; plain ones, as OpenMP's do not survive a fork.
+    They are plain threads, as OpenMP's do not survive a fork.
     """
-    import torch
-
-    edges = np.linspace(0, rows, min(torch.get_num_threads(), rows) + 1).astype(int).tolist()
+    edges = np.linspace(0, rows, min(threads.in_use(), rows) + 1).astype(int).tolist()
     if len(edges) <= 2:
         kernel(*args, 0, rows)
         return
