@@ -11,10 +11,11 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
+import psutil
 import pytest
 
 import sightline
-from sightline.bench import compare, results, worker
+from sightline.bench import compare, processes, results, worker
 from sightline.errors import DataError, ParameterError, RunError, UnknownNameError
 from sightline.metrics import duration
 from sightline.metrics.paired import label_difference
@@ -53,9 +54,9 @@ def test_the_document_follows_its_schema(done):
     for method in document["methods"]:
         assert list(method) == [
             "name", "status", "metric", "higher_is_better", "share", "headline", "interval",
-            "validation", "metrics", "tune_seconds", "fit_seconds", "latency_ms",
-            "latency_spread_ms", "images_per_second", "batch", "peak_mb", "parameters", "device",
-            "bytes", "error",
+            "validation", "metrics", "remarks", "startup_seconds", "threads", "tune_seconds",
+            "fit_seconds", "latency_ms", "latency_spread_ms", "images_per_second", "batch",
+            "peak_mb", "parameters", "device", "bytes", "error",
         ]  # fmt: skip
 
 
@@ -152,7 +153,7 @@ def run_worker(folder, **changes):
     job = worker.Job("majority", "digits", None, None, 0, None, data.fingerprint())
     folder.mkdir(parents=True, exist_ok=True)
     (folder / worker.JOB).write_text(json.dumps(worker.orders(job) | changes))
-    worker.main(folder)
+    worker.main(folder, time.monotonic())
     return json.loads((folder / worker.RESULT).read_text())
 
 
@@ -182,6 +183,7 @@ def test_a_killed_method_is_a_row_and_the_rest_go_on(tmp_path, digits, monkeypat
         return real(command, **kwargs)
 
     monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setattr(processes, "can_fork", lambda: False)
     request = compare.Request("digits", ("majority", "knn", "nearest-mean"))
     found = compare.compare(digits, request, tmp_path)
     status = {m.name: (m.status, m.error) for m in found.methods}
@@ -191,6 +193,74 @@ def test_a_killed_method_is_a_row_and_the_rest_go_on(tmp_path, digits, monkeypat
     assert found.pick.name == "nearest-mean"
     html.comparison(tmp_path, digits)
     assert "killed by the system" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="methods are forked on Linux alone")
+def test_a_killed_fork_is_a_row_and_the_rest_go_on(tmp_path, digits, monkeypatch):
+    monkeypatch.setattr(processes, "has_graphics_processor", lambda: False)
+    victims = []
+
+    def kill(method, stage, done, total):
+        if (method, stage) == ("knn", "start"):
+            below = psutil.Process().children(recursive=True)
+            victims.append(max(below, key=lambda p: p.create_time()))
+            victims[-1].kill()
+
+    request = compare.Request("digits", ("majority", "knn", "nearest-mean"))
+    seen = compare.compare(digits, request, tmp_path, kill)
+    assert [m.status for m in seen.methods] == ["ok", "failed", "ok"]
+    assert seen.methods[1].error == "killed by the system, most likely out of memory"
+    assert len(victims) == 1
+    # Two methods of one parent: neither saw the libraries or the memory of the other.
+    assert not psutil.Process().children(recursive=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="methods are forked on Linux alone")
+def test_a_parent_of_forks_that_dies_is_said_and_replaced(tmp_path, digits, monkeypatch):
+    monkeypatch.setattr(processes, "has_graphics_processor", lambda: False)
+
+    def kill(method, stage, done, total):
+        if (method, stage) == ("knn", "start"):
+            for process in psutil.Process().children(recursive=True):
+                process.kill()
+
+    request = compare.Request("digits", ("knn", "majority"))
+    seen = compare.compare(digits, request, tmp_path, kill)
+    assert [m.status for m in seen.methods] == ["failed", "ok"]
+
+
+def test_a_method_costs_the_same_alone_and_forked(tmp_path, digits, monkeypatch):
+    rows = []
+    for fork in (True, False):
+        monkeypatch.setattr(processes, "can_fork", lambda fork=fork: fork)
+        request = compare.Request("digits", ("convnet-numpy", "linear"))
+        rows.append(compare.compare(digits, request, tmp_path / str(fork)).methods)
+    for forked, alone in zip(*rows, strict=True):
+        assert forked.metrics == alone.metrics
+        assert forked.peak_mb == pytest.approx(alone.peak_mb, rel=0.2)
+        assert forked.threads == alone.threads == 1
+    # Start-up is what the method would have waited for by itself, and no part of its fit.
+    assert all(row.startup_seconds > 0.2 for pair in rows for row in pair)
+    assert rows[0][1].peak_mb < 120  # neither torch nor the libraries of another method
+
+
+def test_clocks_start_after_everything_that_is_done_once(tmp_path, digits):
+    """Libraries are imported, and their first calls made, in the start-up alone."""
+    request = compare.Request("digits", ("linear", "knn"))
+    linear, knn = compare.compare(digits, request, tmp_path).methods
+    assert linear.fit_seconds + linear.tune_seconds < linear.startup_seconds
+    assert knn.tune_seconds < knn.startup_seconds
+
+
+def test_threads_are_a_knob_and_recorded(tmp_path, digits):
+    request = compare.Request("digits", ("majority",), threads=2)
+    seen = compare.compare(digits, request, tmp_path)
+    assert seen.methods[0].threads == 2
+    assert json.loads((tmp_path / "methods/majority/config.json").read_text())["environment"][
+        "threads"
+    ] == 2  # fmt: skip
+    with pytest.raises(ParameterError, match="threads=0 must be at least 1"):
+        compare.Request("digits", ("majority",), threads=0)
 
 
 def test_finished_methods_are_kept_on_resume(tmp_path, digits):
@@ -339,7 +409,7 @@ def test_validation_rights_are_those_of_the_model(done, digits):
 
 
 def test_the_ladder_suits_the_size_and_the_machine(digits, monkeypatch):
-    monkeypatch.setattr(compare, "_has_gpu", lambda: False)
+    monkeypatch.setattr(compare, "_trains_on_graphics", lambda: False)
     names, notes = compare.ladder(digits)
     classic = ("majority", "nearest-mean", "linear", "logistic", "knn", "mlp-numpy")
     assert names[:6] == classic
@@ -352,5 +422,28 @@ def test_the_ladder_suits_the_size_and_the_machine(digits, monkeypatch):
     names, notes = compare.ladder(digits, budget=60)
     assert "resnet9" in names
     assert notes == []
-    monkeypatch.setattr(compare, "_has_gpu", lambda: True)
+    monkeypatch.setattr(compare, "_trains_on_graphics", lambda: True)
     assert "resnet9" in compare.ladder(digits)[0]
+
+
+def test_a_comparison_of_classic_methods_never_loads_torch(tmp_path):
+    """Neither to choose the methods nor to draw the report: the first row would wait for it."""
+    code = f"""
+import sys
+from pathlib import Path
+from sightline.bench import compare, processes
+import sightline
+from sightline.report import html
+folder = Path({str(tmp_path)!r})
+processes.has_graphics_processor = lambda: False
+data = sightline.load_data("digits")
+compare.ladder(data)
+request = compare.Request("digits", ("majority", "linear"))
+compare.compare(data, request, folder)
+html.comparison(folder, data)
+print(sorted({{"torch", "torchvision", "sklearn", "numba"}} & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"

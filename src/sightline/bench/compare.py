@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
-import os
 import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sightline import tasks
-from sightline.bench import worker
+from sightline.bench import processes, worker
 from sightline.bench.pick import Differences, check_cost, margin_of, pick
 from sightline.bench.results import (
     Cost,
@@ -34,6 +29,7 @@ from sightline.data.dataset import Dataset
 from sightline.data.load import check_task
 from sightline.errors import DataError, ParameterError, RunError, UnknownNameError
 from sightline.estimators import estimator
+from sightline.metrics import threads
 from sightline.metrics.paired import Difference, check_margin
 from sightline.models import registry
 from sightline.training import run
@@ -68,6 +64,8 @@ class Request:
         the headline's unit in any case.
     cost : "latency", "size" or "training"
         See `pick`.
+    threads : int, optional
+        Of the processor, for each method. Default: what its work suits, of the cores that are idle.
 
     Raises
     ------
@@ -84,11 +82,13 @@ class Request:
     margin: float | None = None
     in_points: bool = False
     cost: Cost = "latency"
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.margin is not None:
             check_margin(self.margin)
         check_cost(self.cost)
+        threads.check(self.threads)
 
     def margin_for(self, methods: Sequence[MethodEntry]) -> float | None:
         """Return the margin that was given for such methods, in the unit of their headline."""
@@ -97,11 +97,13 @@ class Request:
 
     def plain(self, fingerprint: str) -> dict[str, Any]:
         """Return what is to be measured as JSON, with the fingerprint of the data."""
-        return {
+        asked: dict[str, Any] = {
             "data": self.data, "methods": list(self.methods), "group": self.group,
             "layout": self.layout, "seed": self.seed, "budget": self.budget,
             "fingerprint": fingerprint,
         }  # fmt: skip
+        # Named only where it is asked for, as in the folders of before it could be.
+        return asked if self.threads is None else asked | {"threads": self.threads}
 
 
 def ladder(
@@ -142,7 +144,7 @@ def ladder(
             side = min(data.size) if data.size else None
             small = [c.name for c in cards if side is not None and side < c.smallest_side]
             costly = [c.name for c in cards if c.costly and c.name not in small]
-            if costly and (budget is not None or _has_gpu()):
+            if costly and (budget is not None or _trains_on_graphics()):
                 costly = []
             notes = []
             if costly:
@@ -177,7 +179,9 @@ def task_of(methods: Sequence[str]) -> str:
     return next(iter(tasks.values()))
 
 
-def _has_gpu() -> bool:
+def _trains_on_graphics() -> bool:
+    if not processes.has_graphics_processor():
+        return False  # known without torch, whose import would take longer than the first methods
     import torch
 
     return torch.cuda.is_available() or torch.backends.mps.is_available()
@@ -218,21 +222,22 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
     asked = request.plain(data.fingerprint())
     _claim(folder, asked)
     entries = []
-    for name in request.methods:
-        place = place_of(folder, name)
-        entry = _finished(place)
-        if entry is None or entry.status == "failed":
-            (place / worker.RESULT).unlink(missing_ok=True)
-            place.mkdir(parents=True, exist_ok=True)
-            job = worker.Job(
-                method=name, data=request.data, group=request.group,
-                layout=request.layout, seed=request.seed, budget=request.budget,
-                fingerprint=asked["fingerprint"],
-            )  # fmt: skip
-            entry = _run(job, place, report)
-        elif report:
-            report(name, "done", 1, 1)
-        entries.append(entry)
+    with processes.Processes() as workers:
+        for name in request.methods:
+            place = place_of(folder, name)
+            entry = _finished(place)
+            if entry is None or entry.status == "failed":
+                (place / worker.RESULT).unlink(missing_ok=True)
+                place.mkdir(parents=True, exist_ok=True)
+                job = worker.Job(
+                    method=name, data=request.data, group=request.group,
+                    layout=request.layout, seed=request.seed, budget=request.budget,
+                    fingerprint=asked["fingerprint"], threads=request.threads,
+                )  # fmt: skip
+                entry = _run(workers, job, place, report)
+            elif report:
+                report(name, "done", 1, 1)
+            entries.append(entry)
     ok = [e for e in entries if e.status == "ok"]
     margin = request.margin_for(ok)
     environment = run.environment(request.seed)
@@ -328,44 +333,25 @@ def _finished(place: Path) -> MethodEntry | None:
     return MethodEntry.model_validate(run.read_json(place / worker.RESULT))
 
 
-def _run(job: worker.Job, place: Path, report: Report | None) -> MethodEntry:
+def _run(
+    workers: processes.Processes, job: worker.Job, place: Path, report: Report | None
+) -> MethodEntry:
     run.write_json(place / worker.JOB, worker.orders(job))
-    log = place / "log.txt"
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sightline.bench.worker", str(place)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
-        try:
-            _follow(process, job.method, report)
-            code = process.wait()
-        except BaseException:
-            _stop(process)
-            raise
+
+    def tell(said: Mapping[str, Any]) -> None:
+        if report and said["stage"] != "done":
+            report(job.method, said["stage"], int(said["done"]), int(said["total"]))
+
+    code = workers.run(job.method, place, tell)
     entry = _finished(place)
     if entry is None:
-        entry = MethodEntry(name=job.method, status="failed", error=_why(code, log))
+        entry = MethodEntry(
+            name=job.method, status="failed", error=_why(code, place / processes.LOG)
+        )
         run.write_json(place / worker.RESULT, entry.model_dump(mode="json"))
     if report:
         report(job.method, "done" if entry.status == "ok" else "failed", 1, 1)
     return entry
-
-
-def _follow(process: subprocess.Popen[str], method: str, report: Report | None) -> None:
-    for line in process.stdout or ():
-        with contextlib.suppress(ValueError, KeyError):
-            said = json.loads(line)
-            if report and said["stage"] != "done":
-                report(method, said["stage"], int(said["done"]), int(said["total"]))
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    killer = threading.Timer(5, process.kill)
-    killer.start()
-    process.wait()
-    killer.cancel()
 
 
 def _why(code: int, log: Path) -> str:

@@ -1,13 +1,17 @@
 """Train and measure one method of a comparison, in a process of its own.
 
-Started by `sightline.bench.compare` as ``python -m sightline.bench.worker FOLDER``. Its
-job lies in ``FOLDER/job.json``; it leaves the fitted run, ``evaluation.safetensors`` and
-``result.json`` there, and reports each stage as one JSON line on standard output.
+Started by `sightline.bench.processes` as ``python -m sightline.bench.worker FOLDER``, or forked
+from ``python -m sightline.bench.worker --fork METHOD``, which imports what such a method needs and
+waits for folders. The job lies in ``FOLDER/job.json``; the fitted run, ``evaluation.safetensors``
+and ``result.json`` are left there, and each stage is said as one JSON line on standard output.
+
+Clocks start, and memory is read, when everything that is done once a process has been done.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -18,13 +22,14 @@ from typing import Any
 import numpy as np
 
 from sightline import tasks
+from sightline.bench import processes
 from sightline.bench.results import MethodEntry
 from sightline.data.dataset import Dataset
 from sightline.data.load import load_data
 from sightline.errors import SightlineError
-from sightline.estimators import create_model, estimator_for, tuning
+from sightline.estimators import create_model, estimator_for, tuning, warm
 from sightline.estimators.base import Estimator
-from sightline.metrics import Evaluation, cost
+from sightline.metrics import Evaluation, cost, threads
 from sightline.training import run
 from sightline.types import Progress
 
@@ -48,6 +53,8 @@ class Job:
         Seconds for tuning and fitting.
     fingerprint : str
         Of the data that the comparison started with.
+    threads : int, optional
+        Default: what its work suits, of the cores that are idle.
     """
 
     method: str
@@ -57,14 +64,22 @@ class Job:
     seed: int
     budget: float | None
     fingerprint: str
+    threads: int | None = None
 
 
-def main(folder: Path) -> int:
-    """Do the job of a folder; return 0 when its result was written, even if that is a failure."""
+def main(folder: Path, began: float) -> int:
+    """Do the job of a folder; return 0 when its result was written, even if that is a failure.
+
+    Parameters
+    ----------
+    folder : path
+    began : float
+        When the process began, on the clock of ``time.monotonic``.
+    """
     job = Job(**run.read_json(folder / JOB))
     started = time.perf_counter()
     try:
-        entry = _measure(job, folder)
+        entry = _measure(job, folder, began)
     except SightlineError as error:
         entry = _failure(job, str(error))
     except MemoryError:
@@ -81,19 +96,25 @@ def main(folder: Path) -> int:
     return 0
 
 
-def _measure(job: Job, folder: Path) -> MethodEntry:
+def _measure(job: Job, folder: Path, began: float) -> MethodEntry:
     _say("load", 0, 1)
     data = load_data(job.data, seed=job.seed, group=job.group, layout=job.layout)
     kind = estimator_for(job.method)
     kind.check(data.train)
     if data.fingerprint() != job.fingerprint:
         raise SightlineError(f"{job.data} changed since the comparison began; compare anew")
+    preprocess = kind.preprocess_of(job.method)
+    given = warm.threads_for(job.method, data.train, preprocess, job.threads)
+    threads.use(given)
+    _say("start", 0, 1)
+    warm.run_once(job.method, data, preprocess, job.seed)
+    startup = time.monotonic() - began
     model = create_model(job.method, data, seed=job.seed)
     tune_seconds, settings = 0.0, 1
     note: dict[str, Any] = {"budget_seconds": job.budget}
     if tuning.grid_of(job.method) != [{}]:
         tuned = tuning.on_validation(
-            job.method, data.train, data.val, {}, kind.preprocess_of(job.method),
+            job.method, data.train, data.val, {}, preprocess,
             budget=None if job.budget is None else job.budget / 2,
             seed=job.seed, progress=_stage("tune"),
         )  # fmt: skip
@@ -126,6 +147,9 @@ def _measure(job: Job, folder: Path) -> MethodEntry:
         interval=test.metrics.interval,
         validation=validation.metrics.headline,
         metrics=dict(test.metrics),
+        remarks=list(model.remarks),
+        startup_seconds=startup,
+        threads=given,
         tune_seconds=tune_seconds,
         fit_seconds=fit_seconds,
         latency_ms=latency.median_ms,
@@ -190,7 +214,10 @@ def _stage(name: str) -> Progress:
 
 
 def _say(stage: str, done: int, total: int, **more: Any) -> None:
-    print(json.dumps({"stage": stage, "done": done, "total": total, **more}), flush=True)  # noqa: T201
+    try:
+        print(json.dumps({"stage": stage, "done": done, "total": total, **more}), flush=True)  # noqa: T201
+    except BrokenPipeError:  # the comparison was killed: its checkpoints stay, for it to go on from
+        os._exit(1)
 
 
 def orders(job: Job) -> dict[str, Any]:
@@ -200,4 +227,7 @@ def orders(job: Job) -> dict[str, Any]:
 
 if __name__ == "__main__":
     np.seterr(all="warn")
-    sys.exit(main(Path(sys.argv[1])))
+    if sys.argv[1] == "--fork":
+        warm.load_libraries(sys.argv[2])
+        sys.exit(processes.serve(main))
+    sys.exit(main(Path(sys.argv[1]), processes.started()))

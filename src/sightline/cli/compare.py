@@ -41,6 +41,7 @@ def compare(
     resume: Annotated[bool, Parameter(negative="")] = False,
     group: console.Group = None,
     layout: console.Layout = None,
+    threads: console.Threads = None,
     seed: console.Seed = 0,
     json: console.Json = False,
 ) -> int:
@@ -80,7 +81,7 @@ def compare(
             console.note(f"  {line}")
     request = bench.Request(
         data, models, group=group, layout=layout, seed=seed, budget=seconds, margin=margin,
-        in_points=True, cost=cost,
+        in_points=True, cost=cost, threads=threads,
     )  # fmt: skip
     folder = output
     if folder is None and resume:
@@ -148,6 +149,13 @@ def show(results: Results) -> None:
                 f"[red]{m.name} failed:[/red] {escape(console.as_options(m.error or ''))}",
                 soft_wrap=True,
             )
+    if given := {m.name: m.threads for m in results.ok if m.threads is not None}:
+        said = ", ".join(
+            f"{n} for {', '.join(name for name in given if given[name] == n)}"
+            for n in sorted(set(given.values()))
+        )
+        only = f"{next(iter(given.values()))} each" if len(set(given.values())) == 1 else said
+        screen.print(f"[dim]threads: {escape(only)}[/dim]", soft_wrap=True)
     if results.pick is not None:
         screen.print(f"[bold]Take {escape(results.pick.reason)}.[/bold]", soft_wrap=True)
 

@@ -30,16 +30,25 @@ from rich.progress import (
 from sightline.data import fonts
 from sightline.data.load import load_data
 from sightline.errors import RunError
+from sightline.metrics import threads
 from sightline.training import run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sightline.data.dataset import Dataset
+    from sightline.data.transforms import Preprocess
     from sightline.types import Progress as Report
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON document on stdout.")]
 Seed = Annotated[int, Parameter(help="Of splits, and of all chance in training.")]
+Threads = Annotated[
+    int | None,
+    Parameter(
+        help="Of the processor; default: as many as the work suits, of the cores that are idle. "
+        "Networks that learn on another number of threads end with other weights."
+    ),
+]
 Group = Annotated[
     str | None,
     Parameter(
@@ -103,7 +112,7 @@ def _options() -> frozenset[str]:
 
     kinds: tuple[type[Any], ...] = (Preprocess, *and_its(Recipe), Settings)
     knobs = (f.name for kind in kinds for f in dataclasses.fields(kind))
-    verbs = ("budget", "data", "group", "images", "layout", "quantize", "resume")
+    verbs = ("budget", "data", "group", "images", "layout", "quantize", "resume", "threads")
     methods = ("device", "gradient", "index", "k", "samples", "step", "threshold")
     return frozenset((*knobs, *verbs, *methods))
 
@@ -160,6 +169,24 @@ def bars() -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+def prepare(method: str, data: Dataset, preprocess: Preprocess, asked: int | None) -> None:
+    """Import what a method needs, choose its threads, and say how many if that is fewer than all.
+
+    Raises
+    ------
+    ParameterError
+        When fewer than one thread are asked for.
+    """
+    from sightline.estimators import warm
+
+    given = warm.threads_for(method, data.train, preprocess, asked)
+    if asked is None and given < threads.available():
+        why = "as there is little to compute" if given == 1 else "as other programs keep cores busy"
+        note(f"{given} of {threads.available()} threads, {why}; threads=... says how many")
+    threads.use(given)
+    warm.load_libraries(method)
 
 
 def load(

@@ -42,6 +42,7 @@ def train_model(
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     group: console.Group = None,
     layout: console.Layout = None,
+    threads: console.Threads = None,
     seed: console.Seed = 0,
     json: console.Json = False,
     given: dict[str, Any],
@@ -79,6 +80,7 @@ def train_model(
     if tensorboard:
         board.require()
     loaded = console.load(data, seed=seed, group=group, layout=layout)
+    console.prepare(model, loaded, estimator.preprocess, threads)
     if find_lr or overfit_batch or dry_run:
         from sightline.cli import look
 

@@ -34,6 +34,7 @@ def tune_model(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     group: console.Group = None,
     layout: console.Layout = None,
+    threads: console.Threads = None,
     seed: console.Seed = 0,
     json: console.Json = False,
     given: dict[str, Any],
@@ -56,10 +57,11 @@ def tune_model(
         Folder of the run; default runs/tune-MODEL-DATA.
     """
     card = registry.card(model)
-    create_model(model, seed=seed, **given)
+    estimator = create_model(model, seed=seed, **given)
     if not [knob for knob in card.grid if knob not in given]:
         raise ParameterError(f"the method {model} has no knob left to tune")
     loaded = console.load(data, seed=seed, group=group, layout=layout)
+    console.prepare(model, loaded, estimator.preprocess, threads)
     folder = run.create(
         output or Path("runs") / run.folder_name(model, before="tune", data=loaded.name)
     )

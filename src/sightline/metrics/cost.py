@@ -56,8 +56,14 @@ def throughput(call: Callable[[], object], images: int, *, repeats: int = 3) -> 
     return images / statistics.median(times)
 
 
+def forget_peak() -> None:
+    """Begin the record of the largest memory anew, from what is held now; Linux alone can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_mb() -> float:
-    """Return the largest resident memory of this process so far, in MiB.
+    """Return the largest resident memory of this process, in MiB, so far or since `forget_peak`.
 
     Linux's own record is read where there is one: ``ru_maxrss`` of a process begins with what its
     parent held when it was started.
