@@ -31,7 +31,7 @@ def test_the_head_makes_the_networks_answer_of_them(digits, network):
     X = digits.test.arrays().X[:20]
     _, head = head_of(model.method_.model)
     logits = head(torch.from_numpy(model.method_.features(X)))
-    probabilities = torch.softmax(logits, 1).detach().numpy()
+    probabilities = torch.softmax(logits / float(model.method_.temperature_), 1).detach().numpy()
     np.testing.assert_allclose(probabilities, model.method_.predict_proba(X), atol=1e-5)
 
 

@@ -237,6 +237,8 @@ class Estimator(ABC):
             "environment": run.environment(self.seed, method.used),
             "trained_on": count,
         }
+        if method.calibration:
+            self.config["calibration"] = dict(method.calibration)
         if method.published:
             self.config["published_weights"] = dict(method.published)
         return self

@@ -12,9 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.metrics import Metrics
+from sightline.metrics.calibration import calibration_error
 from sightline.metrics.paired import Difference, label_difference
 
 Labels = NDArray[np.int64]
+
+UNEQUAL = 1.5
+"""Times as many images as the rarest class has that the most frequent one has, if unequal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,32 @@ class Evaluation:
     def right(self) -> NDArray[np.bool_]:
         """Return which images were answered rightly, shape (N,)."""
         return np.asarray(self.labels == self.predicted, np.bool_)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Say where the answers are no better than always naming the most frequent class."""
+        n = len(self.labels)
+        share = float(np.bincount(self.labels).max()) / n
+        if self.metrics.interval[0] > share:
+            return []
+        always = f"always naming the most frequent class, which is right for {share:.1%}"
+        if self.metrics.headline < share:
+            return [f"accuracy {self.metrics.headline:.1%} is below {always}"]
+        return [
+            f"accuracy {self.metrics.headline:.1%} is not shown to be above {always}: {n:,} images "
+            "cannot tell"
+        ]
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """Return what to read beside the accuracy, and why: the balanced one of unequal classes."""
+        counts = np.bincount(self.labels)
+        low, high = counts[counts > 0].min(), counts.max()
+        if high <= UNEQUAL * low:
+            return {}
+        return {
+            "balanced_accuracy": f"the mean over classes, which have {low:,} to {high:,} images"
+        }
 
     @property
     def confidence(self) -> NDArray[np.float32]:
@@ -125,18 +155,6 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     reach = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     # At the ends the interval reaches 0 or 1 exactly; rounding would miss it.
     return (0.0 if successes == 0 else middle - reach, 1.0 if successes == n else middle + reach)
-
-
-def calibration_error(
-    right: NDArray[np.bool_], confidence: NDArray[np.floating], bins: int = 15
-) -> float:
-    """Compute the expected calibration error: mean gap of confidence and accuracy over bins.
-
-    Source: Guo et al., On calibration of modern neural networks, 2017, equation 3.
-    """
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(which, weights=right.astype(float) - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(right))
 
 
 def coverage_curve(

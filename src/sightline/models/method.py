@@ -28,6 +28,8 @@ class Method:
         with a row of the history after each epoch).
     elsewhere : bool
         Whether it was trained elsewhere: its ``fit`` learns nothing.
+    floor : bool
+        Whether it looks at no image, and is what others are measured against.
     seeded : bool
         Whether its ``__init__`` takes a ``seed``.
     history_ : sequence of mapping
@@ -36,6 +38,9 @@ class Method:
         What the reader should know of the training, in words.
     decided : mapping
         Knobs that the training has set itself, such as the epochs of a budget.
+    calibration : mapping
+        The temperature that was fitted on validation images, and what it does; see
+        `sightline.metrics.calibration.Calibration`. Empty: none was.
     published : mapping
         What published weights brought along: name, licence, figures, classes.
     used : mapping
@@ -52,11 +57,13 @@ class Method:
 
     takes: ClassVar[frozenset[str]] = frozenset()
     elsewhere: ClassVar[bool] = False
+    floor: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
     classes_: NDArray[np.int64]
     history_: Sequence[Mapping[str, Any]] = ()
     remarks: Sequence[str] = ()
     decided: Mapping[str, Any] = {}
+    calibration: Mapping[str, Any] = {}
     published: Mapping[str, Any] = {}
     used: Mapping[str, Any] = CPU
     class_names: Sequence[str] = ()

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.fonts import figure
-from sightline.metrics.classify import calibration_error, coverage_curve
+from sightline.metrics.calibration import calibration_error
+from sightline.metrics.classify import coverage_curve
 from sightline.report.names import LONGEST, shorten, shortened
 from sightline.report.plots import PALETTE
 

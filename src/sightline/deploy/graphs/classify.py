@@ -150,11 +150,13 @@ class Convolutional(nn.Module):
         super().__init__()
         self.standardised, self.model = Standardised(network), network.model
         self.tta = network.recipe(int(network.side_.max())).tta
+        self.temperature = float(network.temperature_)
 
     def forward(self, images: Tensor) -> Outputs:
         """Return probabilities (N, C) and places (N,) of uint8 images (N, H, W, C)."""
         weights, seen = zip(*views(self.standardised(images), self.tta), strict=True)
-        p = torch.softmax(self.model(torch.cat(seen) if len(seen) > 1 else seen[0]), 1)
+        logits = self.model(torch.cat(seen) if len(seen) > 1 else seen[0])
+        p = torch.softmax(logits / self.temperature, 1)
         if len(seen) > 1:
             each = p.view(len(seen), -1, p.shape[1])
             p = (each * torch.tensor(weights)[:, None, None]).sum(0)
@@ -171,13 +173,14 @@ class Layered(nn.Module):
         self.layers = nn.Sequential(*_torch_layers(network))
         probabilities = type(method.make_loss()).__name__ == "MeanSquaredError"
         self.end = nn.Identity() if probabilities else nn.Softmax(1)
+        self.temperature = 1.0 if probabilities else float(method.temperature_)
 
     def forward(self, x: Tensor) -> Outputs:
         """Return probabilities (N, C) and places (N,) of scaled images (N, H, W, C)."""
         if x.dtype == torch.uint8:
             x = x.float() / 255
         x = x.permute(0, 3, 1, 2) if self.image else x.flatten(1)
-        p = self.end(self.layers(x))
+        p = self.end(self.layers(x) / self.temperature)
         return p, p.argmax(1)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, NotFittedError, ParameterError
+from sightline.metrics.calibration import calibrate
 from sightline.models.backprop.layers import Layer, Shape
 from sightline.models.backprop.losses import Loss, SoftmaxCrossEntropy
 from sightline.models.backprop.network import Network
@@ -40,6 +41,8 @@ class NetworkClassifier(Method):
         Of one image.
     layerK_NAME_ : array
         Parameters and running statistics of layer K.
+    temperature_ : float64 array, shape ()
+        What scores are divided by, so that probabilities are true; see `metrics.calibration`.
     history_ : list of dict
         See `training.Trained`.
     remarks : list of str
@@ -50,6 +53,7 @@ class NetworkClassifier(Method):
 
     takes = frozenset({"X_val", "progress", "budget"})
     seeded = True
+    temperature_ = np.array(1.0)
     classes_: NDArray[np.int64]
     image_shape_: NDArray[np.int64]
     precision: Precision
@@ -126,6 +130,13 @@ class NetworkClassifier(Method):
         self.history_, self.remarks = trained.history, trained.remarks
         for name, array in network.arrays().items():
             setattr(self, f"{name}_", array)
+        self.temperature_, self.calibration = np.array(1.0), {}
+        if val is not None and isinstance(self.make_loss(), SoftmaxCrossEntropy):
+            with one_thread():
+                fitted = calibrate(outputs(network, val.X)[None], val.y)
+            if fitted is not None:
+                self.temperature_ = np.array(fitted.temperature)
+                self.calibration = fitted.plain()
         return self
 
     def predict_proba(self, X: Array) -> Array:
@@ -140,7 +151,9 @@ class NetworkClassifier(Method):
         network = self.network()
         X = self._images(X, "the")
         with one_thread():
-            return self.make_loss().probabilities(outputs(network, X))
+            scores = outputs(network, X)
+            # As the network computes: a temperature of 1 leaves every bit as it is.
+            return self.make_loss().probabilities(scores / scores.dtype.type(self.temperature_))
 
     def decide(self, X: Array) -> tuple[NDArray[np.int64], Array]:
         """Return class ids, shape (m,), and probabilities, shape (m, C)."""
