@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sightline.data.transforms import exact_mean_and_std
 from sightline.errors import DataError, ParameterError
-from sightline.metrics.overfitting import Watched, find_overfitting, watched
+from sightline.metrics.overfitting import Watched, far_behind, find_overfitting, watched
 from sightline.models.method import Method
 from sightline.models.registry import SMALL, ModelCard, resolve
 from sightline.training.recipe import Recipe, check
@@ -90,11 +90,18 @@ class NetworkMethod(Method):
         """Return the recipe for so many images of a size; unset knobs fit few of them.
 
         They get smaller batches and more epochs, so that there are at least `LEAST_STEPS` steps.
+        The learning rate falls with the batch: in proportion with SGD (Goyal et al., Accurate,
+        large minibatch SGD, 2017, section 2.1), by the square root with AdamW (Malladi et al., On
+        the SDEs and scaling rules for adaptive gradient algorithms, 2022).
         """
         recipe, given = self.recipe(side), self.options
         if "batch_size" not in given:
-            batch = min(recipe.batch_size, max(16, images // 40))
-            recipe = dataclasses.replace(recipe, batch_size=max(batch, recipe.accumulate))
+            batch = max(min(recipe.batch_size, max(16, images // 40)), recipe.accumulate)
+            if "lr" not in given:
+                share = batch / recipe.batch_size
+                lr = recipe.lr * (share if recipe.optimizer == "sgd" else share**0.5)
+                recipe = dataclasses.replace(recipe, lr=lr)
+            recipe = dataclasses.replace(recipe, batch_size=batch)
         if "epochs" not in given:
             steps = -(-images // recipe.batch_size)
             epochs = max(recipe.epochs, float(-(-LEAST_STEPS // steps)))
@@ -159,11 +166,16 @@ class NetworkMethod(Method):
             training.resume()
         elif budget is not None:
             training.fit_to(budget)
-        if budget is not None or training.recipe.epochs != asked:
-            self.decided = {"epochs": training.recipe.epochs}
         outcome = training.run(progress, on_epoch)
+        if budget is not None or outcome.recipe.epochs != asked:
+            self.decided = {"epochs": outcome.recipe.epochs}
+            if outcome.recipe.first_epochs:
+                self.decided["first_epochs"] = outcome.recipe.first_epochs
         self.history_, self.remarks = outcome.history, outcome.remarks
-        if seen := find_overfitting(self.history_, self._watched(training)):
+        figure = self._watched(training)
+        if outcome.kept and (behind := far_behind(self.history_, outcome.kept, figure)):
+            self.remarks = [*self.remarks, behind]
+        if seen := find_overfitting(self.history_, figure):
             self.remarks = [*self.remarks, str(seen)]
         self.model.eval()
 

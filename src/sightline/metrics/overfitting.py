@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.metrics import Metrics
+from sightline.metrics import Metrics, figure_text
 
 RISE = 0.05
 """Share by which the validation loss must climb above its best."""
@@ -14,6 +14,8 @@ GAP = 0.05
 """Gap of the shares, training and validation, that is overfitting by itself."""
 APART = 0.25
 """The same of figures that are no shares, as a share of the figure on validation images."""
+DIVERGED = 5.0
+"""Times its least value that a validation loss ends at when a training has diverged."""
 LAST = 3
 """Epochs at the end over which figures are averaged, as one epoch is noise."""
 
@@ -180,6 +182,48 @@ def find_overfitting(
     while start > 0 and figure.parted(judged[start - 1]):
         start -= 1
     return Overfitting(int(judged[start]["epoch"]), gap, best_loss, last_loss, False, figure)
+
+
+def far_behind(
+    history: Sequence[Mapping[str, Any]], kept: int, figure: Watched | None = None
+) -> str | None:
+    """Say that a training got worse after the epoch whose weights were kept, if it did so clearly.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        See `find_overfitting`.
+    kept : int
+        The epoch, counted from 1.
+    figure : Watched, optional
+        Default: what `watched` finds.
+
+    Returns
+    -------
+    str, or None
+        A sentence where the figure of validation fell by as much as is overfitting by itself
+        (`Watched.parted`), or its loss ended above `DIVERGED` times its least.
+    """
+    figure = watched(history) if figure is None else figure
+    rows = [row for row in history if row["epoch"] >= kept]
+    if figure is None or len(rows) < 2:
+        return None
+    name, said = f"val_{figure.name}", []
+    ending = _mean(_end(rows[1:]) if len(rows) > 2 else rows[1:])
+    if rows[0].get(name) is not None and ending.get(name) is not None:
+        then, end = float(rows[0][name]), ending[name]
+        lost = then - end if figure.higher_is_better else end - then
+        if lost >= (GAP if figure.share else APART * abs(then)) > 0:
+            text = [figure_text(value, figure.share, 1) for value in (then, end)]
+            said.append(
+                f"{figure.words} on validation images was {text[0]} then, and {text[1]} at the end"
+            )
+    losses = [float(row["val_loss"]) for row in history if row.get("val_loss") is not None]
+    if losses and losses[-1] > DIVERGED * min(losses):
+        said.append(f"the validation loss rose from {min(losses):.3g} to {losses[-1]:.3g}")
+    if not said:
+        return None
+    return f"the weights of epoch {kept} of {len(history)} are kept: {'; '.join(said)}"
 
 
 def _with(history: Sequence[Mapping[str, Any]], *names: str) -> list[Mapping[str, Any]]:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from sightline.errors import RunError, TrainingError
 from sightline.metrics import threads
 from sightline.training import checkpoint, run, schedule
+from sightline.training.budget import Budget
 from sightline.training.feed import Batch, Feed
 from sightline.training.optimizers import NORMS, optimizer
 from sightline.training.recipe import Recipe
@@ -45,7 +46,6 @@ Step = Callable[["Training", Batch], Tensor]
 OnEpoch = Callable[[Mapping[str, Any]], None]
 """Called with the row of each epoch, also of those before a resumed training went on."""
 
-_PILOT = 4  # steps that are timed to fit the epochs to a budget
 _LOOK = 20  # steps between looks at the loss where looking costs (a graphics processor)
 
 
@@ -62,11 +62,14 @@ class Outcome:
         Notes on the training, in words.
     recipe : Recipe
         As it was used: a budget changes its epochs.
+    kept : int, optional
+        The epoch whose weights the network has in the end; None: the last.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     recipe: Recipe = field(default_factory=Recipe)
+    kept: int | None = None
 
 
 def launch(recipe: Recipe) -> Fabric:
@@ -172,6 +175,8 @@ class Training:
                 f"{threads.available()} would have been as fast"
             )
         self.step, self.best, self.since_best = 0, -math.inf, 0
+        self.best_epoch: int | None = None
+        self.budget: Budget | None = None
         self.seconds = 0.0
         self.best_state: dict[str, Tensor] | None = None
         self.good: dict[str, Tensor] | None = None
@@ -181,32 +186,21 @@ class Training:
         """Return the number of steps of the whole training."""
         return max(1, round(self.recipe.epochs * self.feed.steps))
 
-    def fit_to(self, budget: float) -> None:
-        """Lower the epochs, if need be, so that the training ends within so many seconds.
+    @property
+    def planned(self) -> int:
+        """Return the steps that the learning rate is now planned for."""
+        early = self.recipe.first_epochs and self.step < self.feed.steps
+        return max(1, round(self.recipe.first_epochs * self.feed.steps)) if early else self.steps
 
-        A few steps and a validation are timed on a copy, before anything is learned.
-        """
-        times = []
-        with self.untouched():
-            start = time.perf_counter()
-            for judge in self.judges.values():
-                judge(self.plain)
-            validation = time.perf_counter() - start
-            for batch in self.feed.epoch(0):
-                start = time.perf_counter()
-                self.advance(batch, 0.0)
-                self._synchronise()
-                times.append(time.perf_counter() - start)
-                if len(times) > _PILOT:
-                    break
-        step = sorted(times[1:] or times)[len(times[1:] or times) // 2]
-        epoch = step * self.feed.steps + validation
-        # A twentieth is left for what a pilot cannot foresee.
-        epochs = max(0.95 * (budget - sum(times) - validation) / epoch, 1 / self.feed.steps)
-        epochs = max(math.floor(100 * epochs) / 100, 0.01)
-        epochs = min(self.recipe.epochs, epochs)
-        self.recipe = dataclasses.replace(self.recipe, epochs=epochs)
-        self.outcome.recipe = self.recipe
+    def fit_to(self, budget: float) -> None:
+        """Lower the epochs, if need be, so that the training ends within so many seconds."""
+        self.budget = Budget(self, budget)
+
+    def last_for(self, epochs: float) -> None:
+        """Set the epochs of the whole training; of several processes the first one's count."""
+        last, first = float(self.fabric.broadcast(epochs)), self.recipe.epochs if self.step else 0.0
+        changed = dataclasses.replace(self.recipe, epochs=last, first_epochs=first)
+        self.recipe = self.outcome.recipe = changed
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
@@ -239,8 +233,11 @@ class Training:
                 tell(row)
         while self.step < self.steps:
             epoch, first = divmod(self.step, self.feed.steps)
+            start = time.perf_counter()
             if not self._epoch(epoch, first, progress):
                 break
+            if epoch == first == 0 and self.budget and self.step < self.steps:
+                self.budget.look_again(time.perf_counter() - start)
             if tell:
                 tell(self.outcome.history[-1])
             if self.recipe.patience and self.since_best >= self.recipe.patience:
@@ -251,8 +248,9 @@ class Training:
                 break
         if self.average is not None:
             self.plain.load_state_dict(self.average.state_dict())
-        if self.recipe.patience and self.best_state is not None:
+        if self.recipe.keep == "best" and self.best_state is not None:
             self.plain.load_state_dict(self.best_state)
+            self.outcome.kept = self.best_epoch
         self.fabric.barrier()  # none leaves while another still sends
         return self.outcome
 
@@ -266,7 +264,7 @@ class Training:
         count, images, lr = 0, 0, 0.0
         look = 1 if self.fabric.device.type == "cpu" else _LOOK
         for batch in self.feed.epoch(epoch, first):
-            lr = schedule.share(self.recipe, self.step, self.steps)
+            lr = schedule.share(self.recipe, self.step, self.planned)
             total += self.advance(batch, lr)
             count += 1
             images += self.feed.size(batch)
@@ -288,7 +286,7 @@ class Training:
             for figure, value in figures.items():
                 row.setdefault(f"{name}_{figure}", value)
         if judged:
-            self._remember(self.sign * next(iter(next(iter(judged.values())).values())))
+            self._remember(self.sign * next(iter(next(iter(judged.values())).values())), epoch + 1)
         self.seconds += time.perf_counter() - start
         row |= {
             "lr": lr * self.recipe.lr, "seconds": self.seconds,
@@ -331,9 +329,11 @@ class Training:
             else:
                 value.copy_(own[name])
 
-    def _remember(self, figure: float) -> None:
-        if figure > self.best:
-            self.best, self.since_best = figure, 0
+    def _remember(self, figure: float, epoch: int) -> None:
+        """Keep the weights if none were better; patience asks for more than an equal figure."""
+        self.since_best = 0 if figure > self.best else self.since_best + 1
+        if figure >= self.best:
+            self.best, self.best_epoch = figure, epoch
             model = self.average if self.average is not None else self.plain
             self.best_state = {k: v.detach().clone() for k, v in model.state_dict().items()}
             if self.folder is not None and self.fabric.is_global_zero:
@@ -341,8 +341,6 @@ class Training:
                     self.folder / checkpoint.FOLDER / checkpoint.BEST,
                     self.best_state, {"step": self.step, "figure": self.sign * figure},
                 )  # fmt: skip
-        else:
-            self.since_best += 1
 
     def _diverged(self, epoch: int) -> bool:
         advice = f"try lr={self.recipe.lr / 10:g}" + ("" if self.recipe.clip else " or clip=1")
@@ -351,12 +349,11 @@ class Training:
             raise TrainingError(f"{what}; {advice}")
         self.plain.load_state_dict(self.good)
         self.average = None
-        self.outcome.remarks.append(
-            f"{what}: stopped, with the weights after epoch {epoch}; {advice}"
-        )
+        self.outcome.remarks.append(f"{what}: stopped, and epoch {epoch + 1} is lost; {advice}")
         return False
 
-    def _synchronise(self) -> None:
+    def synchronise(self) -> None:
+        """Wait for what a graphics processor still computes."""
         if self.fabric.device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -377,7 +374,7 @@ class Training:
         tensors["random"] = torch.get_rng_state()
         facts = {
             "step": self.step, "best": self.best if math.isfinite(self.best) else None,
-            "since_best": self.since_best, "seconds": self.seconds,
+            "best_epoch": self.best_epoch, "since_best": self.since_best, "seconds": self.seconds,
             "history": self.outcome.history, "remarks": self.outcome.remarks,
             "recipe": dataclasses.asdict(self.recipe), "optimizers": shapes,
             "seed": self.feed.seed, "data": self.feed.digest,
@@ -407,7 +404,7 @@ class Training:
         given, kept = dataclasses.asdict(self.recipe), facts["recipe"]
         # A budget has changed the epochs, and more of them may be asked for; who reads the images
         # changes nothing.
-        free = ("epochs", "workers")
+        free = ("epochs", "first_epochs", "workers")
         odd = [k for k in given if k not in free and given[k] != kept.get(k)]
         if odd:
             raise RunError(
@@ -420,8 +417,10 @@ class Training:
         for one, shape in zip(self.optimizers, shapes, strict=True):
             one.load_state_dict(checkpoint.unflatten(shape, tensors))
         torch.set_rng_state(tensors["random"])
-        self.recipe = dataclasses.replace(self.recipe, epochs=kept["epochs"])
+        planned = {name: kept.get(name, 0.0) for name in ("epochs", "first_epochs")}
+        self.recipe = dataclasses.replace(self.recipe, **planned)
         self.step, self.since_best = facts["step"], facts["since_best"]
+        self.best_epoch = facts.get("best_epoch")
         self.best = -math.inf if facts["best"] is None else facts["best"]
         self.seconds = facts["seconds"]
         self.good = {k: v.clone() for k, v in part["model"].items()}

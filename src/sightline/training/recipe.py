@@ -22,6 +22,9 @@ class Recipe:
     ----------
     epochs : float
         Passes over the training images; a part of one is possible.
+    first_epochs : float
+        Epochs that the learning rate is planned for during the first one; 0: `epochs`. A budget
+        sets it: it knows only after the first epoch how many there will be.
     batch_size : int
         Images of one step, over all processes.
     optimizer : {"sgd", "adamw"}
@@ -54,6 +57,9 @@ class Recipe:
         Compile the network first (torch.compile).
     patience : int
         Stop when validation has not improved for so many epochs; 0: never.
+    keep : {"best", "last"}
+        The weights of which epoch are kept, where there is validation: the best by its figure (of
+        equal ones the later), or the last.
     weights : {"none", "imagenet"}
         First weights: by chance, or torchvision's published ones, whose last layer stays only
         where the classes are ImageNet's.
@@ -72,6 +78,7 @@ class Recipe:
     """
 
     epochs: float = 10
+    first_epochs: float = 0.0
     batch_size: int = 128
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.1
@@ -88,6 +95,7 @@ class Recipe:
     channels_last: bool = False
     compile: bool = False
     patience: int = 0
+    keep: Literal["best", "last"] = "best"
     weights: Literal["none", "imagenet"] = "none"
     freeze: Literal["none", "backbone"] = "none"
     backbone_lr: float = 1.0
@@ -101,7 +109,7 @@ class Recipe:
             if not getattr(self, name) > 0:
                 raise ParameterError(f"{name} must be above 0, not {getattr(self, name)}")
         self.check_shares("warmup", "final_lr", "ema", "momentum")
-        self.check_sizes("weight_decay", "clip", "patience", "workers")
+        self.check_sizes("first_epochs", "weight_decay", "clip", "patience", "workers")
         if self.accumulate > self.batch_size:
             raise ParameterError(
                 f"accumulate={self.accumulate} must be at most batch_size={self.batch_size}"

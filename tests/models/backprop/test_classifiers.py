@@ -36,7 +36,8 @@ def test_learns_digits_and_keeps_a_history(kind, knobs, digits):
     np.testing.assert_allclose(model.predict_proba(X_val).sum(1), 1, rtol=1e-5)
     assert [row["epoch"] for row in model.history_] == list(range(1, knobs["epochs"] + 1))
     row = model.history_[-1]
-    assert row["val_accuracy"] == pytest.approx(model.score(X_val, y_val))
+    best = max(row["val_accuracy"] for row in model.history_)
+    assert model.score(X_val, y_val) == pytest.approx(best)
     assert row["train_loss"] < model.history_[0]["train_loss"]
     assert seen[-1] == (len(X) * knobs["epochs"],) * 2
     assert all(a < b for (a, _), (b, _) in itertools.pairwise(seen))
@@ -164,8 +165,9 @@ def test_later_divergence_stops_at_the_last_finite_weights(digits, monkeypatch):
     model = kind().fit(X, y, X_val=X_val, y_val=y_val)
     assert len(model.history_) == 2
     assert "diverged in epoch 3" in model.remarks[0]
-    assert "after epoch 2" in model.remarks[0]
-    assert model.score(X_val, y_val) == model.history_[1]["val_accuracy"] > 0.5
+    assert "the epoch is lost" in model.remarks[0]
+    best = max(row["val_accuracy"] for row in model.history_)
+    assert model.score(X_val, y_val) == best > 0.5
 
 
 def test_early_stopping_keeps_the_best_weights(digits):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ParameterError, TrainingError
-from sightline.metrics.overfitting import find_overfitting
+from sightline.metrics.overfitting import far_behind, find_overfitting
 from sightline.models.backprop.gradient_check import numeric_gradient
 from sightline.models.backprop.losses import Loss
 from sightline.models.backprop.network import Network
@@ -153,8 +153,9 @@ def train(
     Returns
     -------
     Trained
-        When a step diverges, the network is left with the weights of the last whole epoch,
-        and a remark says so.
+        With validation data the network is left with the weights of the epoch that answered best
+        on them (of equals that of least loss; with patience that of least loss). When a step
+        diverges, the epoch is lost, and a remark says so.
 
     Raises
     ------
@@ -176,7 +177,7 @@ def train(
     some = rng.permutation(n)[:MEASURED]
     probe = Examples(data.X[some], data.y[some])
     last_finite, best_loss, best_epoch = network.snapshot(), math.inf, 0
-    best = last_finite
+    best, best_figures, kept = last_finite, (-math.inf, -math.inf), 0
     for epoch in range(1, plan.epochs + 1):
         began = time.perf_counter()
         finite = True
@@ -205,6 +206,10 @@ def train(
             break
         result.history.append(row | {"seconds": time.perf_counter() - began})
         last_finite = network.snapshot()
+        if val is not None and not plan.patience:
+            figures = (row["val_accuracy"], -row["val_loss"])
+            if figures > best_figures:
+                best_figures, kept, best = figures, epoch, last_finite
         if plan.patience:
             if row["val_loss"] < best_loss:
                 best_loss, best_epoch, best = row["val_loss"], epoch, last_finite
@@ -216,6 +221,10 @@ def train(
                 break
     if plan.patience and best_epoch:
         network.restore(best)
+    elif kept:
+        network.restore(best)
+        if remark := far_behind(result.history, kept):
+            result.remarks.append(remark)
     if overfitting := find_overfitting(result.history):
         result.remarks.append(str(overfitting))
     return result
@@ -304,7 +313,7 @@ def _stop_diverged(
     mend = "lower the learning rate"
     if epoch == 1:
         raise TrainingError(f"{what}; {mend}")
-    result.remarks.append(f"{what}; the weights are those after epoch {epoch - 1}; {mend}")
+    result.remarks.append(f"{what}: stopped, and the epoch is lost; {mend}")
 
 
 def _refuse_endless(network: Network, loss: Loss, plan: Plan, data: Examples, batches: int) -> None:

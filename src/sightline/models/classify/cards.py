@@ -75,7 +75,14 @@ SIMPLE = (
         input="standardised by channel",
         kind="module",
         recipe=MappingProxyType(
-            {"epochs": 12.0, "batch_size": 128, "lr": 0.05, "weight_decay": 1e-4, "shift": 1}
+            {
+                "epochs": 12.0,
+                "batch_size": 128,
+                "lr": 0.05,
+                "clip": 1.0,
+                "weight_decay": 1e-4,
+                "shift": 1,
+            }
         ),
         parameters=669_706,
         shape=(1, 28, 28),
@@ -95,6 +102,7 @@ SIMPLE = (
                 "epochs": 6.0,
                 "batch_size": 128,
                 "lr": 0.1,
+                "clip": 1.0,
                 "weight_decay": 5e-4,
                 "shift": 2,
                 "channels_last": True,
