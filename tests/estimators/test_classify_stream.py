@@ -47,7 +47,7 @@ def photos(tmp_path):
 @pytest.fixture(autouse=True)
 def one_core(monkeypatch):
     """No core is to spare, so that the training itself reads: a process takes seconds to start."""
-    monkeypatch.setattr("sightline.training.streamed_feed.threads", lambda: 1)
+    monkeypatch.setattr("sightline.metrics.threads.available", lambda: 1)
 
 
 def trained(data, folder=None, resume=False, stop=0, seed=0, **knobs):
@@ -324,7 +324,7 @@ def test_two_processes_of_a_training_share_every_batch(photos):
 
 
 def test_a_core_is_left_to_each_process_of_the_training(monkeypatch):
-    monkeypatch.setattr("sightline.training.streamed_feed.threads", lambda: 8)
+    monkeypatch.setattr("sightline.metrics.threads.available", lambda: 8)
     assert [to_spare(n) for n in (1, 2, 4, 8, 16)] == [7, 3, 1, 0, 0]
 
 

@@ -104,7 +104,7 @@ def has_graphics_processor() -> bool:
 
 
 def serve(main: Callable[[Path, float], int]) -> int:
-    """Fork a process for every folder that standard input names, one after the other.
+    """Start a forked process for every folder that standard input names, one after the other.
 
     Called in the process that has imported the libraries. Each child calls ``main(folder,
     began)``, where ``began`` is when it would have begun had it imported them itself; when it has

@@ -147,7 +147,7 @@ def _measure(job: Job, folder: Path, began: float) -> MethodEntry:
         interval=test.metrics.interval,
         validation=validation.metrics.headline,
         metrics=dict(test.metrics),
-        remarks=list(model.remarks),
+        remarks=[*model.remarks, *([] if model.method_.floor else test.remarks)],
         startup_seconds=startup,
         threads=given,
         tune_seconds=tune_seconds,

@@ -30,7 +30,7 @@ from rich.progress import (
 from sightline.data import fonts
 from sightline.data.load import load_data
 from sightline.errors import RunError
-from sightline.metrics import threads
+from sightline.metrics import figure_text, threads
 from sightline.training import run
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from sightline.data.dataset import Dataset
     from sightline.data.transforms import Preprocess
+    from sightline.metrics import Evaluation
     from sightline.types import Progress as Report
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON document on stdout.")]
@@ -136,6 +137,16 @@ def as_options(text: str) -> str:
         return f"{flag} {value}"
 
     return re.sub(r"(?<![\w:,./=-])([a-z][a-z_]*)=(\.\.\.|'[^']*'|[\w./*-]*\w)", option, text)
+
+
+def say_beside(evaluation: Evaluation) -> None:
+    """Print what a reader of a headline should know beside it."""
+    screen = out()
+    for name, why in evaluation.beside.items():
+        value = figure_text(evaluation.metrics[name], evaluation.metrics.share)
+        screen.print(f"{name.replace('_', ' ')} {value} ({why})")
+    for remark in evaluation.remarks:
+        screen.print(f"[yellow]note:[/yellow] {escape(as_options(remark))}", soft_wrap=True)
 
 
 def note(text: str) -> None:

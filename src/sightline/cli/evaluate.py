@@ -66,6 +66,7 @@ def evaluate(
         "interval": list(result.metrics.interval),
         "share": result.metrics.share,
         "metrics": dict(result.metrics),
+        "remarks": list(result.remarks),
         **report.details(result, model.classes_),
     }
     if split == "test" and same and tta is None:
@@ -75,6 +76,7 @@ def evaluate(
         return 0
     screen = console.out()
     screen.print(f"{model.name} on {loaded.name}/{split}: {result.metrics}")
+    console.say_beside(result)
     headings, rows = report.table(result, model.classes_)
     grid = Table(*headings)
     for row in rows:

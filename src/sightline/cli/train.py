@@ -134,7 +134,8 @@ def train_model(
         )
     for remark in estimator.remarks:
         screen.print(f"note: {escape(console.as_options(remark))}", soft_wrap=True)
-    if metrics is not None:
+    if evaluation is not None:
         screen.print(f"validation: {metrics}")
+        console.say_beside(evaluation)
     screen.print(f"run: {folder}", soft_wrap=True)
     return 0

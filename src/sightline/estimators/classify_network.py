@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, NotFittedError
 from sightline.estimators.network import BATCH, SAMPLE, NetworkMethod, mean_and_std
+from sightline.metrics.calibration import calibrate
 from sightline.training.labelled_recipe import Flip, LabelledRecipe, Tta
 from sightline.types import Progress
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 SEEN = 1000
 """Training images that are judged as validation is, to see overfitting."""
 
+CALIBRATED = 10_000
+"""Validation images that the temperature is fitted on, at most."""
+
 
 class ModuleClassifier(NetworkMethod):
     """A network of the registry as a classifier of images of one size.
@@ -35,9 +39,21 @@ class ModuleClassifier(NetworkMethod):
     ----------
     classes_ : int64 array, shape (C,)
         The labels that occur, in rising order.
+    temperature_ : float64 array, shape ()
+        What logits are divided by, so that probabilities are true; see `metrics.calibration`.
     """
 
     recipe_type = LabelledRecipe
+    temperature_ = np.array(1.0)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a network keeps, and the temperature."""
+        return super().arrays() | {"temperature_": self.temperature_}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Restore the network; runs of before temperatures were fitted have none, which is 1."""
+        super().restore(arrays)
+        self.temperature_ = np.asarray(arrays.get("temperature_", 1.0), np.float64)
 
     def fit(
         self,
@@ -88,7 +104,50 @@ class ModuleClassifier(NetworkMethod):
                 "train": self.judge(functools.partial(_in_parts, X[some], y[some])),
             }
         self.run(self.training(X, y, judges, folder), progress, budget, resume, on_epoch)
+        if X_val is not None and y_val is not None:
+            self.calibrate(_in_parts(X_val, y_val))
+        self.note_if_guessing(y)
         return self
+
+    def calibrate(self, parts: Iterable[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> None:
+        """Fit the temperature on validation images and labels, given in parts.
+
+        Images of classes that training has not seen, and those beyond `CALIBRATED`, play no part.
+        """
+        import torch
+
+        weights: Sequence[float] = (1.0,)
+        logits, labels, count = [], [], 0
+        device = next(self.model.parameters()).device
+        tta = self.recipe(int(self.side_.max())).tta
+        self.model.eval()
+        with torch.inference_mode():
+            for X, y in parts:
+                known = np.isin(y, self.classes_)
+                weights, seen = zip(*views(self.standardised(X[known], device), tta), strict=True)
+                logits.append(np.stack([self.model(v).float().cpu().numpy() for v in seen]))
+                labels.append(np.searchsorted(self.classes_, y[known]))
+                count += int(known.sum())
+                if count >= CALIBRATED:
+                    break
+        if not count:
+            return
+        fitted = calibrate(np.concatenate(logits, axis=1), np.concatenate(labels), weights)
+        if fitted is not None:
+            self.temperature_ = np.array(fitted.temperature)
+            self.calibration = fitted.plain()
+
+    def note_if_guessing(self, y: NDArray[np.int64]) -> None:
+        """Add a remark where the loss never fell below that of guessing by class frequencies."""
+        losses = [row["train_loss"] for row in self.history_]
+        shares = np.unique(y, return_counts=True)[1] / max(len(y), 1)
+        guessing = float(-(shares * np.log(shares)).sum())
+        if losses and min(losses) > 0.98 * guessing:
+            self.remarks = [
+                *self.remarks,
+                f"has learned next to nothing: its loss on training images, {min(losses):.3g}, is "
+                f"that of guessing by how frequent each class is, {guessing:.3g}",
+            ]
 
     @classmethod
     def with_published(cls, card: ModelCard) -> Self:
@@ -206,13 +265,14 @@ class ModuleClassifier(NetworkMethod):
         device = next(self.model.parameters()).device
         self.model.eval()
         tta = self.recipe(int(self.side_.max())).tta
+        temperature = float(self.temperature_)
         with torch.inference_mode():
             for start in range(0, len(X), BATCH):
                 part = slice(start, start + BATCH)
                 x = self.standardised(X[part], device)
                 p = torch.zeros((len(x), out.shape[1]), device=device)
                 for weight, view in views(x, tta):
-                    p += weight * torch.softmax(self.model(view).float(), 1)
+                    p += weight * torch.softmax(self.model(view).float() / temperature, 1)
                 out[part] = p.cpu().numpy()
         return self.classes_[out.argmax(1)], out
 

@@ -173,6 +173,9 @@ def fit(
         *feed.samples.remarks,
     ]
     method.run(training_, how.progress, how.budget, how.resume, how.on_epoch)
+    if val is not None:
+        method.calibrate(_pairs(val, fitted, numbers, unread))
+    method.note_if_guessing(train.labels)
     method.decided = {**method.decided, "stream": "on"}
     unread |= feed.samples.unread
     if unread:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import extend_path
 from typing import Any, Protocol, Self
@@ -84,6 +84,10 @@ class Evaluation(Protocol):
     metrics : Metrics
     rows : int64 array, shape (N,)
         Rows of the data's source, to find the images again.
+    remarks : sequence of str
+        What a reader of the metrics should know: that they are no better than guessing.
+    beside : mapping of str to str
+        Metrics to be read beside the headline on these images, each with the reason.
     """
 
     @property
@@ -93,6 +97,14 @@ class Evaluation(Protocol):
     @property
     def rows(self) -> NDArray[np.int64]:
         """Return the images' rows in the data's source."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Return what a reader of the metrics should know."""
+
+    @property
+    def beside(self) -> Mapping[str, str]:
+        """Return the metrics to be read beside the headline, each with the reason."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a comparison saves; `restored` takes them back."""

@@ -24,6 +24,7 @@ class MajorityClassifier(Method):
     [1, 1]
     """
 
+    floor = True
     classes_: NDArray[np.int64]
     prior_: NDArray[np.float64]
 

@@ -19,6 +19,8 @@ class Evaluation:
     true: Any
     said: Any
     rows: Any
+    remarks = ()
+    beside = {}
 
     @classmethod
     def of(cls, true, said, rows):
