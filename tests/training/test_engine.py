@@ -18,6 +18,7 @@ import sightline
 from sightline.errors import DataError, ParameterError, RunError, TrainingError, UnknownNameError
 from sightline.estimators.classify_network import ModuleClassifier, cross_entropy
 from sightline.estimators.network import mean_and_std
+from sightline.models import registry
 from sightline.models.registry import ModelCard
 from sightline.models.weights import PublishedWeights
 from sightline.training import augment, checkpoint, recipe, schedule
@@ -631,3 +632,18 @@ def test_a_budget_is_used_though_the_pilot_was_wrong(digits, monkeypatch, slow_d
     training.run()
     assert 0.95 * 200 <= now[0] <= 200
     assert training.recipe.epochs != training.recipe.first_epochs or slow_down == 1
+
+
+@pytest.mark.parametrize(("images", "accumulate"), [(17, 1), (21, 4), (33, 3), (2, 1)])
+def test_no_batch_or_part_is_a_single_image(digits, images, accumulate):
+    """Batch normalisation refuses one: a last batch of one waits for the next epoch."""
+    X = digits[0]
+    knobs = {"epochs": 2, "batch_size": 16, "accumulate": accumulate, "accelerator": "cpu"}
+    model = ModuleClassifier(registry.card("convnet"), knobs).fit(X[:images], np.arange(images) % 2)
+    assert np.isfinite(model.history_[-1]["train_loss"])
+
+
+def test_one_image_is_refused(digits):
+    X, y = digits[:2]
+    with pytest.raises(DataError, match="at least 2 images"):
+        ModuleClassifier(CARD, {"epochs": 1}).fit(X[:1], y[:1])

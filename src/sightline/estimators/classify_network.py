@@ -236,6 +236,8 @@ class ModuleClassifier(NetworkMethod):
 
         from sightline.training.engine import Training
 
+        if len(y) < 2:
+            raise DataError("a network learns from at least 2 images, not 1")
         if recipe.flip == "auto":
             flip: Flip = "alternate" if shape[2] == 3 else "none"
             recipe = dataclasses.replace(recipe, flip=flip)

@@ -90,16 +90,15 @@ class NetworkMethod(Method):
         """Return the recipe for so many images of a size; unset knobs fit few of them.
 
         They get smaller batches and more epochs, so that there are at least `LEAST_STEPS` steps.
-        The learning rate falls with the batch: in proportion with SGD (Goyal et al., Accurate,
-        large minibatch SGD, 2017, section 2.1), by the square root with AdamW (Malladi et al., On
-        the SDEs and scaling rules for adaptive gradient algorithms, 2022).
+        The learning rate falls with the square root of the batch, which keeps the variance of the
+        steps (Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014,
+        section 5).
         """
         recipe, given = self.recipe(side), self.options
         if "batch_size" not in given:
             batch = max(min(recipe.batch_size, max(16, images // 40)), recipe.accumulate)
             if "lr" not in given:
-                share = batch / recipe.batch_size
-                lr = recipe.lr * (share if recipe.optimizer == "sgd" else share**0.5)
+                lr = recipe.lr * (batch / recipe.batch_size) ** 0.5
                 recipe = dataclasses.replace(recipe, lr=lr)
             recipe = dataclasses.replace(recipe, batch_size=batch)
         if "epochs" not in given:

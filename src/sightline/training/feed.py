@@ -50,15 +50,31 @@ class Feed(Protocol):
         """Return the number of images of a batch, or of a part of one."""
 
 
-def steps_of(images: int, batch_size: int) -> int:
+def steps_of(images: int, batch_size: int, processes: int = 1) -> int:
     """Return the number of batches of an epoch; the last one may be smaller.
+
+    A last one of a single image a process is none: batch normalisation cannot learn from one image.
+    Which image so waits for the next epoch is by chance, as the order is.
 
     Examples
     --------
-    >>> steps_of(10, 4)
-    3
+    >>> steps_of(10, 4), steps_of(9, 4), steps_of(1, 4)
+    (3, 2, 1)
     """
-    return -(-images // batch_size)
+    whole, rest = divmod(images, batch_size)
+    return max(whole + (rest >= 2 * processes), 1)
+
+
+def parts_of(images: int, parts: int) -> list[slice]:
+    """Return a batch in at most so many parts of like size, none of a single image.
+
+    Examples
+    --------
+    >>> [part.stop - part.start for part in parts_of(13, 6)]
+    [3, 2, 2, 2, 2, 2]
+    """
+    edges = np.array_split(np.arange(images), max(1, min(parts, images // 2)))
+    return [slice(int(edge[0]), int(edge[-1]) + 1) for edge in edges if len(edge)]
 
 
 def order_of(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.training import augment
-from sightline.training.feed import order_of, steps_of
+from sightline.training.feed import order_of, parts_of, steps_of
 from sightline.training.labelled_recipe import LabelledRecipe
 
 Pair = tuple[Tensor, Tensor]
@@ -69,7 +69,7 @@ class LabelledFeed(ABC):
     @property
     def steps(self) -> int:
         """Return the number of batches of an epoch."""
-        return steps_of(self.n, self.recipe.batch_size)
+        return steps_of(self.n, self.recipe.batch_size, self.world)
 
     @property
     def chance(self) -> NDArray[np.float64] | None:
@@ -109,7 +109,7 @@ class LabelledFeed(ABC):
 
     def parts(self, batch: Pair, n: int) -> Sequence[Pair]:
         """Return a batch in at most n parts."""
-        return list(zip(*(tensor.chunk(n) for tensor in batch), strict=True))
+        return [(batch[0][part], batch[1][part]) for part in parts_of(len(batch[0]), n)]
 
     def size(self, batch: Pair) -> int:
         """Return the number of images of a batch."""

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from sightline.data.dataset import Source, Split
 from sightline.data.transforms import to_tensors
 from sightline.errors import DataError, ParameterError, SightlineError, TrainingError
-from sightline.training.feed import Batch, order_of, steps_of
+from sightline.training.feed import Batch, order_of, parts_of, steps_of
 
 Transform = Callable[[Any, dict[str, Any]], tuple[Any, dict[str, Any]]]
 """Changes an image and its target together, such as `sightline.data.transforms.augmentation`."""
@@ -172,10 +172,8 @@ class SampleFeed:
     def parts(self, batch: Batch, n: int) -> Sequence[Batch]:
         """Return a batch of images and targets in at most n parts."""
         images, targets = batch
-        if isinstance(images, torch.Tensor):
-            return list(zip(images.chunk(n), _chunks(targets, len(images), n), strict=True))
-        size = -(-len(images) // n)
-        return [(images[i : i + size], targets[i : i + size]) for i in range(0, len(images), size)]
+        cuts = parts_of(len(images), n)
+        return [(images[part], targets[part]) for part in cuts]
 
     def size(self, batch: Batch) -> int:
         """Return the number of images of a batch, or of a part of one."""
@@ -240,7 +238,7 @@ class _Batches(Dataset[bytes]):
         self.split, self.rows, self.batch_size, self.seed = split, rows, batch_size, seed
         self.chance = None if chance is None else chance / chance.sum()
         self.transform, self.collate, self.rank, self.world = transform, collate, rank, world
-        self.steps = steps_of(len(rows), batch_size)
+        self.steps = steps_of(len(rows), batch_size, world)
         self._ordered: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def __getitem__(self, place: tuple[int, int]) -> bytes:
@@ -347,11 +345,3 @@ def _own_chance() -> Iterator[None]:
 
 def _as_it_is(sent: Any) -> Any:
     return sent
-
-
-def _chunks(targets: Any, images: int, n: int) -> list[Any]:
-    """Return targets in parts as long as those of a tensor of so many images."""
-    if isinstance(targets, torch.Tensor):
-        return list(targets.chunk(n))
-    size = -(-images // n)
-    return [targets[i : i + size] for i in range(0, images, size)]

@@ -79,7 +79,7 @@ SIMPLE = (
                 "epochs": 12.0,
                 "batch_size": 128,
                 "lr": 0.05,
-                "clip": 1.0,
+                "clip": 4.0,
                 "weight_decay": 1e-4,
                 "shift": 1,
             }
