@@ -46,7 +46,10 @@ def test_the_document_follows_its_schema(done):
     assert set(document) == {"schema_version", "task", "data", "environment", "methods", "pick"}
     assert set(document["data"]) == {"name", "task", "classes", "counts", "fingerprint"}
     assert set(document["environment"]) == {"device", "threads", "versions", "seed"}
-    assert set(document["pick"]) == {"name", "reason", "margin", "cost", "best", "candidates"}
+    assert set(document["pick"]) == {
+        "name", "reason", "result", "sure", "apart", "advice", "margin", "cost", "best",
+        "candidates",
+    }  # fmt: skip
     for candidate in document["pick"]["candidates"]:
         assert list(candidate) == [
             "name", "verdict", "difference", "low", "high", "images", "needed", "p",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sightline.bench.compare import Request
-from sightline.bench.pick import is_cheaper, margin_of, pick
+from sightline.bench.pick import is_cheaper, margin_of, pick, result_of
 from sightline.bench.results import MethodEntry, PickEntry
 from sightline.errors import ParameterError
 from sightline.metrics import figure_text
@@ -325,3 +325,25 @@ def test_a_figure_that_is_no_share_is_a_plain_number():
         "near: 31.2 on validation is within 0.1 of best's 31.25 (difference -0.05, 95% interval "
         "-0.08 to -0.04, 1,000 images), and it takes 1 ms an image instead of 5 ms"
     )
+
+
+def test_the_result_is_the_test_splits_with_its_interval():
+    """71.1% of 90 validation images chose it; what to expect is what the test images say."""
+    one = entry("net", 0.711, 5.0).model_copy(
+        update={"headline": 0.589, "interval": (0.486, 0.685), "metric": "accuracy"}
+    )
+    assert result_of(one) == "accuracy 58.9% on test images (95% interval 48.6% to 68.5%)"
+    assert result_of(one.model_copy(update={"headline": None})) is None
+
+
+def test_how_sure_the_choice_is_counts_whom_it_is_told_from():
+    def first(n):
+        return np.arange(500) < n
+
+    answers = {"best": first(400), "near": first(399), "far": first(100)}
+    methods = [entry("best", 0.8, 0.1), entry("near", 0.798, 1.0), entry("far", 0.2, 2.0)]
+    seen = pick(methods, by_labels(answers))
+    assert seen.apart == 1
+    assert seen.sure == "500 images of validation tell best from 1 of 2 others"
+    alone = pick(methods[:2], by_labels(answers))
+    assert alone.sure == "500 images of validation cannot tell best from the other method"

@@ -17,6 +17,7 @@ from typing import Any
 
 from sightline import tasks
 from sightline.bench import processes, worker
+from sightline.bench.advice import advise
 from sightline.bench.pick import Differences, check_cost, margin_of, pick
 from sightline.bench.results import (
     Cost,
@@ -240,6 +241,12 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
             entries.append(entry)
     ok = [e for e in entries if e.status == "ok"]
     margin = request.margin_for(ok)
+    choice = pick(
+        ok, differences(folder, task, margin_of(ok, margin)), margin=margin, cost=request.cost
+    )
+    if choice is not None:
+        picked = next(entry for entry in ok if entry.name == choice.name)
+        choice.advice = advise(data, request.data, picked, task)
     environment = run.environment(request.seed)
     devices = sorted({e.device for e in entries if e.device}) or ["cpu"]
     results = Results(
@@ -256,9 +263,7 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
             seed=request.seed,
         ),
         methods=entries,
-        pick=pick(
-            ok, differences(folder, task, margin_of(ok, margin)), margin=margin, cost=request.cost
-        ),
+        pick=choice,
     )
     run.write_json(folder / RESULTS, results.model_dump(mode="json"))
     return results

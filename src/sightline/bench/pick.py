@@ -24,6 +24,9 @@ MARGIN = 0.01
 ONE_MEASUREMENT = 0.1
 """Noise of a time that was measured once, as a share of it: a supposition, for want of repeats."""
 
+CHANCE = 0.05
+"""Corrected p-value below which two methods are told apart."""
+
 Differences = Callable[[str, str], Difference | None]
 """Given the names of the best and of another method: their difference on validation, turned so that
 positive means that the other is better; None where there is no paired test."""
@@ -100,9 +103,13 @@ def pick(
     else:
         ran = "that ran" if len(methods) == 1 else "with a figure on validation"
         reason = f"{best.name}: the only method {ran}"
+    candidates = _candidates(compared, verdicts)
+    tested = [c for c in candidates if c.p is not None]
+    apart = sum(c.p < CHANCE for c in tested if c.p is not None) if tested else None
     return PickEntry(
-        name=taken.name, reason=reason, margin=margin, cost=cost, best=best.name,
-        candidates=_candidates(compared, verdicts),
+        name=taken.name, reason=reason, result=result_of(taken), apart=apart,
+        sure=None if apart is None else words.how_sure(apart, len(tested)), margin=margin,
+        cost=cost, best=best.name, candidates=candidates,
     )  # fmt: skip
 
 
@@ -177,6 +184,19 @@ def _noise(method: MethodEntry, cost: Cost, value: float) -> float:
         return method.latency_spread_ms
     # Training runs once, and results of before the spread was kept have the median alone.
     return ONE_MEASUREMENT * value
+
+
+def result_of(method: MethodEntry) -> str | None:
+    """Return what a method gets on the test split, with its interval, as a sentence's beginning.
+
+    None where it was not measured there.
+    """
+    if method.headline is None or method.interval is None:
+        return None
+    low, high = (figure_text(end, method.share, 1) for end in method.interval)
+    metric = (method.metric or "headline").replace("_", " ")
+    figure = figure_text(method.headline, method.share, 1)
+    return f"{metric} {figure} on test images (95% interval {low} to {high})"
 
 
 def _ranked(methods: Sequence[MethodEntry], cost: Cost) -> list[MethodEntry]:
@@ -287,6 +307,13 @@ class _Words:
             )
         return reason
 
+    def how_sure(self, apart: int, tested: int) -> str:
+        """Say from how many of the others the images of validation tell the best apart."""
+        images = max(d.images for d in self.differences.values() if d is not None)
+        which = "the other method" if tested == 1 else f"{apart or 'none'} of {tested} others"
+        verb = "cannot tell" if tested == 1 and not apart else "tell"
+        return f"{images:,} images of validation {verb} {self.best.name} from {which}"
+
     def _maybe(self, methods: Sequence[MethodEntry]) -> str:
         """Say which of the methods may be as good, and how many more images would tell."""
         open_ones = {
@@ -299,7 +326,7 @@ class _Words:
         if not open_ones:
             return ""
         one = len(open_ones) == 1
-        more = [_about(max((d.needed or 0) - d.images, 1)) for d in open_ones.values()]
+        more = [about(max((d.needed or 0) - d.images, 1)) for d in open_ones.values()]
         images = max(d.images for d in open_ones.values())
         return (
             f". {_and(list(open_ones))} may be as good and {_CHEAPER[self.cost][not one]}, but "
@@ -339,7 +366,7 @@ def _short(value: float) -> str:
     return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
-def _about(count: int) -> str:
+def about(count: int) -> str:
     """Return a count rounded up to two digits, as it is an estimate."""
     step: int = 10 ** max(len(str(count)) - 2, 0)
     return f"{-(-count // step) * step:,}"

@@ -104,11 +104,31 @@ class CandidateEntry(_Document):
     )
 
 
+class AdviceEntry(_Document):
+    """A way to a surer figure or a better method."""
+
+    kind: Literal["pretrained features", "more images", "another split"]
+    command: str | None = None
+    images: int | None = Field(None, description="How many more.")
+
+
 class PickEntry(_Document):
     """The method that was chosen, and why."""
 
     name: str
-    reason: str
+    reason: str = Field(description="Why it was chosen: by validation alone.")
+    result: str | None = Field(
+        None, description="What it gets right on test images, which played no part in the choice."
+    )
+    sure: str | None = Field(
+        None, description="From how many of the others validation tells the best apart."
+    )
+    apart: int | None = Field(
+        None,
+        description="How many of the others differ from the best on validation by more than chance "
+        "(p below 0.05 after Holm's correction).",
+    )
+    advice: list[AdviceEntry] = Field(default_factory=list, description="What would help.")
     margin: float | None = Field(
         None,
         description="By how much a cheaper method may be worse than the best, in the unit of the "

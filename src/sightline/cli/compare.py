@@ -14,6 +14,7 @@ from rich.measure import Measurement
 from rich.progress import TaskID
 from rich.table import Table
 
+from sightline.bench import advice
 from sightline.bench import compare as bench
 from sightline.bench.results import Cost, Results
 from sightline.cli import console
@@ -157,7 +158,15 @@ def show(results: Results) -> None:
         only = f"{next(iter(given.values()))} each" if len(set(given.values())) == 1 else said
         screen.print(f"[dim]threads: {escape(only)}[/dim]", soft_wrap=True)
     if results.pick is not None:
-        screen.print(f"[bold]Take {escape(results.pick.reason)}.[/bold]", soft_wrap=True)
+        choice = results.pick
+        result = f" {escape(choice.name)}: {escape(choice.result)}." if choice.result else ""
+        screen.print(f"[bold]Take{result}[/bold]", soft_wrap=True)
+        why = choice.reason.removeprefix(f"{choice.name}: ")
+        screen.print(f"Why: {escape(why)}.", soft_wrap=True)
+        if choice.sure:
+            screen.print(f"How sure: {escape(choice.sure)}.", soft_wrap=True)
+        for sentence in advice.sentences(choice.advice):
+            screen.print(f"What would help: {escape(sentence)}", soft_wrap=True)
 
 
 def _table(results: Results, columns: Sequence[Column], longest: int) -> Table:

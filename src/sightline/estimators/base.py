@@ -165,6 +165,17 @@ class Estimator(ABC):
         return Preprocess(**(own | dict(given or {})))
 
     @classmethod
+    def pretrained_command(cls, data: str) -> str | None:
+        """Return the command that learns from features of a trained network; None: there is none.
+
+        Parameters
+        ----------
+        data : str
+            As the command line is to name it, quoted.
+        """
+        return None
+
+    @classmethod
     def network_of(cls, name: str) -> type[NetworkMethod]:
         """Return the class that makes the task's networks methods on arrays.
 

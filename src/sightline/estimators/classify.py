@@ -197,6 +197,11 @@ class Classifier(Estimator):
         return Evaluation.of(labels, predicted, probabilities, rows)
 
     @classmethod
+    def pretrained_command(cls, data: str) -> str:
+        """Return the command that learns from features of a network trained on ImageNet."""
+        return f"sightline train logistic {data} --features imagenet:resnet18"
+
+    @classmethod
     def try_settings(
         cls,
         name: str,
