@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--speedrun", type=int, default=0, metavar="N")
     parser.add_argument("--plain", type=int, default=0, metavar="N")
     parser.add_argument("--limit", type=int, help="images of training and test, to try a mode")
-    parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--device", default="auto")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--name", help="of the record; default: by mode")
@@ -97,7 +97,7 @@ def summary(name: str, runs: list[Run], **more: Any) -> Run:
 
 def trained(name: str, data: Any, given: argparse.Namespace, seed: int) -> Run:
     knobs: dict[str, Any] = {
-        "compile": given.compile, "precision": given.precision, "accelerator": given.accelerator
+        "compile": given.compile, "precision": given.precision, "device": given.device
     }  # fmt: skip
     if given.epochs:
         knobs["epochs"] = given.epochs
@@ -136,7 +136,7 @@ def whole(data: Any, limit: int | None) -> tuple[np.ndarray, ...]:
 def speedrun(
     X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, given: argparse.Namespace
 ) -> Run:
-    knobs = recipes.read("speedrun") | {"accelerator": given.accelerator}
+    knobs = recipes.read("speedrun") | {"device": given.device}
     if given.epochs:
         knobs["epochs"] = given.epochs
 
@@ -158,7 +158,7 @@ def speedrun(
 def plain_loop(
     X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, given: argparse.Namespace
 ) -> Run:
-    device = "cuda" if given.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+    device = "cuda" if given.device != "cpu" and torch.cuda.is_available() else "cpu"
     recipe = LabelledRecipe(
         epochs=given.epochs or 30, lr=0.1, smoothing=0.1, precision=given.precision
     )  # fmt: skip

@@ -56,7 +56,7 @@ def written(answer: Classification) -> dict[str, Any]:
 def run_litserve(path: str, port: int, batch: int, wait: float) -> None:
     """Serve with LitServe; the queue over ZeroMQ is the faster of LitServe's two."""
     api = Api(path, max_batch_size=batch, batch_timeout=wait)
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, fast_queue=True)
+    server = litserve.LitServer(api, device="cpu", workers_per_device=1, fast_queue=True)
     server.run(host="127.0.0.1", port=port, generate_client_file=False, log_level="warning")
 
 

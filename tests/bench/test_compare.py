@@ -200,7 +200,7 @@ def test_a_killed_method_is_a_row_and_the_rest_go_on(tmp_path, digits, monkeypat
 
 @pytest.mark.skipif(sys.platform != "linux", reason="methods are forked on Linux alone")
 def test_a_killed_fork_is_a_row_and_the_rest_go_on(tmp_path, digits, monkeypatch):
-    monkeypatch.setattr(processes, "has_graphics_processor", lambda: False)
+    monkeypatch.setattr(processes, "may_have_graphics", lambda: False)
     victims = []
 
     def kill(method, stage, done, total):
@@ -220,7 +220,7 @@ def test_a_killed_fork_is_a_row_and_the_rest_go_on(tmp_path, digits, monkeypatch
 
 @pytest.mark.skipif(sys.platform != "linux", reason="methods are forked on Linux alone")
 def test_a_parent_of_forks_that_dies_is_said_and_replaced(tmp_path, digits, monkeypatch):
-    monkeypatch.setattr(processes, "has_graphics_processor", lambda: False)
+    monkeypatch.setattr(processes, "may_have_graphics", lambda: False)
 
     def kill(method, stage, done, total):
         if (method, stage) == ("knn", "start"):
@@ -435,10 +435,11 @@ def test_a_comparison_of_classic_methods_never_loads_torch(tmp_path):
 import sys
 from pathlib import Path
 from sightline.bench import compare, processes
+from sightline.models import device
 import sightline
 from sightline.report import html
 folder = Path({str(tmp_path)!r})
-processes.has_graphics_processor = lambda: False
+processes.may_have_graphics = device.may_have_graphics = lambda: False
 data = sightline.load_data("digits")
 compare.ladder(data)
 request = compare.Request("digits", ("majority", "linear"))

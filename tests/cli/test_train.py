@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-QUICK = ("--accelerator", "cpu", "--batch-size", 256)
+QUICK = ("--device", "cpu", "--batch-size", 256)
 
 
 def events(folder):

@@ -21,7 +21,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def network(digits, tmp_path_factory):
-    model = sightline.create_model("convnet", digits, epochs=8, accelerator="cpu")
+    model = sightline.create_model("convnet", digits, epochs=8, device="cpu")
     model.fit(digits.train, digits.val)
     return model.save(tmp_path_factory.mktemp("run")), model
 

@@ -22,7 +22,7 @@ from sightline.training.labelled_recipe import LabelledRecipe
 from sightline.training.packed_feed import PackedFeed
 from sightline.training.streamed_feed import StreamedFeed, to_spare
 
-KNOBS = {"epochs": 2, "batch_size": 8, "lr": 0.05, "accelerator": "cpu", "size": 16}
+KNOBS = {"epochs": 2, "batch_size": 8, "lr": 0.05, "device": "cpu", "size": 16}
 
 
 def draw(folder: Path, n: int = 20) -> Path:
@@ -203,7 +203,7 @@ def test_a_resumed_training_reads_as_it_was_begun(photos, tmp_path, monkeypatch)
 def test_small_images_and_classic_methods_are_packed(monkeypatch, tmp_path):
     disk(monkeypatch, 10)
     digits = load_data("digits")
-    model = sightline.create_model("convnet", digits, epochs=0.1, accelerator="cpu")
+    model = sightline.create_model("convnet", digits, epochs=0.1, device="cpu")
     assert model.fit(digits.train, digits.val).options.get("stream") is None
     disk(monkeypatch, 10**6)
     photos = load_data(draw(tmp_path / "photos", 40))
@@ -216,7 +216,7 @@ def test_small_images_are_streamed_when_asked():
     digits = load_data("digits")
     digits = digits.with_rows({"train": digits.train.rows[:60], "val": digits.val.rows[:20]})
     model = sightline.create_model(
-        "convnet", digits, epochs=1, stream="on", accelerator="cpu", batch_size=16
+        "convnet", digits, epochs=1, stream="on", device="cpu", batch_size=16
     )
     model.fit(digits.train, digits.val)
     assert model.remarks[0].startswith("streamed: ")
@@ -250,7 +250,7 @@ def test_a_look_at_a_training_streams_too(photos):
 
 def feeds(split, **knobs):
     """A streamed and a packed feed of the same pixels: 16 x 16, which a whole cut leaves alone."""
-    recipe = LabelledRecipe(batch_size=8, accelerator="cpu", crop_area=1.0, **knobs)
+    recipe = LabelledRecipe(batch_size=8, device="cpu", crop_area=1.0, **knobs)
     X, y, _ = split.arrays()
     mean, std = np.full(3, 0.4, np.float32), np.full(3, 0.2, np.float32)
     device = torch.device("cpu")
@@ -299,7 +299,7 @@ def test_cuts_are_of_the_pictures_own_pixels(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.repeat(fine[..., None], 3, 2).astype(np.uint8)).save(path)
     split = load_data(tmp_path / "fine").train
-    recipe = LabelledRecipe(batch_size=16, accelerator="cpu", crop_area=0.0001, flip="none")
+    recipe = LabelledRecipe(batch_size=16, device="cpu", crop_area=0.0001, flip="none")
     ones, device = np.ones(3, np.float32), torch.device("cpu")
     feed = StreamedFeed(split, split.labels, (16, 16), 0 * ones, ones, 2, recipe, device, 0)
     images = torch.cat([x for x, _ in feed.epoch(0)])
@@ -311,7 +311,7 @@ def test_cuts_are_of_the_pictures_own_pixels(tmp_path):
 
 def test_two_processes_of_a_training_share_every_batch(photos):
     ones, device = np.ones(3, np.float32), torch.device("cpu")
-    recipe = LabelledRecipe(batch_size=8, accelerator="cpu", flip="alternate")
+    recipe = LabelledRecipe(batch_size=8, device="cpu", flip="alternate")
     made = [
         StreamedFeed(
             photos.train, photos.train.labels, (16, 16), ones, ones, 2, recipe, device, 3, *part

@@ -23,7 +23,7 @@ devices, out = int(sys.argv[1]), sys.argv[2]
 torch.set_num_threads(1)
 X, y, _ = sightline.load_data("digits").train.arrays()
 recipe = LabelledRecipe(
-    epochs=1, batch_size=64, lr=0.02, flip="none", devices=devices, accelerator="cpu"
+    epochs=1, batch_size=64, lr=0.02, flip="none", devices=devices, device="cpu"
 )
 fabric = launch(recipe)
 torch.manual_seed(0)

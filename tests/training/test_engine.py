@@ -65,7 +65,7 @@ def digits():
 
 def fitted(digits, seed=0, folder=None, resume=False, **knobs):
     X, y, X_val, y_val = digits
-    knobs = {"epochs": 3, "lr": 0.05, "batch_size": 128, "accelerator": "cpu"} | knobs
+    knobs = {"epochs": 3, "lr": 0.05, "batch_size": 128, "device": "cpu"} | knobs
     model = ModuleClassifier(CARD, knobs, seed)
     return model.fit(X, y, X_val=X_val, y_val=y_val, folder=folder, resume=resume)
 
@@ -98,7 +98,7 @@ def test_one_epoch_equals_a_plain_pytorch_loop(digits):
     X, y, *_ = digits
     X, y = X[:256], y[:256]
     knobs = LabelledRecipe(
-        epochs=2, batch_size=64, lr=0.1, smoothing=0.1, flip="none", accelerator="cpu"
+        epochs=2, batch_size=64, lr=0.1, smoothing=0.1, flip="none", device="cpu"
     )
     torch.manual_seed(3)
     ours, theirs = Small(), Small()
@@ -141,9 +141,7 @@ def test_parts_of_a_batch_add_up(digits):
     X, y, *_ = digits
     states = []
     for parts in (1, 4):
-        knobs = LabelledRecipe(
-            epochs=1, batch_size=128, lr=0.05, accumulate=parts, accelerator="cpu"
-        )
+        knobs = LabelledRecipe(epochs=1, batch_size=128, lr=0.05, accumulate=parts, device="cpu")
         torch.manual_seed(0)
         model = Plain()
         fabric = launch(knobs)
@@ -174,7 +172,7 @@ def interrupted(digits, folder, epochs):
         if done == epochs * steps + 2:
             raise KeyboardInterrupt
 
-    knobs = {"epochs": 4, "lr": 0.05, "batch_size": 128, "accelerator": "cpu", "ema": 0.9}
+    knobs = {"epochs": 4, "lr": 0.05, "batch_size": 128, "device": "cpu", "ema": 0.9}
     model = ModuleClassifier(CARD, knobs, 0)
     model.fit(X, y, X_val=X_val, y_val=y_val, folder=folder, progress=stop)
 
@@ -214,7 +212,7 @@ def test_a_full_disk_leaves_the_last_whole_state(tmp_path):
     """A real process that may write no file above a size, then one that may."""
     command = [
         sys.executable, "-m", "sightline", "train", "convnet", "digits", "--epochs", "2",
-        "--accelerator", "cpu", "-o", str(tmp_path / "r"),
+        "--device", "cpu", "-o", str(tmp_path / "r"),
     ]  # fmt: skip
     folder = tmp_path / "r" / checkpoint.FOLDER
 
@@ -241,7 +239,7 @@ def test_a_full_disk_leaves_the_last_whole_state(tmp_path):
 def test_several_devices_are_started_by_torchrun(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(TrainingError, match="torchrun --nproc-per-node 3 -m sightline"):
-        launch(LabelledRecipe(accelerator="cpu", devices=3))
+        launch(LabelledRecipe(device="cpu", devices=3))
 
 
 def test_more_processes_than_cores_are_remarked(digits, monkeypatch):
@@ -289,14 +287,14 @@ def test_early_stopping_keeps_the_best(digits):
 
 def test_a_budget_sets_the_epochs(digits):
     X, y, *_ = digits
-    model = ModuleClassifier(CARD, {"epochs": 1000, "accelerator": "cpu"})
+    model = ModuleClassifier(CARD, {"epochs": 1000, "device": "cpu"})
     start = time.perf_counter()
     model.fit(X, y, budget=2.0)
     assert model.decided["epochs"] != 1000
     assert time.perf_counter() - start < 20
     # What the pilots did has left no trace: the same epochs without a budget, the same bits.
     assert model.decided["first_epochs"] != model.decided["epochs"]
-    again = ModuleClassifier(CARD, {"accelerator": "cpu"} | model.decided).fit(X, y)
+    again = ModuleClassifier(CARD, {"device": "cpu"} | model.decided).fit(X, y)
     assert same(state(model), state(again))
 
 
@@ -304,7 +302,7 @@ def test_freezing_leaves_the_backbone_as_it_is(digits):
     torch.manual_seed(0)
     model = Small()
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    knobs = LabelledRecipe(epochs=1, freeze="backbone", accelerator="cpu")
+    knobs = LabelledRecipe(epochs=1, freeze="backbone", device="cpu")
     X, y, *_ = digits
     fabric = launch(knobs)
     feed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, fabric.device, 0)
@@ -345,7 +343,7 @@ def test_soft_targets_equal_torchs_cross_entropy():
 def test_class_weights_and_sampling_even_out_the_classes(digits):
     X, y, *_ = digits
     rare = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:6]])
-    knobs = LabelledRecipe(balance="weights", accelerator="cpu")
+    knobs = LabelledRecipe(balance="weights", device="cpu")
     feed = PackedFeed(X[rare], y[rare], *mean_and_std(X), 2, knobs, torch.device("cpu"), 0)
     weights = feed.class_weights().numpy()
     assert (weights * feed.counts).tolist() == pytest.approx([len(rare) / 2] * 2)
@@ -364,7 +362,7 @@ def test_class_weights_and_sampling_even_out_the_classes(digits):
 
 def test_processes_share_every_batch(digits):
     X, y, *_ = digits
-    knobs = LabelledRecipe(batch_size=64, accelerator="cpu")
+    knobs = LabelledRecipe(batch_size=64, device="cpu")
     whole = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3)
     parts = [
         PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3, r, 2) for r in (0, 1)
@@ -376,7 +374,7 @@ def test_processes_share_every_batch(digits):
 
 def test_a_set_too_large_for_the_device_gives_the_same_batches(digits, monkeypatch):
     X, y, *_ = digits
-    knobs = LabelledRecipe(batch_size=64, shift=1, flip="alternate", accelerator="cpu")
+    knobs = LabelledRecipe(batch_size=64, shift=1, flip="alternate", device="cpu")
     resident = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3)
     monkeypatch.setattr("sightline.training.packed_feed.RESIDENT", 10)
     streamed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 3)
@@ -387,7 +385,7 @@ def test_a_set_too_large_for_the_device_gives_the_same_batches(digits, monkeypat
 
 def test_alternating_flips_show_both_sides_in_two_epochs(digits):
     X, y, *_ = digits
-    knobs = LabelledRecipe(flip="alternate", accelerator="cpu")
+    knobs = LabelledRecipe(flip="alternate", device="cpu")
     feed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, torch.device("cpu"), 0)
     rows = np.arange(50)
     first, second = (feed._mirrored(rows, epoch, None) for epoch in (0, 1))
@@ -506,14 +504,14 @@ def test_a_device_that_is_not_there():
     if torch.cuda.is_available():
         pytest.skip("there is one")
     with pytest.raises(TrainingError, match="cannot train on 1 x cuda"):
-        launch(LabelledRecipe(accelerator="cuda"))
+        launch(LabelledRecipe(device="cuda"))
 
 
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
     """A real process, killed at a moment of its own choosing, and begun again."""
     command = [
         sys.executable, "-m", "sightline", "train", "convnet", "digits", "--epochs", "6", "--seed",
-        "1", "--accelerator", "cpu",
+        "1", "--device", "cpu",
     ]  # fmt: skip
     environment = os.environ | {"SIGHTLINE_HOME": str(tmp_path / "home")}
 
@@ -615,7 +613,7 @@ def test_a_budget_is_used_though_the_pilot_was_wrong(digits, monkeypatch, slow_d
     now = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     X, y, *_ = digits
-    knobs = LabelledRecipe(epochs=1000, batch_size=len(X) // 10, accelerator="cpu")
+    knobs = LabelledRecipe(epochs=1000, batch_size=len(X) // 10, device="cpu")
     fabric = launch(knobs)
     feed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, fabric.device, 0)
 
@@ -638,7 +636,7 @@ def test_a_budget_is_used_though_the_pilot_was_wrong(digits, monkeypatch, slow_d
 def test_no_batch_or_part_is_a_single_image(digits, images, accumulate):
     """Batch normalisation refuses one: a last batch of one waits for the next epoch."""
     X = digits[0]
-    knobs = {"epochs": 2, "batch_size": 16, "accumulate": accumulate, "accelerator": "cpu"}
+    knobs = {"epochs": 2, "batch_size": 16, "accumulate": accumulate, "device": "cpu"}
     model = ModuleClassifier(registry.card("convnet"), knobs).fit(X[:images], np.arange(images) % 2)
     assert np.isfinite(model.history_[-1]["train_loss"])
 

@@ -22,7 +22,7 @@ def digits():
 def training(digits, **knobs):
     X, y = digits
     recipe = LabelledRecipe(
-        **({"epochs": 3, "batch_size": 64, "flip": "none", "accelerator": "cpu"} | knobs)
+        **({"epochs": 3, "batch_size": 64, "flip": "none", "device": "cpu"} | knobs)
     )
     fabric = launch(recipe)
     torch.manual_seed(0)

@@ -315,7 +315,7 @@ def box_loss(model, batch):
 
 
 def trained(split, folder=None, stop=0, resume=False, workers=0, **knobs):
-    recipe = Recipe(epochs=3, batch_size=8, lr=0.05, ema=0.9, accumulate=2, accelerator="cpu")
+    recipe = Recipe(epochs=3, batch_size=8, lr=0.05, ema=0.9, accumulate=2, device="cpu")
     fabric = launch(recipe)
     torch.manual_seed(0)
     feed = SampleFeed(split, 8, 5, transform=ZOOM, workers=workers, **knobs)

@@ -15,7 +15,7 @@ from sightline.training.feed import steps_of
 from sightline.training.optimizers import optimizer
 from sightline.training.recipe import Recipe
 
-KNOBS = Recipe(epochs=4, batch_size=16, lr=0.01, momentum=0.5, accelerator="cpu")
+KNOBS = Recipe(epochs=4, batch_size=16, lr=0.01, momentum=0.5, device="cpu")
 
 
 class Points:
@@ -83,7 +83,7 @@ def alternate(training, batch):
 def gan(folder=None, epochs=4, judges=None):
     torch.manual_seed(3)
     model = Gan()
-    recipe = Recipe(epochs=epochs, batch_size=16, lr=0.01, accelerator="cpu")
+    recipe = Recipe(epochs=epochs, batch_size=16, lr=0.01, device="cpu")
     two = [
         torch.optim.Adam(model.make.parameters(), lr=0.01),
         torch.optim.Adam(model.tell.parameters(), lr=0.02),
@@ -168,7 +168,7 @@ def test_parts_of_a_batch_that_is_no_tensor_add_up():
     for parts in (1, 4):
         torch.manual_seed(0)
         model = nn.Linear(2, 1)
-        recipe = Recipe(epochs=1, batch_size=32, lr=0.1, accumulate=parts, accelerator="cpu")
+        recipe = Recipe(epochs=1, batch_size=32, lr=0.1, accumulate=parts, device="cpu")
         loss = lambda m, b: (m(b["real"]) ** 2).mean()  # noqa: E731
         Training(launch(recipe), model, Points(recipe), recipe, loss).run()
         states.append(model.state_dict())

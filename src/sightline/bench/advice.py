@@ -1,4 +1,4 @@
-"""Advise on what would make a comparison surer, or its methods better, where images are few."""
+"""Say what would make a comparison surer, or its methods better, where images are few."""
 
 from __future__ import annotations
 

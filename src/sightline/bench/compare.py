@@ -32,7 +32,7 @@ from sightline.errors import DataError, ParameterError, RunError, UnknownNameErr
 from sightline.estimators import estimator
 from sightline.metrics import threads
 from sightline.metrics.paired import Difference, check_margin
-from sightline.models import registry
+from sightline.models import device, registry
 from sightline.training import run
 from sightline.types import Task
 
@@ -67,11 +67,14 @@ class Request:
         See `pick`.
     threads : int, optional
         Of the processor, for each method. Default: what its work suits, of the cores that are idle.
+    device : str
+        Where methods that can choose compute: cpu, cuda, cuda:1, mps or auto.
 
     Raises
     ------
     ParameterError
-        When the margin is not a number of at least 0, or the cost is none of the three.
+        When the margin is not a number of at least 0, the cost is none of the three, or there is
+        no such device or number of threads.
     """
 
     data: str
@@ -84,12 +87,14 @@ class Request:
     in_points: bool = False
     cost: Cost = "latency"
     threads: int | None = None
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.margin is not None:
             check_margin(self.margin)
         check_cost(self.cost)
         threads.check(self.threads)
+        device.check(self.device)
 
     def margin_for(self, methods: Sequence[MethodEntry]) -> float | None:
         """Return the margin that was given for such methods, in the unit of their headline."""
@@ -104,7 +109,8 @@ class Request:
             "fingerprint": fingerprint,
         }  # fmt: skip
         # Named only where it is asked for, as in the folders of before it could be.
-        return asked if self.threads is None else asked | {"threads": self.threads}
+        asked |= {} if self.threads is None else {"threads": self.threads}
+        return asked if self.device == "auto" else asked | {"device": self.device}
 
 
 def ladder(
@@ -181,11 +187,7 @@ def task_of(methods: Sequence[str]) -> str:
 
 
 def _trains_on_graphics() -> bool:
-    if not processes.has_graphics_processor():
-        return False  # known without torch, whose import would take longer than the first methods
-    import torch
-
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
+    return device.present("auto") != "cpu"
 
 
 def compare(data: Dataset, request: Request, folder: Path, report: Report | None = None) -> Results:
@@ -234,6 +236,7 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
                     method=name, data=request.data, group=request.group,
                     layout=request.layout, seed=request.seed, budget=request.budget,
                     fingerprint=asked["fingerprint"], threads=request.threads,
+                    device=request.device,
                 )  # fmt: skip
                 entry = _run(workers, job, place, report)
             elif report:

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sightline.models import registry
+from sightline.models.device import may_have_graphics
 
 Tell = Callable[[dict[str, Any]], None]
 """Called with each line that a worker says."""
@@ -92,15 +93,7 @@ class Processes:
 
 def can_fork() -> bool:
     """Tell whether a process that has imported torch may be forked here."""
-    return sys.platform == "linux" and not has_graphics_processor()
-
-
-def has_graphics_processor() -> bool:
-    """Tell whether a graphics processor may be there, by the system's own files: without torch."""
-    if sys.platform == "darwin":
-        return os.uname().machine == "arm64"
-    devices = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-    return sys.platform == "win32" or any(Path(device).exists() for device in devices)
+    return sys.platform == "linux" and not may_have_graphics()
 
 
 def serve(main: Callable[[Path, float], int]) -> int:

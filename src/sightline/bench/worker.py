@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Job:
         Of the data that the comparison started with.
     threads : int, optional
         Default: what its work suits, of the cores that are idle.
+    device : str
+        For a method that can choose.
     """
 
     method: str
@@ -65,6 +67,7 @@ class Job:
     budget: float | None
     fingerprint: str
     threads: int | None = None
+    device: str = "auto"
 
 
 def main(folder: Path, began: float) -> int:
@@ -107,14 +110,16 @@ def _measure(job: Job, folder: Path, began: float) -> MethodEntry:
     given = warm.threads_for(job.method, data.train, preprocess, job.threads)
     threads.use(given)
     _say("start", 0, 1)
-    warm.run_once(job.method, data, preprocess, job.seed)
+    known = {f.name for f in fields(kind.knobs(job.method))}
+    fixed = {"device": job.device} if "device" in known and job.device != "auto" else {}
+    warm.run_once(job.method, data, preprocess, job.seed, fixed)
     startup = time.monotonic() - began
-    model = create_model(job.method, data, seed=job.seed)
+    model = create_model(job.method, data, seed=job.seed, **fixed)
     tune_seconds, settings = 0.0, 1
     note: dict[str, Any] = {"budget_seconds": job.budget}
     if tuning.grid_of(job.method) != [{}]:
         tuned = tuning.on_validation(
-            job.method, data.train, data.val, {}, preprocess,
+            job.method, data.train, data.val, fixed, preprocess,
             budget=None if job.budget is None else job.budget / 2,
             seed=job.seed, progress=_stage("tune"),
         )  # fmt: skip

@@ -43,6 +43,7 @@ def compare(
     group: console.Group = None,
     layout: console.Layout = None,
     threads: console.Threads = None,
+    device: console.Device = "auto",
     seed: console.Seed = 0,
     json: console.Json = False,
 ) -> int:
@@ -82,7 +83,7 @@ def compare(
             console.note(f"  {line}")
     request = bench.Request(
         data, models, group=group, layout=layout, seed=seed, budget=seconds, margin=margin,
-        in_points=True, cost=cost, threads=threads,
+        in_points=True, cost=cost, threads=threads, device=device,
     )  # fmt: skip
     folder = output
     if folder is None and resume:

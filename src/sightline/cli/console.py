@@ -50,6 +50,13 @@ Threads = Annotated[
         "Networks that learn on another number of threads end with other weights."
     ),
 ]
+Device = Annotated[
+    str,
+    Parameter(
+        help="Where to compute: cpu, cuda, cuda:1 (the second one), mps (a Mac's), or auto: a "
+        "graphics processor if there is one."
+    ),
+]
 Group = Annotated[
     str | None,
     Parameter(

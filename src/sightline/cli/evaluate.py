@@ -22,6 +22,7 @@ def evaluate(
     *,
     split: SplitName = "test",
     tta: Tta | None = None,
+    device: console.Device = "auto",
     group: console.Group = None,
     layout: console.Layout = None,
     seed: console.Seed | None = None,
@@ -42,7 +43,7 @@ def evaluate(
     seed
         Of splits; default: the one that the run was trained with.
     """
-    model = load_model(run_folder)
+    model = load_model(run_folder, device)
     if tta is not None:
         model.answer_with(tta)
     trained = model.config.get("data", {})

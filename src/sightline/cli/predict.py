@@ -18,6 +18,7 @@ from sightline.data import images, naming
 from sightline.errors import DataError, ParameterError
 from sightline.estimators import load_model
 from sightline.metrics.duration import human
+from sightline.models.device import check as check_device
 from sightline.training import run
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def predict(
     output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
     engine: Literal["local", "ray"] = "local",
     workers: int = 0,
+    device: console.Device = "auto",
     json: console.Json = False,
 ) -> int:
     """Say what a RUN sees in images. A file that cannot be read is named; the others go on.
@@ -69,10 +71,11 @@ def predict(
         raise ParameterError(f"--reject must be between 0 and 1, not {reject}")
     if output is not None and output.endswith(".parquet"):
         return _bulk(run_folder, pictures, output, top, reject, engine, workers, json)
+    check_device(device)
     if engine != "local" or workers:
         raise ParameterError("--engine and --workers need an output in bulk: -o NAME.parquet")
     paths = expand([Path(picture) for picture in pictures])
-    model, task, classes = _loaded(run_folder)
+    model, task, classes = _loaded(run_folder, device)
     top = min(top, max(len(classes), 1))
     draw, say = tasks.module("report", task), tasks.module("deploy", task).document
     target = None if output is None else run.create(output)
@@ -137,14 +140,14 @@ def _bulk(
     return 2 if done.errors else 0
 
 
-def _loaded(place: Path) -> tuple[Estimator | Runtime, str, tuple[str, ...]]:
+def _loaded(place: Path, device: str) -> tuple[Estimator | Runtime, str, tuple[str, ...]]:
     """Load a run or an exported file; return it with its task and classes."""
     if place.suffix == ".onnx":
         from sightline.deploy.runtime import Runtime
 
         runtime = Runtime(place)
         return runtime, runtime.about.task, runtime.about.classes
-    model = load_model(place)
+    model = load_model(place, device)
     return model, model.task, model.classes_
 
 

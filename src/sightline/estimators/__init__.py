@@ -11,6 +11,7 @@ from sightline.data.dataset import Dataset
 from sightline.data.load import load_data
 from sightline.errors import RunError
 from sightline.models import registry
+from sightline.models.device import check
 from sightline.training import run
 
 if TYPE_CHECKING:
@@ -81,17 +82,27 @@ def create_model(
     return kind.create(name, options, seed=seed)
 
 
-def load_model(path: str | Path) -> Estimator:
+def load_model(path: str | Path, device: str = "cpu") -> Estimator:
     """Load a fitted estimator from a run's folder, or a foreign exported one: ``onnx:FILE``.
+
+    Parameters
+    ----------
+    path : str or path
+    device : str
+        Where it answers: cpu, cuda, cuda:1, mps, or auto, which takes a graphics processor if there
+        is one and the method can use it.
 
     Raises
     ------
     RunError
         When the folder is no run, is damaged, or comes from a newer version.
+    ParameterError
+        When the machine lacks the device, or the method cannot use it.
     """
+    check(device)
     if str(path).partition(":")[0] in registry.foreign():
         kind = estimator_for(str(path))
-        return kind.create(str(path), {}).as_it_is()
+        return _on(device, kind.create(str(path), {}).as_it_is())
     folder = Path(path)
     if not folder.exists():
         raise RunError(f"{folder}: no such run")
@@ -107,4 +118,10 @@ def load_model(path: str | Path) -> Estimator:
             f"{folder} is a run of the task {task!r}, which is not here; here are "
             f"{', '.join(tasks.names())}"
         )
-    return estimator(task).load(folder, config)
+    return _on(device, estimator(task).load(folder, config))
+
+
+def _on(device: str, model: Estimator) -> Estimator:
+    if device != "cpu":
+        model.method_.compute_on(device)
+    return model

@@ -486,9 +486,12 @@ class Estimator(ABC):
         try:
             before = config["preprocess"]
             height, width = (int(side) for side in before["size"])
+            options = dict(config["options"])
+            if "accelerator" in options:  # its name before k-NN's and the networks' became one
+                options["device"] = options.pop("accelerator")
             model = cls(
                 config["model"],
-                config["options"],
+                options,
                 Preprocess(height, before["resize"], before["scale"], before.get("features", "")),
                 int(config["seed"]),
             )
@@ -508,7 +511,7 @@ class Estimator(ABC):
         model.restore(arrays)
         model.config = {
             k: config[k]
-            for k in ("data", "environment", "trained_on", "published_weights")
+            for k in ("data", "environment", "trained_on", "published_weights", "calibration")
             if k in config
         }
         return model

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sightline.data.transforms import exact_mean_and_std
 from sightline.errors import DataError, ParameterError
 from sightline.metrics.overfitting import Watched, far_behind, find_overfitting, watched
+from sightline.models.device import present
 from sightline.models.method import Method
 from sightline.models.registry import SMALL, ModelCard, resolve
 from sightline.training.recipe import Recipe, check
@@ -211,6 +212,11 @@ class NetworkMethod(Method):
         network.standardise_as(load_published(card.name, network.model, 1000))
         network.model.eval()
         return network
+
+    def compute_on(self, device: str) -> None:
+        """Move the network to a device; see `Method.compute_on`."""
+        there = present(device)
+        self.model.to(there)
 
     def standardise_as(self, published: PublishedWeights) -> None:
         """Take over the mean and the standard deviation that published weights need."""

@@ -11,6 +11,8 @@ import contextlib
 import dataclasses
 import gc
 import importlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +65,9 @@ def threads_for(method: str, train: Split, preprocess: Preprocess, asked: int | 
     return most if most == 1 else min(most, threads.spare())
 
 
-def run_once(method: str, data: Dataset, preprocess: Preprocess, seed: int = 0) -> None:
+def run_once(
+    method: str, data: Dataset, preprocess: Preprocess, seed: int, fixed: Mapping[str, Any]
+) -> None:
     """Tune, fit and ask a method on a few images, so that nothing is done for the first time later.
 
     All images are decoded, where the method takes them packed. What fails here is left for the real
@@ -74,8 +78,8 @@ def run_once(method: str, data: Dataset, preprocess: Preprocess, seed: int = 0) 
         train, val = few(data.train), few(data.val)
         own = dataclasses.asdict(preprocess)
         if tuning.grid_of(method) != [{}]:
-            tuning.on_validation(method, train, val, {}, preprocess, budget=0.0, seed=seed)
-        model = create_model(method, data, seed=seed, **own).fit(train, val, budget=0.01)
+            tuning.on_validation(method, train, val, fixed, preprocess, budget=0.0, seed=seed)
+        model = create_model(method, data, seed=seed, **fixed, **own).fit(train, val, budget=0.01)
         model.evaluate(val)
         model.predict([val[0].image])
     gc.collect()

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.errors import ParameterError
+from sightline.models.device import check
 from sightline.types import Neighbours
 
 CPU: Mapping[str, Any] = {"device": "cpu", "devices": 1, "precision": None}
@@ -102,6 +104,20 @@ class Method:
     def usable(cls, options: Mapping[str, Any], images: int) -> bool:
         """Tell whether a setting can be fitted on so many images."""
         return True
+
+    def compute_on(self, device: str) -> None:
+        """Answer on a device from now on, as `sightline.models.device` names it.
+
+        Raises
+        ------
+        ParameterError
+            When the machine lacks it, or the method computes on the processor alone.
+        """
+        if check(device) not in ("auto", "cpu"):
+            raise ParameterError(
+                f"device={device}: this method computes on the processor alone; networks and knn "
+                "take a device"
+            )
 
     def require(self) -> None:
         """Refuse a method that lacks what it needs from outside, such as a file.

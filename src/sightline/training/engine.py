@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from sightline.errors import RunError, TrainingError
 from sightline.metrics import threads
+from sightline.models import device
 from sightline.training import checkpoint, run, schedule
 from sightline.training.budget import Budget
 from sightline.training.feed import Batch, Feed
@@ -88,19 +89,18 @@ def launch(recipe: Recipe) -> Fabric:
             f"{processes} devices need as many processes: start them with torchrun "
             f"--nproc-per-node {recipe.devices} -m sightline ..., see docs/scale.md"
         )
+    kind, number = device.parts(recipe.device)
     try:
         fabric = Fabric(
-            accelerator=recipe.accelerator, devices=recipe.devices, num_nodes=recipe.nodes,
-            precision=recipe.precision,
+            accelerator=kind, devices=recipe.devices if number is None else [number],
+            num_nodes=recipe.nodes, precision=recipe.precision,
             strategy="ddp" if processes > 1 else "auto",
         )  # fmt: skip
         fabric.launch()
         atexit.register(run.leave_others)
     except (RuntimeError, ValueError, TypeError) as error:
         why = str(error).splitlines()[0]
-        raise TrainingError(
-            f"cannot train on {recipe.devices} x {recipe.accelerator}: {why}"
-        ) from None
+        raise TrainingError(f"cannot train on {recipe.devices} x {recipe.device}: {why}") from None
     return fabric
 
 
@@ -198,9 +198,9 @@ class Training:
 
     def last_for(self, epochs: float) -> None:
         """Set the epochs of the whole training; of several processes the first one's count."""
-        last, first = float(self.fabric.broadcast(epochs)), self.recipe.epochs if self.step else 0.0
-        changed = dataclasses.replace(self.recipe, epochs=last, first_epochs=first)
-        self.recipe = self.outcome.recipe = changed
+        last, first = self.fabric.broadcast(epochs), self.recipe.epochs if self.step else 0.0
+        self.recipe = dataclasses.replace(self.recipe, epochs=last, first_epochs=first)
+        self.outcome.recipe = self.recipe
 
     @contextmanager
     def untouched(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sightline.errors import ParameterError, UnknownNameError
+from sightline.models.device import parts
 
 SHIPPED = Path(__file__).parent / "recipes"
 
@@ -71,8 +72,9 @@ class Recipe:
         Graphics processors (or processes) of a machine; more than one under torchrun.
     nodes : int
         Machines, under torchrun.
-    accelerator : {"auto", "cpu", "cuda", "mps"}
-        Where to compute.
+    device : str
+        Where to compute: cpu, cuda, cuda:1 (the second one), mps (a Mac's), or auto, which takes a
+        graphics processor if there is one.
     workers : int
         Processes that read pictures where they are streamed; 0: one for each core that is to spare.
     """
@@ -101,7 +103,7 @@ class Recipe:
     backbone_lr: float = 1.0
     devices: int = 1
     nodes: int = 1
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: str = "auto"
     workers: int = 0
 
     def __post_init__(self) -> None:
@@ -110,6 +112,8 @@ class Recipe:
                 raise ParameterError(f"{name} must be above 0, not {getattr(self, name)}")
         self.check_shares("warmup", "final_lr", "ema", "momentum")
         self.check_sizes("first_epochs", "weight_decay", "clip", "patience", "workers")
+        if parts(self.device)[1] is not None and self.devices * self.nodes > 1:
+            raise ParameterError(f"device={self.device} is one device; several are device=cuda")
         if self.accumulate > self.batch_size:
             raise ParameterError(
                 f"accumulate={self.accumulate} must be at most batch_size={self.batch_size}"

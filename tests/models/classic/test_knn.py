@@ -123,7 +123,7 @@ def test_an_image_of_zeros_has_cosine_distance_one():
         ({"k": 0}, np.zeros((3, 2)), [0, 1, 1], ParameterError, "whole number from 1"),
         ({"metric": "l3"}, np.zeros((9, 2)), [0] * 9, UnknownNameError, "did you mean"),
         ({"weights": "x"}, np.zeros((9, 2)), [0] * 9, UnknownNameError, "known"),
-        ({"device": "cuda:x"}, np.zeros((9, 2)), [0] * 9, UnknownNameError, "cuda"),
+        ({"device": "cuda:x"}, np.zeros((9, 2)), [0] * 9, ParameterError, "cuda:x"),
         ({"chunk_mb": 0}, np.zeros((9, 2)), [0] * 9, ParameterError, "at least 1"),
         ({"k": 1}, np.zeros((0, 2)), [], DataError, "empty"),
         ({"k": 1}, np.zeros((3, 2)), [0, 1], DataError, "need labels of shape"),

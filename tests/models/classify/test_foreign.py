@@ -31,7 +31,7 @@ def test_every_classifier_of_torchvision_has_a_card():
 def test_a_foreign_network_is_trained_like_any():
     X = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 1), np.uint8)
     y = np.arange(16) % 2
-    options = {"epochs": 1, "batch_size": 8, "accelerator": "cpu", "shift": 0}
+    options = {"epochs": 1, "batch_size": 8, "device": "cpu", "shift": 0}
     method = estimator_for("torchvision:squeezenet1_1").build("torchvision:squeezenet1_1", options)
     fitted = method.fit(X, y)
     assert fitted.predict_proba(X).shape == (16, 2)

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.errors import DataError, NotFittedError, ParameterError, UnknownNameError
-from sightline.models.classic.search import Device, Index, as_rows, check_index, search_in, used_of
+from sightline.models.classic.search import Index, as_rows, check_index, search_in, used_of
+from sightline.models.device import check as check_device
 from sightline.models.method import CPU, Method
 from sightline.types import Neighbours, Progress
 
@@ -92,8 +93,9 @@ class KNNClassifier(Method):
     index : {"exact", "faiss-flat", "faiss-hnsw", "faiss-ivf"}
         Compare with every training image, or search by a FAISS index. The last two miss some
         neighbours and answer far sooner on large training sets.
-    device : {"auto", "cpu", "cuda"}
-        Where the exact search multiplies; auto takes a CUDA device if there is one.
+    device : str
+        Where the exact search multiplies: cpu, cuda, cuda:1 (the second one), mps (a Mac's), or
+        auto, which takes a graphics processor if there is one.
     chunk_mb : int
         Working memory of the exact search, in MiB.
 
@@ -124,7 +126,7 @@ class KNNClassifier(Method):
         metric: Metric = "l2",
         weights: Weights = "uniform",
         index: Index = "exact",
-        device: Device = "auto",
+        device: str = "auto",
         chunk_mb: int = 256,
     ) -> None:
         self.k, self.metric, self.weights = k, metric, weights
@@ -236,6 +238,14 @@ class KNNClassifier(Method):
         rows = zip(indices, distances, self.y_[indices], votes, strict=True)
         return predicted, shares, [Neighbours(*row) for row in rows]
 
+    def compute_on(self, device: str) -> None:
+        """Multiply on a device from now on; see `Method.compute_on`."""
+        if self.index == "exact":
+            self.used = used_of(device)
+            self.device = device
+        else:
+            super().compute_on(device)
+
     @property
     def training_images(self) -> NDArray[Any]:
         """Return the training images, a row each: shape (n, d)."""
@@ -265,10 +275,11 @@ class KNNClassifier(Method):
 
     def _check_options(self) -> None:
         for option, kind in (
-            ("metric", Metric), ("weights", Weights), ("index", Index), ("device", Device),
+            ("metric", Metric), ("weights", Weights), ("index", Index),
         ):  # fmt: skip
             if getattr(self, option) not in get_args(kind):
                 raise UnknownNameError(option, str(getattr(self, option)), get_args(kind))
+        check_device(self.device)
         if self.chunk_mb < 1:
             raise ParameterError(f"chunk_mb must be at least 1, not {self.chunk_mb}")
         check_index(self.index, self.metric)

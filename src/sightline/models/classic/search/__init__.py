@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sightline.errors import DataError, ParameterError
+from sightline.errors import DataError
+from sightline.models.device import present
 from sightline.models.method import CPU
 
 if TYPE_CHECKING:
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
     from sightline.models.classic.search.sieve import Metric
 
 Index = Literal["exact", "faiss-flat", "faiss-hnsw", "faiss-ivf"]
-Device = Literal["auto", "cpu", "cuda"]
 
 _LARGEST = 1e150  # the square of a larger value leaves float64
 
 
 def search_in(
-    X: NDArray[Any], metric: Metric, index: Index, device: Device, chunk_mb: int
+    X: NDArray[Any], metric: Metric, index: Index, device: str, chunk_mb: int
 ) -> ExactSearch | FaissSearch:
     """Return a search for the nearest rows of X, to be called with (queries, k, progress).
 
@@ -47,7 +47,7 @@ def search_in(
     from sightline.models.classic.search.ann import FaissSearch
     from sightline.models.classic.search.exact import ExactSearch
 
-    exact = ExactSearch(X, metric, device_of(device), chunk_mb)
+    exact = ExactSearch(X, metric, present(device), chunk_mb)
     if index == "exact":
         return exact
     return FaissSearch(X, metric, index.removeprefix("faiss-"), exact)
@@ -98,25 +98,17 @@ def check_index(index: Index, metric: Metric) -> None:
         ann.check_index(index.removeprefix("faiss-"), metric)
 
 
-def device_of(device: Device) -> str:
-    """Return ``"cuda"`` or ``"cpu"``; ``"auto"`` takes the graphics processor if there is one.
+def used_of(device: str) -> Mapping[str, Any]:
+    """Return what the exact search of a device computes on; see `sightline.models.method`.
 
     Raises
     ------
     ParameterError
-        When CUDA is asked for and not there.
+        When the device is not there.
     """
+    there = present(device)
+    if not there.startswith("cuda"):
+        return {**CPU, "device": there}
     import torch
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ParameterError("device='cuda' is not available; use device='cpu' or device='auto'")
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def used_of(device: Device) -> Mapping[str, Any]:
-    """Return what the exact search of a device computes on; see `sightline.models.method`."""
-    if device == "cpu" or device_of(device) == "cpu":
-        return CPU
-    import torch
-
-    return {"device": torch.cuda.get_device_name(), "devices": 1, "precision": None}
+    return {"device": torch.cuda.get_device_name(there), "devices": 1, "precision": None}
