@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from sightline.cli import console
 from sightline.cli.options import dispatch
+from sightline.counting import counted
 from sightline.estimators import create_model, estimator_for
 from sightline.metrics import duration
 from sightline.metrics.duration import human
@@ -124,7 +125,8 @@ def train_model(
         )
         return 0
     screen = console.out()
-    screen.print(f"trained {model} on {len(loaded.train):,} images in {human(seconds)}")
+    images = counted(len(loaded.train), "image")
+    screen.print(f"trained {model} on {images} in {human(seconds)}", soft_wrap=True)
     if speed is not None:
         screen.print(
             f"{speed['images_per_second']:,.0f} images/s, {speed['waited']:.1%} of the time "
