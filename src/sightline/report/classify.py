@@ -31,8 +31,8 @@ MISTAKES = 24
 """Pictures of wrong answers on a page, for each method."""
 
 COLUMNS = (
-    Column("accuracy", lambda m: figure_text(m.headline, True)),
-    Column("95% interval", interval_text),
+    Column("accuracy", lambda m: figure_text(m.headline, True), rank=0),
+    Column("95% interval", interval_text, rank=1),
     Column("validation", lambda m: figure_text(m.validation, True)),
     Column(
         "balanced", lambda m: figure_text(m.metrics.get("balanced_accuracy"), True), page_only=True

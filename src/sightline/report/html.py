@@ -25,15 +25,24 @@ REPORT = "report.html"
 PAIRS = 12
 
 COSTS = (
-    Column("tuned in", lambda m: human(m.tune_seconds) if m.tune_seconds else "-"),
-    Column("fitted in", lambda m: human(m.fit_seconds or 0)),
-    Column("ms an image", lambda m: f"{m.latency_ms:.3g}"),
-    Column("images/s", lambda m: f"{m.images_per_second:,.0f}"),
-    Column("peak MiB", lambda m: f"{m.peak_mb:,.0f}"),
-    Column("parameters", lambda m: f"{m.parameters:,}", page_only=True),
-    Column("disk MiB", lambda m: f"{(m.bytes or 0) / 2**20:.2f}"),
+    Column("start-up", lambda m: _time(m.startup_seconds), page_only=True),
+    Column("tuned in", lambda m: _time(m.tune_seconds or None), rank=8),
+    Column("fitted in", lambda m: _time(m.fit_seconds), rank=3),
+    Column("ms an image", lambda m: _number(m.latency_ms, ".3g"), rank=2),
+    Column("images/s", lambda m: _number(m.images_per_second, ",.0f"), rank=6),
+    Column("peak MiB", lambda m: _number(m.peak_mb, ",.0f"), rank=7),
+    Column("parameters", lambda m: _number(m.parameters, ",d"), page_only=True),
+    Column("disk MiB", lambda m: _number(m.bytes and m.bytes / 2**20, ".2f"), rank=5),
 )
 """Columns of a comparison's table that every task has, after its own."""
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _time(value: float | None) -> str:
+    return "-" if value is None else human(value)
 
 
 def columns(task: str) -> tuple[Column, ...]:

@@ -23,11 +23,14 @@ class Column:
         Text for a method that ran to the end.
     page_only : bool
         Whether the terminal, which is narrow, leaves it out.
+    rank : int
+        How early a narrow terminal leaves it out: the highest first, 0 never.
     """
 
     heading: str
     cell: Callable[[MethodEntry], str]
     page_only: bool = False
+    rank: int = 4
 
 
 @dataclass(frozen=True, slots=True)
