@@ -299,7 +299,7 @@ class _Words:
         if not open_ones:
             return ""
         one = len(open_ones) == 1
-        more = [_about(max((d.needed or 0) - d.images, 1)) for d in open_ones.values()]
+        more = [about(max((d.needed or 0) - d.images, 1)) for d in open_ones.values()]
         images = max(d.images for d in open_ones.values())
         return (
             f". {_and(list(open_ones))} may be as good and {_CHEAPER[self.cost][not one]}, but "
@@ -329,18 +329,19 @@ def _turned(d: Difference) -> Difference:
 def _instead(taken: MethodEntry, best: MethodEntry, cost: Cost) -> str:
     a, b = _cost(taken, cost) or 0.0, _cost(best, cost) or 0.0
     if cost == "latency":
-        return f"takes {_short(a)} ms an image instead of {_short(b)} ms"
+        return f"takes {short(a)} ms an image instead of {short(b)} ms"
     if cost == "size":
-        return f"is {_short(a / 2**10)} KiB on disk instead of {_short(b / 2**10)} KiB"
+        return f"is {short(a / 2**10)} KiB on disk instead of {short(b / 2**10)} KiB"
     return f"was tuned and fitted in {human(a)} instead of {human(b)}"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Return a figure as text of three digits, or of as many as a large one has."""
     return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
-def _about(count: int) -> str:
-    """Return a count rounded up to two digits, as it is an estimate."""
+def about(count: int) -> str:
+    """Return a count as text, rounded up to two digits, as it is an estimate."""
     step: int = 10 ** max(len(str(count)) - 2, 0)
     return f"{-(-count // step) * step:,}"
 

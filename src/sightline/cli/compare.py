@@ -42,6 +42,7 @@ def compare(
     group: console.Group = None,
     layout: console.Layout = None,
     seed: console.Seed = 0,
+    lang: console.Lang = None,
     json: console.Json = False,
 ) -> int:
     """Train and measure many methods on DATA, and say which to take.
@@ -98,7 +99,7 @@ def compare(
         )
         raise
     with console.bar("writing the report"):
-        page = html.comparison(folder, loaded)
+        page = html.comparison(folder, loaded, language=lang)
     if json:
         console.print_json(results.model_dump(mode="json"))
     else:

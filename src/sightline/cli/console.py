@@ -27,6 +27,7 @@ from sightline.counting import counted
 from sightline.data import fonts
 from sightline.data.load import load_data
 from sightline.errors import RunError
+from sightline.report.words import Language
 from sightline.training import run
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ Layout = Annotated[
     Parameter(
         help="coco, voc, yolo, masks, folder or webdataset; default: recognised by what is there."
     ),
+]
+
+Lang = Annotated[
+    Language | None,
+    Parameter(name="--lang", help="Of the report: en or zh; default: the reader's browser's."),
 ]
 
 

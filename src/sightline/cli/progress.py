@@ -173,7 +173,7 @@ class Pace:
         self.running: str | None = None
         self.began = self.stage_began = clock()
         self.stage = ""
-        self.share = 0.0
+        self.share = self._most = 0.0
 
     def take(self, name: str, stage: str, done: int, total: int) -> None:
         """Take note of a stage, and how far it is."""
@@ -209,10 +209,10 @@ class Pace:
         return f"; about {human(left)} left" if left and left >= 1 else ""
 
     def completed(self) -> float:
-        """Return how many are done, and the share of the running one."""
-        if self.running is None:
-            return float(len(self.seconds))
-        return len(self.seconds) + 0.9 * self.share * (self.stage not in ("load", "time"))
+        """Return how many are done, and the share of the running one; it never falls."""
+        share = 0.9 * self.share if self.running is not None and self.stage == "fit" else 0.0
+        self._most = max(self._most, len(self.seconds) + share)
+        return self._most
 
     def place(self, name: str) -> str:
         """Return which of all a piece of work is."""

@@ -44,6 +44,7 @@ def train_model(
     group: console.Group = None,
     layout: console.Layout = None,
     seed: console.Seed = 0,
+    lang: console.Lang = None,
     json: console.Json = False,
     given: dict[str, Any],
 ) -> int:
@@ -104,7 +105,7 @@ def train_model(
     metrics = None if evaluation is None else evaluation.metrics
     estimator.save(folder, fit_seconds=seconds)
     if evaluation is not None:
-        html.training(folder, estimator, loaded, evaluation, seconds)
+        html.training(folder, estimator, loaded, evaluation, seconds, language=lang)
     if len(estimator.history) > 1:
         drawing = curves.training_curves(estimator.history, f"{model} on {loaded.name}", metrics)
         console.save_picture(drawing, folder / CURVES)
