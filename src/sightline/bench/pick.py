@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import get_args
 
 from sightline.bench.results import CandidateEntry, Cost, MethodEntry, PickEntry, Verdict
+from sightline.counting import counted
 from sightline.errors import ParameterError
 from sightline.metrics import figure_text
 from sightline.metrics.duration import human
@@ -248,7 +249,7 @@ class _Words:
             f"{taken.name}: {self._figure(taken)} on validation is within {self._margin()} of "
             f"{self.best.name}'s {self._figure(self.best)} (difference "
             f"{self._points(turned.difference)}{unit}, 95% interval {self._points(turned.low)} to "
-            f"{self._points(turned.high)}, {d.images:,} images), and it "
+            f"{self._points(turned.high)}, {counted(d.images, 'image')}), and it "
             f"{_instead(taken, self.best, self.cost)}"
             + self._maybe([m for m in self.others if is_cheaper(m, taken, self.cost)])
         )
@@ -303,7 +304,7 @@ class _Words:
         images = max(d.images for d in open_ones.values())
         return (
             f". {_and(list(open_ones))} may be as good and {_CHEAPER[self.cost][not one]}, but "
-            f"{images:,} images cannot show that {'it is' if one else 'they are'} within "
+            f"{counted(images, 'image')} cannot show that {'it is' if one else 'they are'} within "
             f"{self._margin()}: about {_and(more)} more would"
         )
 

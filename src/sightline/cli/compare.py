@@ -33,7 +33,12 @@ def compare(
     data: str,
     /,
     *models: str,
-    task: str | None = None,
+    task: Annotated[
+        str | None,
+        Parameter(
+            help=f"Of data that serves several: {console.TASKS}; default: the first of them."
+        ),
+    ] = None,
     budget: str | None = None,
     margin: float | None = None,
     cost: Cost = "latency",
@@ -55,8 +60,6 @@ def compare(
         Name, folder or archive of images.
     models
         Methods; default: all that suit the data, the simplest first.
-    task
-        Of data that serves several; default: the first that there are methods for.
     budget
         Time for each method, such as 90s, 10m or 1.5h.
     margin

@@ -22,6 +22,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
+from sightline import tasks
 from sightline.cli import progress
 from sightline.counting import counted
 from sightline.data import fonts
@@ -56,6 +57,9 @@ Lang = Annotated[
     Language | None,
     Parameter(name="--lang", help="Of the report: en or zh; default: the reader's browser's."),
 ]
+
+TASKS = ", ".join(tasks.with_cards())
+"""Names of the tasks that there are methods for."""
 
 
 def out() -> Console:

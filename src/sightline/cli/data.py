@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from rich.text import Text
 
 from sightline.cli import console, tables
+from sightline.cli.examples import under
 from sightline.counting import counted
 from sightline.data import audit as auditing
 from sightline.data import convert as converting
@@ -19,10 +20,10 @@ from sightline.data import mend
 from sightline.data.dataset import Dataset
 from sightline.errors import ParameterError
 
-app = App(name="data", help="Look at, check and convert DATA.")
+app = App(name="data", help="Look at, check and convert DATA.", help_epilogue=under("data"))
 
 
-@app.command
+@app.command(help_epilogue=under("data show"))
 def show(
     data: str,
     /,
@@ -66,7 +67,7 @@ def show(
     return 0
 
 
-@app.command
+@app.command(help_epilogue=under("data audit"))
 def audit(
     data: str,
     /,
@@ -116,7 +117,7 @@ def audit(
     return 1 if audited.errors else 0
 
 
-@app.command
+@app.command(help_epilogue=under("data convert"))
 def convert(
     data: str,
     out: Path,
@@ -150,7 +151,7 @@ def convert(
     return 0
 
 
-@app.command(name="list")
+@app.command(name="list", help_epilogue=under("data list"))
 def list_names(*, json: console.Json = False) -> int:
     """List the data sets that have a name."""
     if json:

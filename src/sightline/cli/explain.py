@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from rich.markup import escape
 
 from sightline.cli import console, tables
+from sightline.cli.examples import under
 from sightline.counting import counted
 from sightline.errors import ParameterError
 from sightline.estimators import load_model
@@ -16,10 +17,10 @@ from sightline.explain import gradients as slopes
 from sightline.explain import neighbours as near
 from sightline.metrics.duration import human
 
-app = App(name="explain", help="Show why a RUN answers as it does.")
+app = App(name="explain", help="Show why a RUN answers as it does.", help_epilogue=under("explain"))
 
 
-@app.command
+@app.command(help_epilogue=under("explain neighbours"))
 def neighbours(
     run_folder: Path,
     image: Path,
@@ -50,6 +51,7 @@ def neighbours(
         console.print_json(
             {
                 "image": str(image), "label": answer.name, "score": answer.score,
+                "metric": explanation.metric, "tied": explanation.tied(),
                 "neighbours": explanation.rows(), "picture": str(target),
             }
         )  # fmt: skip
@@ -58,7 +60,8 @@ def neighbours(
     screen.print(f"{escape(str(image))}: [bold]{escape(answer.name)}[/bold] {answer.score:.2f}")
     columns = (
         tables.Column("rank", 2), tables.Column("class", text=True),
-        tables.Column("distance"), tables.Column("vote"), tables.Column("training row", 1),
+        tables.Column(f"distance ({explanation.metric})"), tables.Column("vote"),
+        tables.Column("training row", 1),
     )  # fmt: skip
     rows = [
         (
@@ -68,11 +71,13 @@ def neighbours(
         for row in explanation.rows()
     ]  # fmt: skip
     tables.show(screen, columns, rows)
+    if tie := explanation.tie():
+        screen.print(escape(tie), soft_wrap=True)
     screen.print(f"picture: {target}", soft_wrap=True)
     return 0
 
 
-@app.command
+@app.command(help_epilogue=under("explain gradients"))
 def gradients(
     run_folder: Path,
     /,

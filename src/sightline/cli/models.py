@@ -6,35 +6,35 @@ import dataclasses
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from rich.markup import escape
 
 from sightline import tasks
 from sightline.cli import console, options, tables
+from sightline.cli.examples import under
 from sightline.counting import counted
 from sightline.errors import ParameterError, UnknownNameError
 from sightline.estimators import estimator_for
 from sightline.models import registry
-from sightline.types import Task
 
 if TYPE_CHECKING:
     from sightline.models.describe import Description, Layer
 
-app = App(name="models", help="List the methods, or show one.")
+app = App(name="models", help="List the methods, or show one.", help_epilogue=under("models"))
 
 
 @app.default
-def models(*, task: str | None = None, json: console.Json = False) -> int:
-    """List the methods, the simplest first.
-
-    Parameters
-    ----------
-    task
-        Only those for one task.
-    """
-    known = {*tasks.names(), *map(str, Task)}
+def models(
+    *,
+    task: Annotated[
+        str | None, Parameter(help=f"Only those for one task: {console.TASKS}.")
+    ] = None,
+    json: console.Json = False,
+) -> int:
+    """List the methods, the simplest first."""
+    known = set(tasks.with_cards())
     if task is not None and task not in known:
         raise UnknownNameError("task", task, known)
     cards = [registry.card(name) for name in registry.list_models(task)]
@@ -59,7 +59,7 @@ def models(*, task: str | None = None, json: console.Json = False) -> int:
     return 0
 
 
-@app.command
+@app.command(help_epilogue=under("models show"))
 def show(
     name: str,
     /,
