@@ -13,6 +13,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -36,8 +37,7 @@ def one(label: str, screen: Console) -> Iterator[Report]:
         yield PlainLines(label, lambda line: screen.print(Text(line), soft_wrap=True))
         return
     with Progress(
-        TextColumn("{task.description}"), _bar(screen), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.description}"), _bar(screen), _Count(), TimeElapsedColumn(), _Left(),
         console=screen, transient=True,
     ) as shown:  # fmt: skip
         task = shown.add_task(escape(label), total=None)
@@ -103,6 +103,21 @@ def several(
             )  # fmt: skip
 
         yield move
+
+
+class _Count(MofNCompleteColumn):
+    """How many of how many; nothing while the end is not known."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total else Text("")
+
+
+class _Left(TimeRemainingColumn):
+    """The time that is left, with the word; nothing while it is not known."""
+
+    def render(self, task: Task) -> Text:
+        known = task.time_remaining is not None
+        return Text.assemble("left ", super().render(task)) if known else Text("")
 
 
 ENDS = ("done", "failed")
