@@ -120,3 +120,45 @@ def test_an_axis_of_per_cent_shows_no_more_than_tells(lowest, start):
 )
 def test_names_are_cut_by_their_width(name, wanted):
     assert plots.clipped(name) == wanted
+
+
+def entries_of(figures, higher=True):
+    return [
+        MethodEntry(name=f"m{i}", status="ok", metric="accuracy", headline=f, latency_ms=1.0 + i,
+                    higher_is_better=higher, share=higher)
+        for i, f in enumerate(figures)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("figures", "higher", "far"),
+    [
+        ((0.1, 0.9, 0.94, 0.95, 0.99), True, {"m0"}),
+        ((0.1, 0.15, 0.94, 0.95, 0.97, 0.99), True, {"m0", "m1"}),
+        ((0.1, 0.5, 0.9, 0.95, 0.99), True, set()),
+        ((0.9, 0.91, 0.95, 0.99), True, set()),
+        ((0.1, 0.99), True, set()),
+        ((90.0, 3.0, 2.0, 2.5), False, {"m0"}),
+        ((0.5, 0.5, 0.5), True, set()),
+    ],
+)
+def test_a_few_that_are_far_behind(figures, higher, far):
+    assert plots.far_behind(entries_of(figures, higher)) == far
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_who_is_far_behind_stands_at_the_edge_with_its_figure(higher, tmp_path):
+    figures = (0.1, 0.9, 0.94, 0.95, 0.99) if higher else (90.0, 3.0, 2.0, 2.5)
+    drawing = plots.headline_against_latency(entries_of(figures, higher), "m2")
+    fonts.save(drawing, tmp_path / "a.png")
+    (axes,) = drawing.axes
+    low, high = axes.get_ylim()
+    assert (low > 80) if higher else (high < 5)
+    names = [text.get_text() for text in axes.texts]
+    assert names[0] == ("m0 ↓ 10%" if higher else "m0 ↑ 90")
+    assert names[1:] == [f"m{i}" for i in range(1, len(figures))]
+    at_the_edge = [
+        line for line in axes.lines if list(line.get_ydata()) == [low if higher else high]
+    ]
+    assert len(at_the_edge) == 1
+    assert not at_the_edge[0].get_clip_on()

@@ -49,7 +49,7 @@ def reliability(
         true = np.bincount(which, right, bins) / total
         error = calibration_error(right, confidence)
         axes.plot(
-            100 * said[shown], 100 * true[shown], **linestyle(i) | {"markersize": 7},
+            100 * said[shown], 100 * true[shown], **linestyle(i, 7),
             linewidth=1.3,
             label=say("{method} (error {error})", method=names[name], error=f"{100 * error:.1f}"),
         )  # fmt: skip
@@ -82,10 +82,10 @@ def coverage(
     for i, (name, (right, confidence)) in enumerate(answers.items()):
         thresholds, share, accuracy = coverage_curve(right, confidence)
         shown = share * len(right) >= min(least, len(right))
-        style = linestyle(i)
+        style = linestyle(i, 6)
         axes.plot(
             100 * share[shown], 100 * accuracy[shown], label=names[name], **style,
-            markersize=6, markevery=(0.05 + 0.013 * i, 0.2), linewidth=1.4,
+            markevery=(0.05 + 0.013 * i, 0.2), linewidth=1.4,
         )  # fmt: skip
         for threshold in (0.5, 0.9) if len(answers) == 1 else ():
             above = np.flatnonzero((thresholds >= threshold) & shown)
@@ -158,8 +158,8 @@ def per_class_recall(recalls: Mapping[str, NDArray[np.float64]], classes: Sequen
     names = shortened(recalls, NAMES_AT_POINTS)
     for i, (name, recall) in enumerate(recalls.items()):
         axes.plot(
-            100 * recall[order], y, label=names[name], linestyle="none", markersize=8, alpha=0.9,
-            **linestyle(i),
+            100 * recall[order], y, label=names[name], linestyle="none", alpha=0.9,
+            **linestyle(i, 8),
         )  # fmt: skip
     axes.set_yticks(y, [clipped(classes[i]) for i in order])
     axes.set_ylim(len(order) - 0.4, -0.6)

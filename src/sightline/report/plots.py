@@ -15,12 +15,13 @@ from sightline.bench.results import MethodEntry
 from sightline.data.fonts import figure
 from sightline.data.images import as_picture
 from sightline.estimators.tuning import Trial, Tuned
+from sightline.metrics import figure_text
 from sightline.report.names import shortened
 from sightline.report.svg import BACK, SERIES, svg
 from sightline.report.words import figure_name, say
 
 __all__ = [
-    "PALETTE", "SERIES", "clipped", "headline_against_latency", "legend", "linestyle",
+    "PALETTE", "SERIES", "clipped", "far_behind", "headline_against_latency", "legend", "linestyle",
     "milliseconds", "pareto", "per_cent", "png_uri", "spread", "start_of", "svg", "time_text",
     "tuning_curve",
 ]  # fmt: skip
@@ -39,10 +40,13 @@ PALETTE = tuple(light for light, _, _ in SERIES)
 """Colours of things that are drawn beside each other; see `SERIES`."""
 
 
-def linestyle(i: int) -> dict[str, Any]:
+def linestyle(i: int, size: float = 7) -> dict[str, Any]:
     """Return the colour and the shape of the i-th of several things, as `Axes.plot` takes them."""
     colour, _, shape = SERIES[i % len(SERIES)]
-    return {"color": colour, "marker": shape, "markeredgecolor": BACK, "markeredgewidth": 0.6}
+    return {
+        "color": colour, "marker": shape, "markeredgecolor": BACK, "markeredgewidth": 0.6,
+        "markersize": size * 1.4 if shape == "*" else size,  # its points are thin
+    }  # fmt: skip
 
 
 def legend(drawing: Figure, axes: Axes) -> None:
@@ -144,10 +148,10 @@ def headline_against_latency(methods: Sequence[MethodEntry], picked: str | None)
     """Draw each method's headline, with its interval, against its latency.
 
     The methods that no other beats in both are joined by a line. The names stand at the right, one
-    under the other, each with a line to its point.
+    under the other, each with a line to its point. A few methods that are far worse than all others
+    stand at the edge, with their figure, so that the others can be told apart.
     """
-    share = methods[0].share
-    unit = 100 if share else 1
+    unit = 100 if methods[0].share else 1
     drawing = figure(5.4, max(3.6, 1.1 + _NAME * len(methods) / 72))
     axes = drawing.add_subplot()
     axes.set_xscale("log")
@@ -158,15 +162,23 @@ def headline_against_latency(methods: Sequence[MethodEntry], picked: str | None)
             where="post", color="0.6", linewidth=1.2, linestyle="--", zorder=1,
             label=say("nothing is both faster and better"),
         )  # fmt: skip
-    ends = [unit * (m.headline or 0) for m in methods]
+    far = far_behind(methods)
+    near = [m for m in methods if m.name not in far]
+    low, high = _limits([unit * end for m in near for end in (m.headline or 0.0, *_interval(m))])
+    if methods[0].share:
+        low, high = max(low, -2), min(high, 102)
+        per_cent(axes.yaxis)
+    axes.set_ylim(low, high)
+    edge = low if methods[0].higher_is_better else high
     for i, m in enumerate(methods):
-        chosen = m.name == picked
-        y, (low, high) = unit * (m.headline or 0), m.interval or (m.headline or 0,) * 2
-        ends += [unit * low, unit * high]
+        style = linestyle(i, 11 if m.name == picked else 8)
+        if m.name in far:
+            axes.plot(m.latency_ms or 0, edge, clip_on=False, zorder=4, **style)
+            continue
+        y, (lowest, highest) = unit * (m.headline or 0), _interval(m)
         axes.errorbar(
-            m.latency_ms or 0, y, yerr=[[max(y - unit * low, 0)], [max(unit * high - y, 0)]],
-            capsize=2.5, elinewidth=1, zorder=3 if chosen else 2,
-            **linestyle(i) | {"markersize": 11 if chosen else 8},
+            m.latency_ms or 0, y, capsize=2.5, elinewidth=1, zorder=3 if m.name == picked else 2,
+            yerr=[[max(y - unit * lowest, 0)], [max(unit * highest - y, 0)]], **style,
         )  # fmt: skip
     axes.set_xlabel(say("latency of one image (log scale)"))
     name = figure_name(methods[0].metric or "")
@@ -177,36 +189,60 @@ def headline_against_latency(methods: Sequence[MethodEntry], picked: str | None)
     fastest, slowest = min(times, default=1.0), max(times, default=1.0)
     pad = max((slowest / fastest) ** 0.08, 1.3)
     axes.set_xlim(fastest / pad, slowest * pad)
-    pad = 0.05 * (max(ends) - min(ends)) or 0.5
-    axes.set_ylim(min(ends) - pad, max(ends) + pad)
-    if share:
-        axes.set_ylim(max(min(ends) - pad, -2), min(max(ends) + pad, 102))
-        per_cent(axes.yaxis)
     milliseconds(axes)
     if len(front) > 1:
         legend(drawing, axes)
-    _name_points(drawing, axes, methods, picked, unit)
+    _name_points(drawing, axes, methods, picked, far)
     return drawing
 
 
+def far_behind(methods: Sequence[MethodEntry]) -> set[str]:
+    """Return the names of the few that are so much worse than all others that these look alike.
+
+    They are at most a third, and without them what is left spans less than a quarter.
+    """
+    worst_last = sorted(methods, key=lambda m: m.headline or 0.0)
+    if methods[0].higher_is_better:
+        worst_last.reverse()
+    figures = [m.headline or 0.0 for m in worst_last]
+    whole = abs(figures[-1] - figures[0])
+    for count in range(1, len(figures) // 3 + 1):
+        if abs(figures[-1 - count] - figures[0]) < whole / 4:
+            return {m.name for m in worst_last[-count:]}
+    return set()
+
+
+def _interval(method: MethodEntry) -> tuple[float, float]:
+    return method.interval or (method.headline or 0.0, method.headline or 0.0)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Return the limits of an axis that shows the values with some room around them."""
+    pad = 0.05 * (max(values) - min(values)) or 0.5
+    return min(values) - pad, max(values) + pad
+
+
 def _name_points(
-    drawing: Figure, axes: Axes, methods: Sequence[MethodEntry], picked: str | None, unit: int
+    drawing: Figure, axes: Axes, methods: Sequence[MethodEntry], picked: str | None, far: set[str]
 ) -> None:
     """Write the methods' names at the right of the frame, none over another."""
     drawing.draw_without_rendering()  # settles the limits, and so where points are
     low, high = axes.get_ylim()
-    heights = [(unit * (m.headline or 0.0) - low) / (high - low) for m in methods]
+    share = methods[0].share
+    places = np.clip([(100 if share else 1) * (m.headline or 0.0) for m in methods], low, high)
     gap = _NAME / (axes.bbox.height * 72 / drawing.dpi)
-    names = shortened((m.name for m in methods), NAMES_AT_POINTS)
-    for i, y in enumerate(spread(heights, gap)):
+    names = shortened((m.name for m in methods), NAMES_AT_POINTS - 7 * bool(far))
+    arrow = "↓" if methods[0].higher_is_better else "↑"
+    for i, y in enumerate(spread(((places - low) / (high - low)).tolist(), gap)):
         m = methods[i]
-        style = {"weight": "bold"} if m.name == picked else {}
+        value = f" {arrow} {figure_text(m.headline, share, digits=0)}" if m.name in far else ""
+        colour = linestyle(i)["color"]
         axes.annotate(
-            names[m.name], (m.latency_ms or 0.0, unit * (m.headline or 0.0)), xytext=(1.03, y),
+            names[m.name] + value, (m.latency_ms or 0.0, places[i]), xytext=(1.03, y),
             textcoords="axes fraction", va="center", fontsize=10, annotation_clip=False,
-            color=linestyle(i)["color"], **style,
+            color=colour, weight="bold" if m.name == picked else "normal",
             arrowprops={
-                "arrowstyle": "-", "color": linestyle(i)["color"], "linewidth": 0.7, "alpha": 0.55,
+                "arrowstyle": "-", "color": colour, "linewidth": 0.7, "alpha": 0.55,
                 "shrinkA": 1, "shrinkB": 5, "relpos": (0, 0.5),
             },
         )  # fmt: skip
