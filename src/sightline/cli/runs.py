@@ -62,6 +62,8 @@ def _entry(place: Path) -> dict[str, Any] | None:
             return _run(place)
     except RunError as error:
         return _row(place, f"unreadable: {error}", "", None, "")
+    except (KeyError, TypeError) as error:
+        return _row(place, f"unreadable: its record lacks {error}", "", None, "")
     return None
 
 
