@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 import sightline
 from sightline.bench import compare as bench
 from sightline.bench import results as documents
+from sightline.data.dataset import Dataset, Source
+from sightline.data.item import Item
 from sightline.report import classify, html
 from sightline.training import run
 
@@ -154,3 +157,19 @@ def test_colours_of_the_dark_page_are_set_for_screens_alone(compared, digits):
         assert f"{name}:" in dark[0]
     used = set(re.findall(r"var\((--[\w]+)\)", page))
     assert used <= set(re.findall(r"(--\w+):", page))
+
+
+def test_names_of_classes_are_never_translated(tmp_path):
+    items = [Item(f"{i}", np.full((4, 4), i, np.uint8)[..., None], i % 2) for i in range(40)]
+    rows = {"train": np.arange(20), "val": np.arange(20, 40)}
+    data = Dataset("made", Source(items, "L"), rows, ("true", "loss"))
+    model = sightline.create_model("majority", data).fit(data.train)
+    page = html.training(tmp_path, model, data, model.evaluate(data.val), 0.1)
+    shown = page.read_text(encoding="utf-8")
+    chinese = read(shown, "zh")[0]
+    assert "true 50%" in chinese
+    assert "实为 loss" in chinese
+    assert "损失" not in chinese
+    # Once the label of the axis, which is ours, and twice the names at the ticks, which are not.
+    assert shown.count(">true</text>") == 3
+    assert shown.count(">真实</text>") == 1

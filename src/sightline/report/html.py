@@ -211,19 +211,22 @@ def _template(name: str, language: Language | None) -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup, escape
 
-    def both(text: str) -> Markup:
-        """Write a text for the page: in both languages where it has two."""
-        text = known(text)
+    def said(text: str) -> Markup:
+        """Write a text for the page, in both languages where it has two."""
         if not isinstance(text, Said) or text.zh == text:
             return escape(str.__str__(text))
         form = Markup('<span class="w" lang="{}">{}</span>')
         return form.format("en", str.__str__(text)) + form.format("zh", text.zh)
 
+    def both(text: str) -> Markup:
+        """Write a text of ours, which may be known in Chinese; names of classes are not ours."""
+        return said(known(text))
+
     environment = Environment(
         loader=PackageLoader("sightline.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"both": both, "zh": in_chinese}
+    environment.filters |= {"both": both, "said": said, "zh": in_chinese}
     environment.globals |= {
         "say": say, "counted": words.counted, "human": human, "series": SERIES,
         "language": language or "",
