@@ -173,3 +173,17 @@ def test_names_of_classes_are_never_translated(tmp_path):
     # Once the label of the axis, which is ours, and twice the names at the ticks, which are not.
     assert shown.count(">true</text>") == 3
     assert shown.count(">真实</text>") == 1
+
+
+def test_of_very_many_classes_those_that_are_confused_are_named(page_of):
+    page = page_of(2, 100).read_text(encoding="utf-8")
+    text, _ = read(page, "en")
+    assert "Most often taken for another: " in text
+    first = text.split("Most often taken for another: ")[1]
+    # Every wrong answer of these is the class after the true one.
+    true, said, count = re.match(r"(.*?) → (.*?) \((\d+)\)", first).groups()
+    assert int(said.split()[-1].strip("c")) - int(true.split()[-1].strip("c")) in (1, -99)
+    assert int(count) > 0
+    assert "最常混淆" in read(page, "zh")[0]
+    few = read(page_of(2, 3).read_text(encoding="utf-8"), "en")[0]
+    assert "Most often taken" not in few

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MISTAKES = 24
 """Pictures of wrong answers on a page, for each method."""
 
+CONFUSED = 8
+"""Pairs of classes that are named where there are too many for the matrix to name them."""
+
 COLUMNS = (
     Column("accuracy", lambda m: figure_text(m.headline, True), rank=0),
     Column("95% interval", interval_text, rank=1),
@@ -87,7 +90,7 @@ def sections(
         Part(
             say("{method}: {count} wrong", method=name, count=f"{int((~e.right).sum()):,}"),
             plots.svg(classify_plots.confusion_matrix(tables[name], classes, name), name),
-            say("The wrong answers given with most confidence:"),
+            _note(tables[name], classes),
             mistakes(data, e),
         )
         for name, e in evaluations.items()
@@ -101,6 +104,21 @@ def sections(
         Section(gained, REJECT, plots.svg(classify_plots.coverage(sure), gained)),
         Section(say(f"Where each method errs{where}"), parts=parts),
     ]
+
+
+def _note(counts: NDArray[np.int64], classes: Sequence[str]) -> str:
+    """Return the line above the mistakes; of very many classes with those that are confused."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    if len(classes) <= classify_plots.NAMED or not wrong.any():
+        return say("The wrong answers given with most confidence:")
+    worst = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSED]
+    pairs = (np.unravel_index(place, wrong.shape) for place in worst if wrong.flat[place])
+    said = ", ".join(f"{classes[i]} → {classes[j]} ({wrong[i, j]:,})" for i, j in pairs)
+    return say(
+        "Most often taken for another: {pairs}. The wrong answers given with most confidence:",
+        pairs=said,
+    )
 
 
 def mistakes(data: Dataset, e: Evaluation) -> list[Picture]:

@@ -137,6 +137,9 @@ def confusion_matrix(table: NDArray[np.int64], classes: Sequence[str], title: st
         names = [clipped(c) for c in classes]
         axes.set_xticks(range(n), names, rotation=60, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(n), names)
+    else:  # numbers of classes would say nothing
+        axes.set_xticks([])
+        axes.set_yticks([])
     if n <= 15:
         for i in range(n):
             for j in range(n):

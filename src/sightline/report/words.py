@@ -104,6 +104,8 @@ CHINESE = {
     "Where each method errs, on validation images": "错在哪里（验证图像）",
     "{method}: {count} wrong": "{method}：错 {count} 张",
     "The wrong answers given with most confidence:": "置信度最高的错误答案：",
+    "Most often taken for another: {pairs}. The wrong answers given with most confidence:":
+    "最常混淆（真实 → 判定）：{pairs}。置信度最高的错误答案：",
     "is {label}": "实为 {label}",
     # drawings
     "latency of one image (log scale)": "每张图像的延迟（对数刻度）",
