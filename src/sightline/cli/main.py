@@ -48,9 +48,11 @@ def build(*, whole: bool = False) -> App:
         Whether the verbs that read their own options show them here too, for completion.
     """
     from cyclopts import App
+    from rich.console import Console
 
     app = App(
         name="sightline",
+        console=Console(),  # else verbs with verbs of their own keep the width of their first call
         help=ABOUT,
         version=__version__,
         help_format="markdown",
