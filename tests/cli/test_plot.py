@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import sightline
-from sightline.cli import main
+from sightline.cli import main, plot
 from sightline.data import fonts
 from sightline.report import textbook
 
@@ -111,6 +111,9 @@ def test_weights_of_a_run(run):
     assert status == 0
     assert json.loads(out)["classes"] == list(data.classes)
     assert coloured("weights.png") > 0.03
+    model = sightline.load_model("run")
+    drawing = textbook.weight_images(model.method_.coef_, (8, 8), data.classes, plot._named(model))
+    assert "What linear, trained on digits, looks for in each class" in drawing.get_suptitle()
     sightline.create_model("majority", data).fit(data.train).save("other")
     status, _, err = run("weights", "other")
     assert status == 2
@@ -120,6 +123,9 @@ def test_weights_of_a_run(run):
 def test_weights_of_two_classes_are_opposite_and_colours_stay():
     coef = np.random.default_rng(0).normal(size=(1, 16))
     drawing = textbook.weight_images(coef, (4, 4), ["no", "yes"])
+    title = " ".join(drawing.get_suptitle().split())
+    assert "looks for in each class" in title
+    assert "red a bright pixel speaks for the class" in title
     no, yes = (axes.images[0].get_array() for axes in drawing.axes[:2])
     np.testing.assert_array_equal(no, -yes)
     rgb = textbook.weight_images(np.random.default_rng(0).normal(size=(3, 48)), (4, 4), "abc")

@@ -453,7 +453,7 @@ def test_one_of_two_copies_stays(root, tmp_path, one, other, stays):
     assert rest.images == 31
     assert (tmp_path / "out" / stays).exists()
     assert not (tmp_path / "out" / (one if stays == other else other)).exists()
-    assert done == ["1 exact duplicates left out"]
+    assert done == ["1 exact duplicate left out"]
 
 
 def test_copies_with_different_labels_both_go(root, tmp_path):

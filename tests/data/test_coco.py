@@ -72,9 +72,7 @@ def test_outlines(one):
     masks = data.train[0].objects.masks
     assert masks.sum(axis=(1, 2)).tolist() == [16, 30, 12]
     assert masks[1, :, 0].all()
-    assert data.notes == [
-        "instances_train2017.json: 1 objects have no outline; masks show their box"
-    ]
+    assert data.notes == ["instances_train2017.json: 1 object has no outline; masks show its box"]
 
 
 def test_an_image_without_objects_is_all_background_or_unknown(one, tmp_path, draw):
@@ -165,7 +163,7 @@ def test_two_files_without_a_split(one, write):
 def test_annotations_of_unlisted_images_are_noted(one):
     data = coco.read(one(page({}, {"image_id": 99})), "x")
     assert data.notes == [
-        "instances_train2017.json: 1 annotations of images not listed are left out"
+        "instances_train2017.json: 1 annotation of an image not listed is left out"
     ]
 
 

@@ -18,8 +18,8 @@ from sightline.types import IGNORE, Task
 def panels(sheet):
     """Axes with a picture, and the axes of the bars."""
     shown = [a for a in sheet.axes if a.images]
-    (bars,) = [a for a in sheet.axes if a.patches and not a.images]
-    return shown, bars
+    bars = [a for a in sheet.axes if a.get_label() == "balance"]
+    return shown, bars[0] if bars else None
 
 
 def frames(axes):
@@ -77,6 +77,16 @@ def test_sheet_of_boxes(tmp_path, draw_boxes):
     assert found == [[(-0.5, -0.5, 40, 30)], [(4.5, 5.5, 10, 4), (0.5, 2.5, 19, 7)]]
     said = sorted(t.get_text() for a in shown for t in a.texts)
     assert said == ["cat", "dog", "red fox"]
+    (key,) = bars.collections
+    order = [t.get_text() for t in bars.get_yticklabels()]
+    ids = [draw_boxes.classes.index(name) for name in order]
+    assert np.allclose(255 * key.get_facecolors()[:, :3], draw.colours(np.array(ids)))
+    counts, sizes = (a for a in sheet.axes if a.get_label() == "histogram")
+    assert sorted(p.get_height() for p in frames(counts) if p.get_height()) == [1, 1]
+    assert "objects an image" in counts.get_title()
+    assert "median 1.5" in counts.get_title()
+    assert sum(p.get_height() for p in frames(sizes)) == 3
+    assert f"median {np.sqrt(19 * 7):.3g}" in sizes.get_title()
     assert sum(round(p.get_width()) for p in frames(bars)) == 3
     assert "objects" in bars.get_title()
 
@@ -121,18 +131,27 @@ def label_map_set(tmp_path, values):
 
 def test_sheet_of_label_maps(tmp_path):
     values = np.array([[0, 0, 1], [1, IGNORE, IGNORE]], np.uint8)
-    (axes, *_) = draw.contact_sheet(label_map_set(tmp_path, values), "train", 4).axes
+    sheet = draw.contact_sheet(label_map_set(tmp_path, values), "train", 4)
+    ((axes,), _) = panels(sheet)
     pixels = np.asarray(axes.images[0].get_array())
     assert (pixels[values == IGNORE] == 100).all()
     road, sky = (np.unique(pixels[values == v], axis=0) for v in (0, 1))
     assert len(road) == len(sky) == 1
     assert not np.array_equal(road, sky)
     assert (road != 100).any()
+    (key,) = [a for a in sheet.axes if a.get_label() == "shares"]
+    # Of the four pixels that count two are sky; each bar has the colour of its class.
+    assert [t.get_text() for t in key.get_yticklabels()] == ["road", "sky"]
+    assert [t.get_text().strip() for t in key.texts] == ["50.0%", "50.0%"]
+    tints = [np.round(255 * np.array(p.get_facecolor()[:3])) for p in frames(key)]
+    for tint, drawn in zip(tints, (road, sky), strict=True):
+        assert np.abs(0.55 * 100 + 0.45 * tint - drawn).max() <= 1
+    assert "33.3% of all pixels are ignored" in key.get_title()
 
 
 def test_label_map_without_any_class(tmp_path):
     values = np.full((4, 4), IGNORE, np.uint8)
-    (axes, *_) = draw.contact_sheet(label_map_set(tmp_path, values), "train", 4).axes
+    ((axes,), _) = panels(draw.contact_sheet(label_map_set(tmp_path, values), "train", 4))
     assert (np.asarray(axes.images[0].get_array()) == 100).all()
 
 
@@ -155,7 +174,8 @@ def test_set_without_labels_has_no_bars():
     items = [Item(str(i), np.full((8, 8, 3), i, np.uint8)) for i in range(3)]
     data = Dataset("made", Source(items, "RGB"), {"train": np.arange(3)}, ("a",))
     sheet = draw.contact_sheet(data, "train", 3)
-    assert any("no class labels" in t.get_text() for a in sheet.axes for t in a.texts)
+    assert sheet.get_suptitle().endswith("no class labels")
+    assert len(sheet.axes) == 3  # pictures alone, and no room is left for anything else
 
 
 def test_very_many_classes_show_the_largest_and_smallest():
@@ -198,3 +218,52 @@ def test_colours_differ():
     gaps = np.abs(found[:, None] - found[None]).max(2)
     assert gaps[~np.eye(30, dtype=bool)].min() > 8
     assert np.array_equal(draw.colours(np.array([7]))[0], found[7])
+
+
+# --- names at boxes ----------------------------------------------------------------------------
+
+
+def test_names_of_boxes_stay_inside_and_apart():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        corners = random.random((30, 2)) * (380, 280)
+        boxes = np.hstack([corners, corners + random.random((30, 2)) * 120 + 2])
+        names = [f"class {i}" for i in range(30)]
+        places = draw.label_places(boxes, names, (300, 400))
+        assert len(places) > 5
+        point = 400 / (0.92 * 1.7 * 72)
+        tall = 1.6 * 6 * point
+        spots = [(x, y, x + (0.64 * 6 * len(names[i]) + 3) * point, y + tall)
+                 for i, (x, y) in places.items()]  # fmt: skip
+        for k, (x1, y1, x2, y2) in enumerate(spots):
+            assert x1 >= 0
+            assert y1 >= 0
+            assert x2 <= 400 + 1e-9
+            assert y2 <= 300 + 1e-9
+            for a1, b1, a2, b2 in spots[:k]:
+                assert x2 <= a1 or a2 <= x1 or y2 <= b1 or b2 <= y1
+
+
+def test_a_lone_box_has_its_name_above_it_or_inside_at_the_edge():
+    box = np.array([[100.0, 100, 200, 200]])
+    ((x, y),) = draw.label_places(box, ["cat"], (300, 400)).values()
+    assert x == 100
+    assert y < 100
+    ((x, y),) = draw.label_places(np.array([[0.0, 0, 200, 200]]), ["cat"], (300, 400)).values()
+    assert (x, y) == (0, 0)
+
+
+def test_letters_can_be_read_on_every_colour():
+    for tint in draw.colours(np.arange(80)) / 255:
+        linear = np.where(tint <= 0.04045, tint / 12.92, ((tint + 0.055) / 1.055) ** 2.4)
+        light = float(linear @ (0.2126, 0.7152, 0.0722))
+        contrast = {"black": (light + 0.05) / 0.05, "white": 1.05 / (light + 0.05)}
+        assert contrast[draw._letters_on(tint)] > 3
+
+
+def test_one_class_of_objects_has_no_names_and_two_histograms():
+    data = load_data("shapes:count=10,size=32")
+    sheet = draw.contact_sheet(data, "train", 4)
+    assert [a.get_label() for a in sheet.axes if a.get_label() in ("balance", "histogram")] == [
+        "balance", "histogram", "histogram",
+    ]  # fmt: skip

@@ -319,7 +319,7 @@ def test_odd_size_is_resized_and_said_so(tree):
     root = tree({"cat": 600, "dog": 600})
     Image.new("RGB", (16, 16)).save(root / "cat/001.png")  # not among those looked at first
     data = load_data(root)
-    assert "1 images were resized to 8x8" in data.notes
+    assert "1 image was resized to 8x8" in data.notes
 
 
 def test_one_colour_image_among_grey_makes_all_colour(tree):

@@ -149,7 +149,7 @@ def test_lists_of_splits(folder, write):
     data = masks.read(path, "x")
     assert [i.id for i in data.train.items] == ["images/2.jpg", "images/0.jpg"]
     assert [i.id for i in data.test.items] == ["images/1.jpg"]
-    assert data.notes[0] == "1 images are in no list of a split and are left out"
+    assert data.notes[0] == "1 image is in no list of a split and is left out"
     write("test.txt", "1\n9\n")
     with pytest.raises(DataError, match=r"test\.txt:2: no image images/9"):
         masks.read(path, "x")
@@ -158,7 +158,7 @@ def test_lists_of_splits(folder, write):
 def test_missing_masks_and_images(folder, tmp_path, draw):
     path = folder([classes(0), classes(1)])
     draw.index(tmp_path / "masks/9.png", classes(2))
-    assert "masks: 1 masks have no image" in masks.read(path, "x").notes
+    assert "masks: 1 mask has no image" in masks.read(path, "x").notes
     draw.photo(tmp_path / "images/5.jpg")
     with pytest.raises(DataError, match=r"1 of 3 images have no mask, the first 5; add 5\.png"):
         masks.read(path, "x")

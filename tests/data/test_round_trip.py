@@ -226,10 +226,8 @@ def test_what_is_lost_is_said(tmp_path, draw):
     data = draw.dataset([drawn], tmp_path)
     marks = "the mark of 2 difficult objects, written as plain ones"
     assert convert(data, tmp_path / "a", "coco") == [marks]
-    assert convert(data, tmp_path / "b", "yolo") == ["1 crowds, left out", marks]
-    assert convert(data, tmp_path / "c", "voc") == [
-        "the crowd mark of 1 objects, written as plain ones"
-    ]
+    assert convert(data, tmp_path / "b", "yolo") == ["1 crowd, left out", marks]
+    assert convert(data, tmp_path / "c", "voc") == ["the crowd mark of 1 object, written as plain"]
     assert len(read_annotations(yolo.read(tmp_path / "b", "x"), "train")[0].boxes) == 2
 
 

@@ -55,7 +55,7 @@ def test_a_split_of_boxes_only_has_its_pixels_unknown(plain, draw, write, tmp_pa
         write(f"labels/{split}/a.txt", text)
     data = yolo.read(plain(None), "x")
     assert data.notes == [
-        "train: 1 objects have no outline; masks show their box",
+        "train: 1 object has no outline; masks show its box",
         "val: boxes only, its pixels are ignored",
     ]
     assert data.train[0].objects.masks[1].sum() == 20 * 15
@@ -185,7 +185,7 @@ def test_image_that_cannot_be_opened_is_left_out(plain, tmp_path):
     (tmp_path / "images/b.jpg").write_bytes(b"no image")
     data = yolo.read(folder, "x")
     assert data.rows["train"].tolist() == [0]
-    assert "1 images cannot be opened" in data.notes[0]
+    assert "1 image cannot be opened" in data.notes[0]
     assert "b.jpg" in data.notes[0]
 
 

@@ -86,3 +86,21 @@ def test_the_table_shows_every_figure_whole(width, monkeypatch, capsys):
     assert "accuracy" in said
     assert "accur…" not in said
     assert ("no room here for" in said) == (width < 120)
+
+
+@pytest.mark.parametrize("width", [200, 120, 80, 60, 40])
+def test_what_is_to_be_known_of_a_row_never_vanishes(width, monkeypatch, capsys):
+    monkeypatch.setattr(console, "out", lambda: Console(width=width, highlight=False))
+    counts = {"train": 2, "val": 2, "test": 1}
+    data = DataEntry(name="d", task="classify", classes=["0"], counts=counts, fingerprint="f")
+    methods = entries()
+    methods[1].remarks = ["the training diverged in epoch 3", "it ended near chance (10.0%)"]
+    results = Results.model_construct(task="classify", data=data, methods=methods, pick=None)
+    compare.show(results)
+    lines = capsys.readouterr().out.splitlines()
+    for remark in methods[1].remarks:
+        assert f"{methods[1].name}{compare.MARK}: {remark}" in lines
+    (row,) = [line for line in lines if "60.00%" in line]
+    assert row.split("60.00%")[0].rstrip().endswith(compare.MARK)
+    assert sum(compare.MARK in line for line in lines) == 3
+    assert lines[0].strip() == "d: 1 test image"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import get_args
 
 from sightline.bench.results import CandidateEntry, Cost, MethodEntry, PickEntry, Verdict
+from sightline.counting import counted
 from sightline.errors import ParameterError
 from sightline.metrics import figure_text
 from sightline.metrics.duration import human
@@ -268,7 +269,7 @@ class _Words:
             f"{taken.name}: {self._figure(taken)} on validation is within {self._margin()} of "
             f"{self.best.name}'s {self._figure(self.best)} (difference "
             f"{self._points(turned.difference)}{unit}, 95% interval {self._points(turned.low)} to "
-            f"{self._points(turned.high)}, {d.images:,} images), and it "
+            f"{self._points(turned.high)}, {counted(d.images, 'image')}), and it "
             f"{_instead(taken, self.best, self.cost)}"
             + self._maybe([m for m in self.others if is_cheaper(m, taken, self.cost)])
         )
@@ -330,7 +331,7 @@ class _Words:
         images = max(d.images for d in open_ones.values())
         return (
             f". {_and(list(open_ones))} may be as good and {_CHEAPER[self.cost][not one]}, but "
-            f"{images:,} images cannot show that {'it is' if one else 'they are'} within "
+            f"{counted(images, 'image')} cannot show that {'it is' if one else 'they are'} within "
             f"{self._margin()}: about {_and(more)} more would"
         )
 
@@ -356,18 +357,19 @@ def _turned(d: Difference) -> Difference:
 def _instead(taken: MethodEntry, best: MethodEntry, cost: Cost) -> str:
     a, b = _cost(taken, cost) or 0.0, _cost(best, cost) or 0.0
     if cost == "latency":
-        return f"takes {_short(a)} ms an image instead of {_short(b)} ms"
+        return f"takes {short(a)} ms an image instead of {short(b)} ms"
     if cost == "size":
-        return f"is {_short(a / 2**10)} KiB on disk instead of {_short(b / 2**10)} KiB"
+        return f"is {short(a / 2**10)} KiB on disk instead of {short(b / 2**10)} KiB"
     return f"was tuned and fitted in {human(a)} instead of {human(b)}"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Return a figure as text of three digits, or of as many as a large one has."""
     return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
 def about(count: int) -> str:
-    """Return a count rounded up to two digits, as it is an estimate."""
+    """Return a count as text, rounded up to two digits, as it is an estimate."""
     step: int = 10 ** max(len(str(count)) - 2, 0)
     return f"{-(-count // step) * step:,}"
 

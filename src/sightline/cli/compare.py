@@ -8,33 +8,38 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich import box
 from rich.markup import escape
-from rich.measure import Measurement
-from rich.progress import TaskID
-from rich.table import Table
+from rich.text import Text
 
 from sightline.bench import advice
 from sightline.bench import compare as bench
 from sightline.bench.results import Cost, Results
-from sightline.cli import console
+from sightline.cli import console, progress, tables
+from sightline.counting import counted
 from sightline.metrics import duration
 from sightline.metrics.paired import check_margin
 from sightline.report import html
 from sightline.report.names import shortened
-from sightline.report.parts import Column
 
 RUNS = Path("runs")
 
 SHORTEST = 18
 """Characters to which the name of a method is shortened where the table has no room."""
 
+MARK = " *"
+"""Behind the name of a method that there is a remark about, under the table."""
+
 
 def compare(
     data: str,
     /,
     *models: str,
-    task: str | None = None,
+    task: Annotated[
+        str | None,
+        Parameter(
+            help=f"Of data that serves several: {console.TASKS}; default: the first of them."
+        ),
+    ] = None,
     budget: str | None = None,
     margin: float | None = None,
     cost: Cost = "latency",
@@ -45,6 +50,7 @@ def compare(
     threads: console.Threads = None,
     device: console.Device = "auto",
     seed: console.Seed = 0,
+    lang: console.Lang = None,
     json: console.Json = False,
 ) -> int:
     """Train and measure many methods on DATA, and say which to take.
@@ -57,8 +63,6 @@ def compare(
         Name, folder or archive of images.
     models
         Methods; default: all that suit the data, the simplest first.
-    task
-        Of data that serves several; default: the first that there are methods for.
     budget
         Time for each method, such as 90s, 10m or 1.5h.
     margin
@@ -93,22 +97,7 @@ def compare(
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = RUNS / f"compare-{loaded.name}-{stamp}"
     try:
-        names = shortened(request.methods)
-        with console.bars() as progress:
-            tasks: dict[str, TaskID] = {
-                name: progress.add_task(f"{names[name]}: waiting", total=None, start=False)
-                for name in request.methods
-            }
-
-            def report(method: str, stage: str, done: int, total: int) -> None:
-                task = tasks[method]
-                if not progress.tasks[task].started:
-                    progress.start_task(task)
-                words = f"{names[method]}: {stage}"
-                progress.update(task, description=words, completed=done, total=total)
-                if stage in ("done", "failed"):
-                    progress.stop_task(task)
-
+        with progress.several(request.methods, console.err()) as report:
             results = bench.compare(loaded, request, folder, report)
     except KeyboardInterrupt:
         console.note(
@@ -116,7 +105,7 @@ def compare(
         )
         raise
     with console.bar("writing the report"):
-        page = html.comparison(folder, loaded)
+        page = html.comparison(folder, loaded, language=lang)
     if json:
         console.print_json(results.model_dump(mode="json"))
     else:
@@ -126,31 +115,39 @@ def compare(
 
 
 def show(results: Results) -> None:
-    """Print a comparison as a table and a sentence."""
+    """Print a comparison: its table, what is to be known of its rows, and the choice."""
     screen = console.out()
-    columns = wanted = [column for column in html.columns(results.task) if not column.page_only]
-    longest = max(len(m.name) for m in results.methods)
-    table = _table(results, columns, longest)
-    whole = screen.options.update(width=10_000)
-    # Figures are shown whole: names become short, then the last columns are left to the page.
-    while (excess := Measurement.get(screen, whole, table).maximum - screen.width) > 0:
-        if longest > SHORTEST:
-            longest = max(longest - excess, SHORTEST)
-        elif len(columns) > 1:
-            columns = columns[:-1]
-        else:
-            break
-        table = _table(results, columns, longest)
-    screen.print(table)
-    if len(columns) < len(wanted):
-        rest = ", ".join(column.heading for column in wanted[len(columns) :])
-        screen.print(f"[dim]no room here for: {escape(rest)}; the report has them[/dim]")
+    own = [column for column in html.columns(results.task) if not column.page_only]
+    names = [m.name for m in results.methods]
+    marked = {m.name for m in results.methods if m.remarks}
+
+    def short(_: Sequence[str], limit: int) -> list[str]:
+        room = limit - len(MARK) if marked else limit
+        return [n + MARK * (m in marked) for m, n in shortened(names, room).items()]
+
+    columns = [
+        tables.Column("method", text=True, least=SHORTEST, shorten=short),
+        *(tables.Column(c.heading, c.rank) for c in own),
+    ]
+    rows: list[list[tables.Cell]] = []
     for m in results.methods:
+        name = m.name + MARK * (m.name in marked)
+        failed = m.status == "failed" or m.headline is None
+        cells = [Text("failed", style="red")] if failed else [column.cell(m) for column in own]
+        rows.append([name, *cells])
+    picked = results.pick.name if results.pick else None
+    tables.show(
+        screen, columns, rows, rest="the report has them",
+        title=f"{results.data.name}: {counted(results.data.counts.get('test', 0), 'test image')}",
+        styles=["bold green" if m.name == picked else "" for m in results.methods],
+    )  # fmt: skip
+    for m in results.methods:
+        for remark in m.remarks:
+            said = console.as_options(remark)
+            screen.print(Text.assemble((f"{m.name}{MARK}: ", "yellow"), said), soft_wrap=True)
         if m.status == "failed":
-            screen.print(
-                f"[red]{m.name} failed:[/red] {escape(console.as_options(m.error or ''))}",
-                soft_wrap=True,
-            )
+            why = console.as_options(m.error or "")
+            screen.print(Text.assemble((f"{m.name} failed: ", "red"), why), soft_wrap=True)
     if given := {m.name: m.threads for m in results.ok if m.threads is not None}:
         said = ", ".join(
             f"{n} for {', '.join(name for name in given if given[name] == n)}"
@@ -168,22 +165,3 @@ def show(results: Results) -> None:
             screen.print(f"How sure: {escape(choice.sure)}.", soft_wrap=True)
         for sentence in advice.sentences(choice.advice):
             screen.print(f"What would help: {escape(sentence)}", soft_wrap=True)
-
-
-def _table(results: Results, columns: Sequence[Column], longest: int) -> Table:
-    """Return the methods and their figures as a table, names of at most `longest` characters."""
-    title = f"{results.data.name}: {results.data.counts.get('test', 0):,} test images"
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("method", no_wrap=True)
-    for column in columns:
-        table.add_column(column.heading, justify="right", no_wrap=True)
-    names = shortened((m.name for m in results.methods), longest)
-    for m in results.methods:
-        picked = results.pick is not None and m.name == results.pick.name
-        name = escape(names[m.name])
-        if m.status == "failed" or m.headline is None:
-            table.add_row(name, "[red]failed[/red]")
-            continue
-        cells = (column.cell(m) for column in columns)
-        table.add_row(f"[bold green]{name}[/bold green]" if picked else name, *cells)
-    return table

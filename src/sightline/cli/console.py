@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import json
+import locale
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -18,19 +21,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
+from sightline import tasks
+from sightline.cli import progress
+from sightline.counting import counted
 from sightline.data import fonts
 from sightline.data.load import load_data
 from sightline.errors import RunError
 from sightline.metrics import figure_text, threads
+from sightline.report.words import Language
 from sightline.training import run
 
 if TYPE_CHECKING:
@@ -71,10 +70,19 @@ Layout = Annotated[
     ),
 ]
 
+Lang = Annotated[
+    Language | None,
+    Parameter(name="--lang", help="Of the report: en or zh; default: the reader's browser's."),
+]
+
+TASKS = ", ".join(tasks.with_cards())
+"""Names of the tasks that there are methods for."""
+
 
 def out() -> Console:
     """Return the console of results; wide enough for tables when it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else 132, highlight=False)
+    told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(width=None if told else 132, highlight=False)
 
 
 def err() -> Console:
@@ -161,32 +169,35 @@ def note(text: str) -> None:
     err().print(f"[dim]{escape(as_options(text))}[/dim]", soft_wrap=True)
 
 
+def when(written: str) -> str:
+    """Return a time of writing as the reader's clock and language have it.
+
+    Parameters
+    ----------
+    written : str
+        ISO 8601 with its zone; anything else is returned as it is.
+    """
+    try:
+        there = datetime.datetime.fromisoformat(written)
+    except ValueError:
+        return written
+    here = there.astimezone()
+    with contextlib.suppress(locale.Error):
+        locale.setlocale(locale.LC_TIME, "")
+    own = locale.setlocale(locale.LC_TIME) or "C"
+    # Without a language the order of day and month would be a guess.
+    plain = own.partition(".")[0] in ("C", "POSIX")
+    return here.strftime("%Y-%m-%d %H:%M" if plain else "%x %H:%M")
+
+
 @contextlib.contextmanager
 def bar(label: str) -> Iterator[Report]:
-    """Show a progress bar with an estimate on standard error; yield its callback."""
-    with bars() as progress:
-        task = progress.add_task(label, total=None)
+    """Show how far one piece of work is, with an estimate, on standard error; yield its callback.
 
-        def report(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
+    A terminal has a moving bar, anything else a plain line now and then.
+    """
+    with progress.one(label, err()) as report:
         yield report
-
-
-def bars() -> Progress:
-    """Return several progress bars; nothing is drawn where standard error is no terminal."""
-    console = err()
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def prepare(method: str, data: Dataset, preprocess: Preprocess, asked: int | None) -> None:
@@ -218,8 +229,7 @@ def load(
         )
     if not quiet:
         counts = ", ".join(f"{len(rows):,} {name}" for name, rows in loaded.rows.items())
-        kind = f"{len(loaded.classes)} classes" if len(loaded.classes) != 1 else "1 class"
-        note(f"{loaded.name}: {counts}; {kind}, {loaded.mode}")
+        note(f"{loaded.name}: {counts}; {counted(len(loaded.classes), 'class')}, {loaded.mode}")
         for line in loaded.notes:
             note(f"  {line}")
     return loaded

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from rich.markup import escape
-from rich.table import Table
 
-from sightline.cli import console
+from sightline.cli import console, tables
+from sightline.counting import counted
 from sightline.deploy import cost as money
 from sightline.deploy import export
 from sightline.training import run
@@ -89,24 +89,26 @@ def cost(
 def _show(
     measured: money.Measured, prices: money.Prices, rows: list[money.Row], rate: float, p99: float
 ) -> None:
-    table = Table(
-        "mode", "ms a request", "images/s a machine", "MiB", "kB a picture", "machines", "p99 ms",
-        f"{prices.currency} a month", "a million", title=f"{rate:g} requests/s, p99 {p99:g} ms",
+    columns = (
+        tables.Column("mode", text=True), tables.Column("ms a request", 3),
+        tables.Column("images/s a machine", 5), tables.Column("MiB", 6),
+        tables.Column("kB a picture", 7), tables.Column("machines", 2), tables.Column("p99 ms", 1),
+        tables.Column(f"{prices.currency} a month"), tables.Column("a million", 4),
     )  # fmt: skip
-    for column in table.columns[1:]:
-        column.justify = "right"
+    lines = []
     for row in rows:
         able = row.machines is not None and not math.isnan(row.month)
-        table.add_row(
-            escape(row.title), f"{row.latency_ms:,.1f}", f"{row.throughput:,.0f}",
+        lines.append((
+            row.title, f"{row.latency_ms:,.1f}", f"{row.throughput:,.0f}",
             f"{row.memory_mb:,.0f}", f"{row.wire_kb:,.1f}",
             f"{row.machines:,}" if able else "-", f"{row.p99_ms:,.0f}" if able else "too slow",
             f"{row.month:,.2f}" if able else "-", f"{row.per_million:,.2f}" if able else "-",
-        )  # fmt: skip
+        ))  # fmt: skip
     screen = console.out()
-    screen.print(table)
+    tables.show(screen, columns, lines, title=f"{rate:g} requests/s, p99 {p99:g} ms")
     screen.print(
-        f"Measured here, one core, {measured.pictures} pictures of {measured.image_kb:.1f} kB: "
+        f"Measured here, one core, {counted(measured.pictures, 'picture')} of "
+        f"{measured.image_kb:.1f} kB: "
         f"{measured.service_ms:.2f} ms a picture ({measured.decode_ms:.2f} of it decoding), "
         f"{measured.throughput:,.0f} a second in batches, {measured.memory_mb:,.0f} MiB, model "
         f"{measured.model_mb:.2f} MiB. Assumed: other machines as multiples of that core, network "

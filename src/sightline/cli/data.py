@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-from sightline.cli import console
+from sightline.cli import console, tables
+from sightline.cli.examples import under
+from sightline.counting import counted
 from sightline.data import audit as auditing
 from sightline.data import convert as converting
 from sightline.data import load as loading
@@ -19,10 +20,10 @@ from sightline.data import mend
 from sightline.data.dataset import Dataset
 from sightline.errors import ParameterError
 
-app = App(name="data", help="Look at, check and convert DATA.")
+app = App(name="data", help="Look at, check and convert DATA.", help_epilogue=under("data"))
 
 
-@app.command
+@app.command(help_epilogue=under("data show"))
 def show(
     data: str,
     /,
@@ -66,7 +67,7 @@ def show(
     return 0
 
 
-@app.command
+@app.command(help_epilogue=under("data audit"))
 def audit(
     data: str,
     /,
@@ -116,7 +117,7 @@ def audit(
     return 1 if audited.errors else 0
 
 
-@app.command
+@app.command(help_epilogue=under("data convert"))
 def convert(
     data: str,
     out: Path,
@@ -150,16 +151,14 @@ def convert(
     return 0
 
 
-@app.command(name="list")
+@app.command(name="list", help_epilogue=under("data list"))
 def list_names(*, json: console.Json = False) -> int:
     """List the data sets that have a name."""
     if json:
         console.print_json(loading.names())
         return 0
-    table = Table("name", "what it is")
-    for name, text in loading.names().items():
-        table.add_row(name, escape(text))
-    console.out().print(table)
+    columns = (tables.Column("name", text=True), tables.Column("what it is", text=True))
+    tables.show(console.out(), columns, list(loading.names().items()))
     return 0
 
 
@@ -177,25 +176,21 @@ def describe(data: Dataset) -> dict[str, Any]:
 def _print(name: str, audited: auditing.Audit) -> None:
     screen = console.out()
     if not audited.findings:
-        screen.print(f"{name}: {audited.images:,} images, nothing wrong found")
+        screen.print(f"{name}: {counted(audited.images, 'image')}, nothing wrong found")
         return
-    table = Table(
-        "severity", "count", "what", "for example", title=f"{name}: {audited.images:,} images"
-    )
+    columns = (
+        tables.Column("severity", text=True, least=8), tables.Column("count"),
+        tables.Column("what", text=True, least=24), tables.Column("for example", text=True),
+    )  # fmt: skip
     colours = {"error": "red", "warning": "yellow", "note": "dim"}
+    rows = []
     for f in audited.findings:
-        colour = colours[f.severity]
-        mend = escape(console.as_options(f.mend))
-        what = escape(f.text) + (f"\n[dim]{mend}[/dim]" if f.mend else "")
-        table.add_row(
-            f"[{colour}]{f.severity}[/{colour}]", f"{f.count:,}", what,
-            escape("\n".join(f.examples[:3])),
-        )  # fmt: skip
-    screen.print(table)
-    screen.print(
-        f"{audited.errors} kind{'s' * (audited.errors > 1)} of errors"
-        if audited.errors
-        else "no errors"
-    )
+        what = Text(f.text)
+        if f.mend:
+            what.append(f"\n{console.as_options(f.mend)}", style="dim")
+        severity = Text(f.severity, style=colours[f.severity])
+        rows.append((severity, f"{f.count:,}", what, "\n".join(f.examples[:3])))
+    tables.show(screen, columns, rows, title=f"{name}: {counted(audited.images, 'image')}")
+    screen.print(f"{counted(audited.errors, 'kind')} of error" if audited.errors else "no errors")
     if any("a fixed copy" in f.mend for f in audited.findings):
         screen.print("sightline data audit DATA --fix NEW-FOLDER writes a fixed copy")

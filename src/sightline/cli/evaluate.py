@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.markup import escape
-from rich.table import Table
-
 from sightline import tasks
-from sightline.cli import console
+from sightline.cli import console, tables
 from sightline.data.dataset import SplitName
 from sightline.estimators import load_model
 from sightline.training import run
@@ -79,8 +76,5 @@ def evaluate(
     screen.print(f"{model.name} on {loaded.name}/{split}: {result.metrics}")
     console.say_beside(result)
     headings, rows = report.table(result, model.classes_)
-    grid = Table(*headings)
-    for row in rows:
-        grid.add_row(*map(escape, row))
-    screen.print(grid)
+    tables.show(screen, tables.columns_of(headings, rows), rows)
     return 0

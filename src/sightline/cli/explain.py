@@ -7,19 +7,20 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 from rich.markup import escape
-from rich.table import Table
 
-from sightline.cli import console
+from sightline.cli import console, tables
+from sightline.cli.examples import under
+from sightline.counting import counted
 from sightline.errors import ParameterError
 from sightline.estimators import load_model
 from sightline.explain import gradients as slopes
 from sightline.explain import neighbours as near
 from sightline.metrics.duration import human
 
-app = App(name="explain", help="Show why a RUN answers as it does.")
+app = App(name="explain", help="Show why a RUN answers as it does.", help_epilogue=under("explain"))
 
 
-@app.command
+@app.command(help_epilogue=under("explain neighbours"))
 def neighbours(
     run_folder: Path,
     image: Path,
@@ -50,24 +51,33 @@ def neighbours(
         console.print_json(
             {
                 "image": str(image), "label": answer.name, "score": answer.score,
+                "metric": explanation.metric, "tied": explanation.tied(),
                 "neighbours": explanation.rows(), "picture": str(target),
             }
         )  # fmt: skip
         return 0
     screen = console.out()
     screen.print(f"{escape(str(image))}: [bold]{escape(answer.name)}[/bold] {answer.score:.2f}")
-    table = Table("rank", "class", "distance", "vote", "training row")
-    for row in explanation.rows():
-        table.add_row(
-            str(row["rank"]), escape(row["class"]), f"{row['distance']:.6g}",
-            f"{row['votes']:.1%}", str(row["row"]),
-        )  # fmt: skip
-    screen.print(table)
+    columns = (
+        tables.Column("rank", 2), tables.Column("class", text=True),
+        tables.Column(f"distance ({explanation.metric})"), tables.Column("vote"),
+        tables.Column("training row", 1),
+    )  # fmt: skip
+    rows = [
+        (
+            str(row["rank"]), row["class"], f"{row['distance']:.6g}", f"{row['votes']:.1%}",
+            str(row["row"]),
+        )
+        for row in explanation.rows()
+    ]  # fmt: skip
+    tables.show(screen, columns, rows)
+    if tie := explanation.tie():
+        screen.print(escape(tie), soft_wrap=True)
     screen.print(f"picture: {target}", soft_wrap=True)
     return 0
 
 
-@app.command
+@app.command(help_epilogue=under("explain gradients"))
 def gradients(
     run_folder: Path,
     /,
@@ -105,22 +115,28 @@ def gradients(
         console.print_json(check.document() | {"picture": str(target)})
         return 0 if check.agrees else 1
     screen = console.out()
-    table = Table("layer", "output", "parameters", "error at parameters", "error at input",
-                  "at kinks", "backward", "numeric", "speed-up")  # fmt: skip
+    columns = (
+        tables.Column("layer", text=True), tables.Column("output", 5),
+        tables.Column("parameters", 3), tables.Column("error at parameters"),
+        tables.Column("error at input"), tables.Column("at kinks", 6),
+        tables.Column("backward", 2), tables.Column("numeric", 4), tables.Column("speed-up", 1),
+    )  # fmt: skip
+    rows = []
     for layer in check.layers:
         own = layer.parameters > 0
-        table.add_row(
+        rows.append((
             layer.name, "x".join(map(str, layer.shape)), f"{layer.parameters:,}",
             f"{layer.parameter_error:.1e}" if own else "", f"{layer.input_error:.1e}",
             str(layer.at_kinks or ""), f"{1e3 * layer.backward_seconds:.3f} ms",
             human(layer.numeric_seconds) if own else "",
             f"{layer.numeric_seconds / layer.backward_seconds:,.0f}x" if own else "",
-        )  # fmt: skip
-    screen.print(table)
+        ))  # fmt: skip
+    tables.show(screen, columns, rows)
     screen.print(
-        f"all {check.parameters:,} derivatives: {1e3 * check.backprop_seconds:.2f} ms by "
-        f"backpropagation, {human(check.numeric_seconds)} by differences (two forward passes "
-        f"each, scaled up from those tried): {check.speedup:,.0f} times faster"
+        f"all of {counted(check.parameters, 'derivative')}: "
+        f"{1e3 * check.backprop_seconds:.2f} ms by backpropagation, "
+        f"{human(check.numeric_seconds)} by differences (two forward passes each, scaled up from "
+        f"those tried): {check.speedup:,.0f} times faster"
     )
     worst = check.worst
     screen.print(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from rich.markup import escape
-from rich.table import Table
 
 from sightline import tasks
-from sightline.cli import console
+from sightline.cli import console, tables
+from sightline.counting import counted
 from sightline.errors import ParameterError
 from sightline.metrics import figure_text
 
@@ -92,7 +92,7 @@ def told(site: Site, json: bool) -> int:
             part = f"{folder}  {done.about.name}" if name.startswith(f"{folder}/") else part
         parts[part] = parts.get(part, 0) + size
     screen = console.out()
-    screen.print(sizes({**parts, "in all": sum(parts.values())}))
+    sizes(parts, total=True)
     for done in site.exported:
         screen.print(f"{escape(done.about.name)}: {agreement(done)}")
     screen.print(
@@ -121,16 +121,16 @@ def document(done: Exported, files: dict[str, int]) -> dict[str, object]:
 def show(done: Exported, files: dict[str, int]) -> None:
     """Print what was exported."""
     screen = console.out()
-    screen.print(sizes({str(done.path.parent / name): size for name, size in files.items()}))
+    sizes({str(done.path.parent / name): size for name, size in files.items()})
     screen.print(agreement(done))
 
 
-def sizes(files: dict[str, int]) -> Table:
-    """Return a table of the files' sizes."""
-    table = Table("file", "size")
-    for name, size in files.items():
-        table.add_row(escape(name), f"{size / 2**20:,.2f} MiB")
-    return table
+def sizes(files: dict[str, int], *, total: bool = False) -> None:
+    """Print a table of the files' sizes, with their sum where `total` is set."""
+    columns = (tables.Column("file", text=True), tables.Column("size"))
+    rows = [(name, f"{size / 2**20:,.2f} MiB") for name, size in files.items()]
+    foot = ("in all", f"{sum(files.values()) / 2**20:,.2f} MiB") if total else ()
+    tables.show(console.out(), columns, rows, footer=foot)
 
 
 def agreement(done: Exported) -> str:
@@ -144,7 +144,7 @@ def agreement(done: Exported) -> str:
         name, share = done.before.headline_name.replace("_", " "), done.before.share
         before, after = (figure_text(m.headline, share) for m in (done.before, done.after))
         said += (
-            f"\n{name} on {done.test_images:,} test images: {before} as trained, {after} in "
-            f"{done.about.precision}"
+            f"\n{name} on {counted(done.test_images, 'test image')}: {before} as trained, "
+            f"{after} in {done.about.precision}"
         )
     return said

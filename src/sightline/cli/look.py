@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from sightline.cli import console
+from sightline.counting import counted
 from sightline.data.dataset import Split
 from sightline.estimators.base import Estimator
 from sightline.metrics.duration import human
@@ -29,10 +30,13 @@ def dry_run(model: Estimator, train: Split, *, json: bool) -> int:
     if cost.input:
         shapes = (" x ".join(map(str, shape)) for shape in (cost.input, cost.output))
         screen.print("a batch of {} gives {}".format(*shapes))
-    screen.print(f"{cost.parameters:,} parameters; {cost.memory_mb:,.0f} MiB at the most so far")
     screen.print(
-        f"{cost.steps:,} steps of {human(cost.step_seconds)}: {human(cost.epoch_seconds)} an "
-        f"epoch, {human(cost.total_seconds)} in all, without validation"
+        f"{counted(cost.parameters, 'parameter')}; {cost.memory_mb:,.0f} MiB at the most so far"
+    )
+    screen.print(
+        f"{counted(cost.steps, 'step')} of {human(cost.step_seconds)}: "
+        f"{human(cost.epoch_seconds)} an epoch, {human(cost.total_seconds)} in all, without "
+        "validation"
     )
     return 0
 
@@ -45,11 +49,11 @@ def overfit_batch(model: Estimator, train: Split, *, json: bool) -> int:
     if json:
         console.print_json({"learned": learned, "losses": losses})
     elif learned:
-        console.out().print(f"learned: loss {losses[-1]:.4f} after {len(losses)} steps")
+        console.out().print(f"learned: loss {losses[-1]:.4f} after {counted(len(losses), 'step')}")
     else:
         console.out().print(
-            f"not learned: loss {losses[-1]:.4f} after {len(losses)} steps; the network, its "
-            "labels or the learning rate (--lr) are wrong"
+            f"not learned: loss {losses[-1]:.4f} after {counted(len(losses), 'step')}; the "
+            "network, its labels or the learning rate (--lr) are wrong"
         )
     return 0 if learned else 1
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sightline import __version__
+from sightline.cli.examples import under
 from sightline.errors import SightlineError
 
 if TYPE_CHECKING:
@@ -37,15 +39,23 @@ VERBS: dict[str, tuple[str, str]] = {
 """Verb -> (module:function in this folder, help); imported when called."""
 
 
-def build() -> App:
-    """Build the application; no verb's code is imported."""
+def build(*, whole: bool = False) -> App:
+    """Build the application; no verb's code is imported.
+
+    Parameters
+    ----------
+    whole : bool
+        Whether the verbs that read their own options show them here too, for completion.
+    """
     from cyclopts import App
+    from rich.console import Console
 
     app = App(
         name="sightline",
+        console=Console(),  # else verbs with verbs of their own keep the width of their first call
         help=ABOUT,
         version=__version__,
-        help_format="plaintext",
+        help_format="markdown",
         suppress_keyboard_interrupt=False,
         exit_on_error=False,
         print_error=False,
@@ -54,19 +64,46 @@ def build() -> App:
     for verb, (place, text) in VERBS.items():
         entry = f"sightline.cli.{place}"
         if verb in ("train", "tune"):  # MODEL decides their options: they read --help themselves
-            app.command(entry, name=verb, help=text, help_flags=[])
-        else:
+            shown: Any = _options_of(entry) if whole else entry
+            app.command(shown, name=verb, help=text, help_flags=[])
+        elif place.endswith(":app"):  # it has verbs of its own, and brings its examples along
             app.command(entry, name=verb, help=text)
+        else:
+            app.command(entry, name=verb, help=text, help_epilogue=under(verb))
+    app.register_install_completion_command(
+        help="Complete verbs and options in this shell: bash, zsh, fish or PowerShell."
+    )
     return app
+
+
+def _options_of(entry: str) -> Any:
+    """Return a verb whose options depend on a model, with those that it always has."""
+    import importlib
+
+    from sightline.cli.options import with_knobs
+
+    module, verb = entry.split(":")
+    return with_knobs(getattr(importlib.import_module(module), f"{verb}_model"), None)
 
 
 def overview() -> str:
     """Return the text of ``sightline --help``, without importing the parser, which is slow."""
+    room = max(shutil.get_terminal_size((80, 24)).columns, 30)
     wide = max(map(len, VERBS))
-    lines = [f"  {verb:<{wide}}  {text}" for verb, (_, text) in VERBS.items()]
+    lines = [
+        line
+        for verb, (_, text) in VERBS.items()
+        for line in textwrap.wrap(
+            text, room, initial_indent=f"  {verb:<{wide}}  ", subsequent_indent=" " * (wide + 4)
+        )
+    ]  # fmt: skip
+    more = (
+        "sightline VERB --help tells more, with examples; --version says which this is; "
+        "--install-completion lets the shell complete verbs and options."
+    )
     return "\n".join(
-        ["Usage: sightline VERB ...", "", *textwrap.wrap(ABOUT, 80), "", *lines, "",
-         "sightline VERB --help tells more; --version says which this is."]
+        ["Usage: sightline VERB ...", "", *textwrap.wrap(ABOUT, room), "", *lines, "",
+         *textwrap.wrap(more, room, break_on_hyphens=False)]
     )  # fmt: skip
 
 
@@ -86,7 +123,7 @@ def status(tokens: Sequence[str]) -> int:
 
     try:
         with fonts.noticing() as lacking:
-            result = build()(list(tokens))
+            result = build(whole="--install-completion" in tokens)(list(tokens))
         sys.stdout.flush()
         if lacking:
             from sightline.cli import console

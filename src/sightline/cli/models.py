@@ -6,53 +6,60 @@ import dataclasses
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from rich.markup import escape
-from rich.table import Table
 
 from sightline import tasks
-from sightline.cli import console, options
+from sightline.cli import console, options, tables
+from sightline.cli.examples import under
+from sightline.counting import counted
 from sightline.errors import ParameterError, UnknownNameError
 from sightline.estimators import estimator_for
 from sightline.models import registry
-from sightline.types import Task
 
 if TYPE_CHECKING:
     from sightline.models.describe import Description, Layer
 
-app = App(name="models", help="List the methods, or show one.")
+app = App(name="models", help="List the methods, or show one.", help_epilogue=under("models"))
 
 
 @app.default
-def models(*, task: str | None = None, json: console.Json = False) -> int:
-    """List the methods, the simplest first.
-
-    Parameters
-    ----------
-    task
-        Only those for one task.
-    """
-    known = {*tasks.names(), *map(str, Task)}
+def models(
+    *,
+    task: Annotated[
+        str | None, Parameter(help=f"Only those for one task: {console.TASKS}.")
+    ] = None,
+    json: console.Json = False,
+) -> int:
+    """List the methods, the simplest first."""
+    known = set(tasks.with_cards())
     if task is not None and task not in known:
         raise UnknownNameError("task", task, known)
     cards = [registry.card(name) for name in registry.list_models(task)]
     if json:
         console.print_json([_plain(card) for card in cards])
         return 0
-    table = Table("model", "task", "parameters", "input", "what it does", "source", "weights")
-    for card in cards:
-        table.add_row(
+    columns = (
+        tables.Column("model", text=True), tables.Column("task", 5),
+        tables.Column("parameters", 1), tables.Column("input", 4),
+        tables.Column("what it does", text=True, least=24),
+        tables.Column("source", 2, text=True), tables.Column("weights", 3, text=True, least=9),
+    )  # fmt: skip
+    rows = [
+        (
             card.name, str(card.task), f"{card.parameters:,}" if card.parameters else "",
-            _times(card.shape) if card.shape else "", escape(card.summary), escape(card.paper),
+            _times(card.shape) if card.shape else "", card.summary, card.paper,
             ", ".join(card.weights),
-        )  # fmt: skip
-    console.out().print(table)
+        )
+        for card in cards
+    ]  # fmt: skip
+    tables.show(console.out(), columns, rows)
     return 0
 
 
-@app.command
+@app.command(help_epilogue=under("models show"))
 def show(
     name: str,
     /,
@@ -91,17 +98,24 @@ def show(
     screen.print(f"source: {escape(card.paper)}; chapter {card.chapter}; sees {card.input}")
     if card.parameters and card.shape:
         screen.print(
-            f"{card.parameters:,} parameters as published, for {_times(card.shape)}; layer by "
-            f"layer: sightline models show {card.name} --input {_times(card.shape)}"
+            f"{counted(card.parameters, 'parameter')} as published, for {_times(card.shape)}; "
+            f"layer by layer: sightline models show {card.name} --input {_times(card.shape)}"
         )
     if knobs:
-        table = Table("knob", "default", "tuning tries", "what it is")
-        for f in knobs:
-            tries = ", ".join(str(v) for v in card.grid.get(f.name, ()))
-            default = str(card.recipe.get(f.name, f.default))
-            option = f"--{f.name.replace('_', '-')}"
-            table.add_row(option, default, tries, escape(said[f.name]))
-        screen.print(table)
+        columns = (
+            tables.Column("knob", text=True, least=18),
+            tables.Column("default", text=True, least=8),
+            tables.Column("tuning tries", text=True, least=12),
+            tables.Column("what it is", text=True, least=24),
+        )  # fmt: skip
+        rows = [
+            (
+                f"--{f.name.replace('_', '-')}", str(card.recipe.get(f.name, f.default)),
+                ", ".join(str(v) for v in card.grid.get(f.name, ())), said[f.name],
+            )
+            for f in knobs
+        ]  # fmt: skip
+        tables.show(screen, columns, rows)
     return 0
 
 
@@ -141,21 +155,22 @@ def _layers(
 def _print_layers(card: registry.ModelCard, description: Description) -> None:
     """Print a line for each layer; the receptive field is in input pixels."""
     title = f"{card.name}, input {_times(description.input)}"
-    table = Table(title=title, title_justify="left", show_footer=True)
-    table.add_column("layer", "in all")
-    for name, foot in (
-        ("kind", ""), ("output", ""), ("kernel", ""), ("stride", ""),
-        ("parameters", f"{description.parameters:,}"),
-        ("multiply-adds", f"{description.multiply_adds:,}"), ("sees", ""),
-    ):  # fmt: skip
-        table.add_column(name, foot, justify="left" if name == "kind" else "right")
-    for layer in description.layers:
-        table.add_row(
-            escape(layer.name or "itself"), layer.kind, _times(layer.shape), _side(layer.kernel),
+    columns = (
+        tables.Column("layer", text=True), tables.Column("kind", 3, text=True, least=10),
+        tables.Column("output"), tables.Column("kernel", 4), tables.Column("stride", 5),
+        tables.Column("parameters", 1), tables.Column("multiply-adds", 2), tables.Column("sees", 6),
+    )  # fmt: skip
+    rows = [
+        (
+            layer.name or "itself", layer.kind, _times(layer.shape), _side(layer.kernel),
             _side(layer.stride), f"{layer.parameters:,}" if layer.parameters else "",
             f"{layer.multiply_adds:,}" if layer.multiply_adds else "", _side(layer.field),
-        )  # fmt: skip
-    console.out().print(table)
+        )
+        for layer in description.layers
+    ]  # fmt: skip
+    sums = ("in all", "", "", "", "", f"{description.parameters:,}",
+            f"{description.multiply_adds:,}", "")  # fmt: skip
+    tables.show(console.out(), columns, rows, title=title, footer=sums)
 
 
 def _row(layer: Layer) -> dict[str, object]:

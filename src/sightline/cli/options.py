@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from sightline.cli.examples import under
 from sightline.data.transforms import Preprocess
 from sightline.estimators import estimator_for
 from sightline.models import registry
@@ -28,7 +29,8 @@ def dispatch(verb: Callable[..., int], tokens: tuple[str, ...]) -> int:
     app = App(
         name=f"sightline {verb.__name__.removesuffix('_model')}",
         help=inspect.getdoc(verb),
-        help_format="plaintext",
+        help_epilogue=under(verb.__name__.removesuffix("_model")),
+        help_format="markdown",
         version_flags=[],
         suppress_keyboard_interrupt=False,
         exit_on_error=False,
@@ -36,12 +38,12 @@ def dispatch(verb: Callable[..., int], tokens: tuple[str, ...]) -> int:
         result_action="return_value",
     )
     name = words[0] if words and not (wants_help and words[0] not in registry.CARDS) else None
-    app.default(_with_knobs(verb, name))
+    app.default(with_knobs(verb, name))
     result = app(["--help"] if not tokens else list(tokens))
     return result if isinstance(result, int) else 0
 
 
-def _with_knobs(verb: Callable[..., int], model: str | None) -> Callable[..., int]:
+def with_knobs(verb: Callable[..., int], model: str | None) -> Callable[..., int]:
     """Replace the parameter `given` by one option for each knob."""
     own = inspect.signature(verb)
     hints = typing.get_type_hints(verb, include_extras=True)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from sightline.cli import console
+from sightline.cli.examples import under
 from sightline.cli.plot_overfit import overfit
 from sightline.data import fonts
 from sightline.data.table import Table, read_table
@@ -20,8 +21,10 @@ from sightline.errors import DataError, ParameterError, RunError, UnknownNameErr
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-app = App(name="plot", help="Draw the pictures of the textbook.")
-app.command(overfit)
+    from sightline.estimators.base import Estimator
+
+app = App(name="plot", help="Draw the pictures of the textbook.", help_epilogue=under("plot"))
+app.command(overfit, help_epilogue=under("plot overfit"))
 
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 Language = Literal["en", "zh"]
@@ -36,7 +39,7 @@ _NAMES: dict[Language, tuple[str, str, str]] = {
 }
 
 
-@app.command
+@app.command(help_epilogue=under("plot line"))
 def line(
     csv: Path | None = None,
     /,
@@ -77,7 +80,7 @@ def line(
     return _tell(target, {"x": names[0], "y": names[1], "points": len(a)} | figures, json)
 
 
-@app.command
+@app.command(help_epilogue=under("plot plane"))
 def plane(
     csv: Path | None = None,
     /,
@@ -126,7 +129,7 @@ def plane(
     return _tell(target, said | figures, json)
 
 
-@app.command
+@app.command(help_epilogue=under("plot sigmoid"))
 def sigmoid(
     *, weight: float = 1.0, bias: float = 0.0, output: Output = None, json: console.Json = False
 ) -> int:
@@ -146,7 +149,7 @@ def sigmoid(
     return _tell(target, {"weight": weight, "bias": bias, "boundary": boundary}, json)
 
 
-@app.command
+@app.command(help_epilogue=under("plot descent"))
 def descent(
     *,
     function: str = "rosenbrock",
@@ -228,7 +231,7 @@ def descent(
     return 0
 
 
-@app.command
+@app.command(help_epilogue=under("plot weights"))
 def weights(run: Path, /, *, output: Output = None, json: console.Json = False) -> int:
     """Draw the weights of each class of a linear or logistic RUN as pictures.
 
@@ -249,9 +252,15 @@ def weights(run: Path, /, *, output: Output = None, json: console.Json = False) 
             f"{model.name} does not have one weight image a class; linear and logistic do"
         )
     classes = [model.classes_[i] for i in model.method_.classes_]
-    drawing = textbook.weight_images(coef, model.fitted_.size, classes)
+    drawing = textbook.weight_images(coef, model.fitted_.size, classes, _named(model))
     target = _save(drawing, output, "weights.png")
     return _tell(target, {"model": model.name, "classes": classes}, json)
+
+
+def _named(model: Estimator) -> str:
+    """Return a model and the data that it was trained on in words."""
+    data = model.config.get("data", {}).get("name", "")
+    return f"{model.name}, trained on {data}," if data else model.name
 
 
 def _example(

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.table import Table
 
-from sightline.cli import console
+from sightline.cli import console, tables
 from sightline.errors import ParameterError
 from sightline.explain import overfit as figure
 
@@ -59,12 +58,15 @@ def overfit(
         return 0
     screen = console.out()
     widths = sorted({p.width for p in study.points})
-    table = Table("validation accuracy (training)", *(f"{w} units" for w in widths))
-    for name in figure.REGULARISERS:
-        table.add_row(
-            name,
-            *(f"{p.val_accuracy:.1%} ({p.train_accuracy:.0%})" for p in study.line(name)),
-        )
-    screen.print(table)
+    columns = [
+        tables.Column("validation accuracy (training)", text=True),
+        # The narrowest and the widest networks tell most.
+        *(tables.Column(f"{w} units", min(i, len(widths) - 1 - i)) for i, w in enumerate(widths)),
+    ]
+    rows = [
+        [name, *(f"{p.val_accuracy:.1%} ({p.train_accuracy:.0%})" for p in study.line(name))]
+        for name in figure.REGULARISERS
+    ]
+    tables.show(screen, columns, rows)
     screen.print(f"picture: {target}", soft_wrap=True)
     return 0

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from sightline import tasks
-from sightline.cli import console
+from sightline.cli import console, tables
+from sightline.counting import counted
 from sightline.data import images, naming
 from sightline.errors import DataError, ParameterError
 from sightline.estimators import load_model
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sightline.estimators.base import Estimator
     from sightline.types import Prediction
 
-NONE = "[dim]none of these[/dim]"
+NONE = "none of these"
 
 _BATCH = 64
 
@@ -133,8 +134,8 @@ def _bulk(
     else:
         kept = f", {done.kept} of them from before" if done.kept else ""
         console.out().print(
-            f"{done.pictures:,} pictures in {human(done.seconds)}, {done.errors:,} could not be "
-            f"read; {done.shards} shards{kept}: {escape(output)}",
+            f"{counted(done.pictures, 'picture')} in {human(done.seconds)}, {done.errors:,} could "
+            f"not be read; {counted(done.shards, 'shard')}{kept}: {escape(output)}",
             soft_wrap=True,
         )
     return 2 if done.errors else 0
@@ -191,18 +192,16 @@ def _print(
     draw: ModuleType, answers: list[tuple[Path, Prediction | None, str]],
     places: dict[Path, Path], top: int, reject: float,
 ) -> None:  # fmt: skip
-    table = Table("image", *draw.headings(top), *(["picture"] if places else []))
+    headings = ("image", *draw.headings(top), *(["picture"] if places else []))
+    rows: list[list[tables.Cell]] = []
     for path, answer, why in answers:
         if answer is None:
-            reason = why.removeprefix(f"{path}: ")
-            table.add_row(escape(str(path)), f"[red]{escape(reason)}[/red]")
+            rows.append([str(path), Text(why.removeprefix(f"{path}: "), style="red")])
             continue
         said, *rest = draw.cells(answer, top=top, threshold=reject)
-        table.add_row(
-            escape(str(path)), NONE if said is None else f"[bold]{escape(said)}[/bold]",
-            *map(escape, rest), *([escape(str(places[path]))] if places else []),
-        )  # fmt: skip
-    console.out().print(table)
+        given = Text(NONE, style="dim") if said is None else Text(said, style="bold")
+        rows.append([str(path), given, *rest, *([str(places[path])] if places else [])])
+    tables.show(console.out(), tables.columns_of(headings, rows), rows)
 
 
 def _places(paths: list[Path], target: Path, given: list[Path]) -> dict[Path, Path]:

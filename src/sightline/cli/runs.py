@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
 from sightline.bench import compare as bench
 from sightline.bench import results
-from sightline.cli import console
+from sightline.cli import console, tables
 from sightline.errors import RunError
+from sightline.metrics import figure_text
 from sightline.training import run
 
 
@@ -38,15 +36,21 @@ def runs(folder: Path = Path("runs"), /, *, json: console.Json = False) -> int:
     if not entries:
         console.out().print(f"no run in {folder}")
         return 0
-    table = Table("run", "what", "data", "headline", "written (UTC)")
+    columns = (
+        tables.Column("run", text=True), tables.Column("what", text=True, least=12),
+        tables.Column("data", 3, text=True, least=8), tables.Column("figure", 1, text=True),
+        tables.Column("value"), tables.Column("written", 2),
+    )  # fmt: skip
+    rows = []
     for entry in entries:
-        headline = entry["headline"]
-        table.add_row(
-            escape(entry["run"]), escape(entry["what"]), escape(entry["data"]),
-            "" if headline is None else f"{entry['metric']} {headline:.4f} ({entry['split']})",
-            str(entry["written"])[:16].replace("T", " "),
-        )  # fmt: skip
-    console.out().print(table)
+        measured = entry["headline"] is not None
+        rows.append((
+            entry["run"], entry["what"], entry["data"],
+            f"{entry['split']} {entry['metric'].replace('_', ' ')}" if measured else "",
+            figure_text(entry["headline"], entry["share"]) if measured else "",
+            console.when(entry["written"]),
+        ))  # fmt: skip
+    tables.show(console.out(), columns, rows)
     return 0
 
 
@@ -57,7 +61,9 @@ def _entry(place: Path) -> dict[str, Any] | None:
         if run.is_run(place):
             return _run(place)
     except RunError as error:
-        return _row(place, f"unreadable: {error}", "", None, None, None, "")
+        return _row(place, f"unreadable: {error}", "", None, "")
+    except (KeyError, TypeError) as error:
+        return _row(place, f"unreadable: its record lacks {error}", "", None, "")
     return None
 
 
@@ -65,29 +71,27 @@ def _comparison(place: Path) -> dict[str, Any]:
     started = run.read_json(place / bench.REQUEST)
     data = Path(started["request"]["data"]).name
     if not (place / bench.RESULTS).is_file():
-        return _row(place, "comparison, interrupted", data, None, None, None, started["started"])
+        return _row(place, "comparison, interrupted", data, None, started["started"])
     done = results.read(place / bench.RESULTS)
     best = next((m for m in done.ok if done.pick and m.name == done.pick.name), None)
     what = f"comparison of {len(done.methods)}: {best.name if best else 'none ran'}"
-    headline, metric = (best.headline, best.metric) if best else (None, None)
-    return _row(place, what, done.data.name, metric, headline, "test", started["started"])
+    told = None
+    if best and best.headline is not None:
+        told = run.Headline(best.headline, best.metric or "", "test", best.share)
+    return _row(place, what, done.data.name, told, started["started"])
 
 
 def _run(place: Path) -> dict[str, Any]:
     config = run.read_json(place / run.CONFIG)
-    told = run.read_headline(place)
-    metric, value, split = (told.metric, told.headline, told.split) if told else (None, None, None)
-    return _row(
-        place, config["model"], config.get("data", {}).get("name", ""), metric, value, split,
-        config.get("written", ""),
-    )  # fmt: skip
+    data = config.get("data", {}).get("name", "")
+    return _row(place, config["model"], data, run.read_headline(place), config.get("written", ""))
 
 
 def _row(
-    place: Path, what: str, data: str, metric: str | None, headline: float | None,
-    split: str | None, written: str,
-) -> dict[str, Any]:  # fmt: skip
+    place: Path, what: str, data: str, told: run.Headline | None, written: str
+) -> dict[str, Any]:
     return {
-        "run": str(place), "what": what, "data": data, "metric": metric, "headline": headline,
-        "split": split, "written": written,
+        "run": str(place), "what": what, "data": data, "metric": told and told.metric,
+        "headline": told and told.headline, "split": told and told.split,
+        "share": told and told.share, "written": written,
     }  # fmt: skip

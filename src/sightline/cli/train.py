@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from sightline.cli import console
 from sightline.cli.options import dispatch
+from sightline.counting import counted
 from sightline.estimators import create_model, estimator_for
 from sightline.metrics import duration
 from sightline.metrics.duration import human
@@ -44,6 +45,7 @@ def train_model(
     layout: console.Layout = None,
     threads: console.Threads = None,
     seed: console.Seed = 0,
+    lang: console.Lang = None,
     json: console.Json = False,
     given: dict[str, Any],
 ) -> int:
@@ -105,7 +107,7 @@ def train_model(
     metrics = None if evaluation is None else evaluation.metrics
     estimator.save(folder, fit_seconds=seconds)
     if evaluation is not None:
-        html.training(folder, estimator, loaded, evaluation, seconds)
+        html.training(folder, estimator, loaded, evaluation, seconds, language=lang)
     if len(estimator.history) > 1:
         drawing = curves.training_curves(estimator.history, f"{model} on {loaded.name}", metrics)
         console.save_picture(drawing, folder / CURVES)
@@ -126,7 +128,8 @@ def train_model(
         )
         return 0
     screen = console.out()
-    screen.print(f"trained {model} on {len(loaded.train):,} images in {human(seconds)}")
+    images = counted(len(loaded.train), "image")
+    screen.print(f"trained {model} on {images} in {human(seconds)}", soft_wrap=True)
     if speed is not None:
         screen.print(
             f"{speed['images_per_second']:,.0f} images/s, {speed['waited']:.1%} of the time "

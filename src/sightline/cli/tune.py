@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 from cyclopts import Parameter
-from rich.table import Table
 
-from sightline.cli import console
+from sightline.cli import console, tables
 from sightline.cli.options import dispatch
+from sightline.counting import counted
 from sightline.data.transforms import Preprocess, Scale
 from sightline.errors import ParameterError
 from sightline.estimators import create_model, tuning
 from sightline.estimators.base import PREPROCESS
+from sightline.metrics import figure_text
 from sightline.metrics.duration import human
 from sightline.models import registry
 from sightline.report import plots
@@ -102,21 +103,28 @@ def tune_model(
         return 0
     _print(tuned)
     screen = console.out()
-    screen.print(f"{len(tuned.trials)} settings in {human(tuned.seconds)}; test: {test}")
+    screen.print(
+        f"{counted(len(tuned.trials), 'setting')} in {human(tuned.seconds)}; test: {test}",
+        soft_wrap=True,
+    )
     screen.print(f"run: {folder}, curve: {picture}", soft_wrap=True)
     return 0
 
 
 def _print(tuned: tuning.Tuned, rows: int = 8) -> None:
     metric = tuned.metric.replace("_", " ")
-    table = Table(*tuned.best.options, "pixels", metric, "worst fold", "best fold")
+    columns = [
+        *(tables.Column(knob, text=True, least=8) for knob in tuned.best.options),
+        tables.Column("pixels", 1, text=True), tables.Column(metric),
+        tables.Column("worst fold", 2), tables.Column("best fold", 3),
+    ]  # fmt: skip
+    lines = []
     for trial in tuned.ranked[:rows]:
         worst, best = tuned.worst_and_best(trial)
-        table.add_row(
-            *(str(v) for v in trial.options.values()), trial.preprocess.scale,
-            f"{trial.figure:.4f}", f"{worst:.4f}", f"{best:.4f}",
-        )  # fmt: skip
-    console.out().print(table)
+        knobs = [str(v) for v in trial.options.values()]
+        figures = [figure_text(v, tuned.share) for v in (trial.figure, worst, best)]
+        lines.append([*knobs, trial.preprocess.scale, *figures])
+    tables.show(console.out(), columns, lines)
 
 
 def _scales(model: str) -> tuple[Scale, ...]:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from sightline.counting import counted
 from sightline.data import coco_layout, draw_masks, files, outlines
 from sightline.data.annotation import Annotation, Shape
 from sightline.data.dataset import Dataset, Source
@@ -195,7 +196,14 @@ def _annotations(page: _Page, labels: dict[int, int], notes: list[str]) -> list[
     kept = [a for a in page.annotations if a["image_id"] in row]
     if len(kept) < len(page.annotations):
         lost = len(page.annotations) - len(kept)
-        notes.append(f"{page.path.name}: {lost:,} annotations of images not listed are left out")
+        notes.append(
+            f"{page.path.name}: "
+            + counted(
+                lost,
+                "annotation of an image not listed is left out",
+                "annotations of images not listed are left out",
+            )
+        )
     for a in kept:
         box = a["bbox"]
         if len(box) != 4 or not all(isinstance(v, int | float) for v in box):
@@ -230,7 +238,14 @@ def _annotations(page: _Page, labels: dict[int, int], notes: list[str]) -> list[
         )
     bare = sum(not a.get("segmentation") for a in kept) if outlined else 0
     if bare:
-        notes.append(f"{page.path.name}: {bare:,} objects have no outline; masks show their box")
+        notes.append(
+            f"{page.path.name}: "
+            + counted(
+                bare,
+                "object has no outline; masks show its box",
+                "objects have no outline; masks show their box",
+            )
+        )
     return made
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, get_args
 
+from sightline.counting import counted
 from sightline.data import folder, masks
 from sightline.data.dataset import Dataset
 from sightline.errors import DataError, UnknownNameError
@@ -94,13 +95,13 @@ def lost(data: Dataset, to: Target) -> list[str]:
     if to == "webdataset" and annotations:
         return ["the boxes and masks"]
     if crowd and to == "voc":
-        said.append(f"the crowd mark of {crowd} objects, written as plain ones")
+        said.append(f"the crowd mark of {counted(crowd, 'object')}, written as plain")
     if crowd and to == "yolo":
-        said.append(f"{crowd} crowds, left out")
+        said.append(f"{counted(crowd, 'crowd')}, left out")
     if difficult and to != "voc":
         said.append(f"the mark of {difficult} difficult objects, written as plain ones")
     if beside and to in ("coco", "yolo") and data.task is not Task.INSTANCES:
-        said.append(f"the index PNGs of {beside} images, as their boxes stand apart from them")
+        said.append(f"the index PNGs of {counted(beside, 'image')}, as boxes stand apart from them")
     return said
 
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.counting import counted
 from sightline.data import images, place, store
 from sightline.data.annotation import Annotation
 from sightline.data.item import Item
@@ -169,7 +170,7 @@ class Split(Sequence[Sample]):
         return (self.data.sample(int(row)) for row in self.rows)
 
     def __repr__(self) -> str:
-        return f"Split({self.data.name}/{self.name}, {len(self)} images)"
+        return f"Split({self.data.name}/{self.name}, {counted(len(self), 'image')})"
 
     def take(self, indices: Rows) -> Split:
         """Return the split of the images at `indices` of this one."""

@@ -1,27 +1,47 @@
-"""Draw a contact sheet of a data set: labels, boxes, masks and class balance."""
+"""Draw a contact sheet of a data set: labels, boxes and masks, with what there is of each class."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import unicodedata
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.counting import counted
 from sightline.data.audit import class_counts
 from sightline.data.dataset import Dataset
 from sightline.data.fonts import figure
 from sightline.errors import SightlineError
-from sightline.types import IGNORE, Sample
+from sightline.types import IGNORE, Detections, Sample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MASK_ALPHA = 0.45
+_LABEL = 6.0
+"""Points of the letters of a box's label."""
+
+_COLUMN = 1.7
+"""Inches from one picture to the next."""
+
+MEASURED = 60
+"""Images of a split whose masks and objects are measured for the panels beside the pictures."""
+
+MOST_CLASSES = 40
+"""Classes that a panel has room for: of more, the largest and smallest."""
 
 
 def contact_sheet(data: Dataset, split: str = "train", count: int = 30, seed: int = 0) -> Figure:
-    """Draw images of a split beside the balance of its classes.
+    """Draw images of a split, and beside them what there is of each class, with its colour.
+
+    Images with one label each, and objects, are counted by class and split; of label maps each
+    class's share of the pixels is drawn; of objects also how many an image has and how large
+    they are.
 
     Parameters
     ----------
@@ -38,12 +58,23 @@ def contact_sheet(data: Dataset, split: str = "train", count: int = 30, seed: in
     rows = _choose(data, data.split(split).rows, count, seed)
     columns = min(6, len(rows))
     lines = -(-len(rows) // columns)
-    largest = max(len(data.rows), 1)
-    height = max(1.75 * lines + 0.8, 3.2)
-    sheet = figure(1.7 * columns + 4.2, height, dpi=110)
-    pictures, balance = sheet.subfigures(1, 2, squeeze=False, width_ratios=[1.7 * columns, 4.2])[0]
+    panels = _panels(data, split, seed)
+    heights = [height for height, _ in panels]
+    own = max(1.75 * lines + 0.8, 3.2)
+    height = max(own, sum(heights) + 0.5)
+    wide = _COLUMN * columns
+    sheet = figure(wide + (4.2 if panels else 0), height, dpi=110)
+    pictures = sheet
+    if panels:
+        pictures, beside = sheet.subfigures(1, 2, squeeze=False, width_ratios=[wide, 4.2])[0]
+        if height > own:  # the pictures stay together, at the top
+            pictures = pictures.subfigures(2, 1, height_ratios=[own, height - own])[0]
+        places = beside.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (_, draw_panel) in zip(places, panels, strict=True):
+            draw_panel(axes)
     counts = ", ".join(f"{len(r):,} {name}" for name, r in data.rows.items())
-    sheet.suptitle(f"{data.name}: {counts}; shown: {split}", fontsize=11)
+    unlabelled = "" if panels else "; no class labels"
+    sheet.suptitle(f"{data.name}: {counts}; shown: {split}{unlabelled}", fontsize=11)
     grid = np.atleast_1d(pictures.subplots(lines, columns)).ravel()
     for axes in grid:
         axes.axis("off")
@@ -53,7 +84,6 @@ def contact_sheet(data: Dataset, split: str = "train", count: int = 30, seed: in
         except SightlineError:
             axes.text(0.5, 0.5, "cannot\nbe read", ha="center", va="center", color="tab:red")
             axes.set_title(data.source.items[int(row)].id[-18:], fontsize=7)
-    _bars(balance.subplots(), data, largest)
     return sheet
 
 
@@ -77,16 +107,74 @@ def draw_sample(axes: Axes, sample: Sample, data: Dataset) -> None:
         return
     from matplotlib.patches import Rectangle
 
-    for i, (x1, y1, x2, y2) in enumerate(objects.boxes):
-        colour = colours(np.array([objects.labels[i]]))[0] / 255
+    several = len(data.classes) > 1
+    tints = colours(objects.labels) / 255
+    names = objects.names if several else [""] * len(objects)
+    for (x1, y1, x2, y2), colour in zip(objects.boxes, tints, strict=True):
         axes.add_patch(
             Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, ec=colour, lw=1.2)
         )
-        if len(objects) <= 12:
-            axes.text(
-                x1, y1 - 1, objects.names[i], fontsize=5.5, color="white", va="bottom",
-                bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8}, clip_on=True,
-            )  # fmt: skip
+    for i, (x, y) in label_places(objects.boxes, names, image.shape[:2]).items():
+        axes.text(
+            x, y, names[i], fontsize=_LABEL, color=_letters_on(tints[i]), va="top",
+            bbox={"facecolor": tints[i], "edgecolor": "none", "pad": 0.6}, clip_on=True,
+        )  # fmt: skip
+
+
+def label_places(
+    boxes: NDArray[np.floating[Any]], names: Sequence[str], size: tuple[int, ...]
+) -> dict[int, tuple[float, float]]:
+    """Find room for the names of boxes: inside the picture, none over another.
+
+    Parameters
+    ----------
+    boxes : float array, shape (N, 4)
+        ``xyxy``, in pixels.
+    names : sequence of str
+        Of the boxes; an empty one needs no room.
+    size : (height, width)
+        Of the picture, in pixels.
+
+    Returns
+    -------
+    dict of int to (x, y)
+        By box, the upper left corner of its name; one without room is left out, as the colour of
+        the box says its class too. Larger boxes choose first.
+    """
+    height, width = size[:2]
+    point = max(width, height) / (0.92 * _COLUMN * 72)  # pixels
+    tall = 1.6 * _LABEL * point
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    taken: list[tuple[float, float, float, float]] = []
+    places: dict[int, tuple[float, float]] = {}
+    for i in np.argsort(-areas, kind="stable"):
+        wide = (0.64 * _LABEL * _letters(names[i]) + 3) * point
+        x1, y1, _, y2 = (float(edge) for edge in boxes[i])
+        if not names[i] or wide > width:
+            continue
+        x = min(max(x1, 0.0), width - wide)
+        for y in (y1 - tall, y1, y2 - tall, y2):
+            inside = 0 <= y <= height - tall
+            if inside and not any(
+                x < right and left < x + wide and y < bottom and top < y + tall
+                for left, top, right, bottom in taken
+            ):
+                taken.append((x, y, x + wide, y + tall))
+                places[int(i)] = (x, y)
+                break
+    return places
+
+
+def _letters(text: str) -> int:
+    """Return the width of a text in letters; those of East Asia count twice."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _letters_on(colour: NDArray[np.floating[Any]]) -> str:
+    """Return the colour of letters that can be read on another, RGB in [0, 1]."""
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    light = float(linear @ (0.2126, 0.7152, 0.0722))  # where either has the same contrast: 0.179
+    return "black" if light > 0.179 else "white"
 
 
 def overlay(
@@ -119,33 +207,157 @@ def _choose(data: Dataset, rows: NDArray[np.int64], count: int, seed: int) -> ND
     return order[np.lexsort((labels, turn))][:count]
 
 
-def _bars(axes: Axes, data: Dataset, largest: int) -> None:
-    """Draw a bar of each class's examples by split; of many classes the largest and smallest."""
+Panel = tuple[float, Callable[["Axes"], None]]
+"""Height in inches, and what draws it."""
+
+
+def _panels(data: Dataset, split: str, seed: int) -> list[Panel]:
+    """Return the panels beside the pictures: what there is of each class, and of objects."""
+    if any(data.source.items[int(row)].label >= 0 for rows in data.rows.values() for row in rows):
+        return [_balance(data, "images")]
+    rows = np.random.default_rng(seed).permutation(data.split(split).rows)[:MEASURED]
+    samples = []
+    for row in rows:
+        with contextlib.suppress(SightlineError):
+            samples.append(data.sample(int(row)))
+    objects = [s.objects for s in samples if s.objects is not None]
+    maps = [s.segmentation.label_map for s in samples if s.segmentation is not None]
+    panels: list[Panel] = []
+    if any(map(len, objects)):
+        if len(data.classes) > 1 and _counts(data)[1].any():
+            panels.append(_balance(data, "objects"))
+        counts = np.array([len(o) for o in objects])
+        sizes = np.concatenate([np.sqrt(_areas(o)) for o in objects])
+        of = f"{split}, {counted(len(objects), 'image')}"
+        panels += [
+            (1.9, functools.partial(_histogram, values=counts, what="images",
+                                    title=f"objects an image\n{of}")),
+            (1.9, functools.partial(_histogram, values=sizes, what="objects",
+                                    title=f"size of an object, pixels: root of its area\n{of}")),
+        ]  # fmt: skip
+    elif maps:
+        panels.append(_shares(data, maps, split))
+    return panels
+
+
+def _areas(objects: Detections) -> NDArray[np.float64]:
+    """Return the area of each object in pixels: of its mask, else of its box."""
+    if objects.masks is not None:
+        return np.asarray(objects.masks.sum((1, 2)), np.float64)
+    boxes = np.asarray(objects.boxes, np.float64)
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return np.asarray(sides.prod(1), np.float64)
+
+
+def _counts(data: Dataset) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
+    """Return the examples of each class by split, and in all."""
     counts = {name: class_counts(data, rows) for name, rows in data.rows.items()}
-    total = sum(counts.values(), np.zeros(len(data.classes), np.int64))
-    if not total.any():
-        axes.axis("off")
-        axes.text(0.5, 0.5, "no class labels", ha="center")
-        return
-    order = np.argsort(-total, kind="stable")
-    names = [data.classes[i] for i in order]
-    if len(order) > 40:
-        order = np.concatenate([order[:20], order[-20:]])
-        names = [data.classes[i] for i in order]
+    return counts, sum(counts.values(), np.zeros(len(data.classes), np.int64))
+
+
+def _room(classes: int) -> float:
+    """Return the height of a panel with a line a class, in inches."""
+    return 1.0 + 0.155 * min(classes, MOST_CLASSES)
+
+
+def _some(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Keep the first and the last of very many."""
+    half = MOST_CLASSES // 2
+    return order if len(order) <= MOST_CLASSES else np.concatenate([order[:half], order[-half:]])
+
+
+def _more(classes: int) -> str:
+    half = MOST_CLASSES // 2
+    return f" ({half} largest and {half} smallest)" if classes > MOST_CLASSES else ""
+
+
+def _balance(data: Dataset, what: str) -> Panel:
+    """Return the bars of each class's examples by split; a square has the colour of its boxes."""
+    counts, total = _counts(data)
+    order = _some(np.argsort(-total, kind="stable"))
+
+    def draw(axes: Axes) -> None:
+        y = np.arange(len(order))
+        left = np.zeros(len(order), np.int64)
+        for colour, (name, values) in zip(
+            ("#0072B2", "#E69F00", "#009E73", "#CC79A7"), counts.items(), strict=False
+        ):
+            axes.barh(y, values[order], left=left, color=colour, label=name, height=0.75)
+            left = left + values[order]
+        _classes(axes, data, order, key=what == "objects")
+        axes.set_title(f"{what} a class{_more(len(data.classes))}", fontsize=9, pad=16)
+        axes.set_label("balance")
+        if len(data.rows) > 1:
+            axes.legend(
+                fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 0.99), ncols=4
+            )
+
+    return _room(len(data.classes)), draw
+
+
+def _shares(data: Dataset, maps: Sequence[NDArray[np.integer[Any]]], split: str) -> Panel:
+    """Return the bars of each class's share of the pixels, in the colour it has in the pictures."""
+    pixels = np.zeros(len(data.classes), np.int64)
+    ignored = 0
+    for label_map in maps:
+        counts = np.bincount(label_map.ravel(), minlength=IGNORE + 1)
+        pixels += counts[: len(pixels)]
+        ignored += int(counts[IGNORE])
+    shares = 100 * pixels / max(int(pixels.sum()), 1)
+    order = _some(np.argsort(-shares, kind="stable"))
+
+    def draw(axes: Axes) -> None:
+        y = np.arange(len(order))
+        axes.barh(y, shares[order], color=colours(order) / 255, height=0.75)
+        for place, share in enumerate(shares[order].tolist()):
+            said = f" {share:.1f}%" if share >= 0.05 or share == 0 else " <0.1%"
+            axes.text(share, place, said, va="center", fontsize=7)
+        _classes(axes, data, order)
+        axes.margins(x=0.16)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}%")
+        title = f"share of the pixels{_more(len(data.classes))}\n{split}, "
+        title += counted(len(maps), "image")
+        if ignored:
+            all_pixels = ignored + int(pixels.sum())
+            title += f"; besides, {100 * ignored / all_pixels:.1f}% of all pixels are ignored"
+        axes.set_title(title, fontsize=9)
+        axes.set_label("shares")
+
+    return _room(len(data.classes)), draw
+
+
+def _classes(axes: Axes, data: Dataset, order: NDArray[np.int64], *, key: bool = False) -> None:
+    """Name a line a class, the first on top, with a square of its colour if asked."""
     y = np.arange(len(order))
-    left = np.zeros(len(order), np.int64)
-    for colour, (name, values) in zip(
-        ("#0072B2", "#E69F00", "#009E73", "#CC79A7"), counts.items(), strict=False
-    ):
-        axes.barh(y, values[order], left=left, color=colour, label=name, height=0.75)
-        left = left + values[order]
-    axes.set_yticks(y, [n if len(n) <= 20 else n[:19] + "…" for n in names], fontsize=7)
-    axes.invert_yaxis()
+    names = [data.classes[i] for i in order]
+    shown = [n if len(n) <= 20 else n[:19] + "…" for n in names]
+    axes.set_yticks(y, shown, fontsize=7)
+    axes.set_ylim(len(order) - 0.4, -0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    what = "images" if any(i.label >= 0 for i in data.source.items[:50]) else "objects"
-    more = " (20 largest and 20 smallest)" if len(data.classes) > 40 else ""
-    axes.set_title(f"{what} a class{more}", fontsize=9, pad=16)
-    if largest > 1:
-        axes.legend(
-            fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 0.99), ncols=3
-        )
+    axes.tick_params(axis="x", labelsize=7)
+    if key:
+        axes.tick_params(axis="y", pad=11, length=0)
+        axes.scatter(
+            np.full(len(order), -0.02), y, marker="s", s=26, c=colours(order) / 255,
+            transform=axes.get_yaxis_transform(), clip_on=False,
+        )  # fmt: skip
+
+
+def _histogram(axes: Axes, *, values: NDArray[Any], what: str, title: str) -> None:
+    """Draw how often values occur, with their median."""
+    whole = np.issubdtype(values.dtype, np.integer)
+    low, high = float(values.min()), float(values.max())
+    if whole:
+        step = max(1, -(-int(high - low + 1) // 25))
+        edges = np.arange(low, high + step + 1, step) - 0.5
+    else:
+        edges = np.linspace(low, high if high > low else low + 1, 26)
+    axes.hist(values, edges.tolist(), color="#0072B2")
+    middle = float(np.median(values))
+    axes.axvline(middle, color="#D55E00", linewidth=1.2)
+    axes.set_title(f"{title}; median {middle:.3g}", fontsize=9)
+    axes.set_ylabel(what, fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=7)
+    axes.locator_params(integer=True, nbins=6)
+    axes.set_label("histogram")

@@ -46,6 +46,10 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _lacking: ContextVar[dict[str, None] | None] = ContextVar("lacking", default=None)
 
 
+_as_text: ContextVar[bool] = ContextVar("as_text", default=False)
+"""Whether the letters of a drawing stay text, so that the fonts of this machine only measure it."""
+
+
 class MissingFontError(SightlineError):
     """No installed font can draw a text that was asked for by name."""
 
@@ -79,6 +83,23 @@ def save(drawing: Figure, target: Path | IO[Any], **options: Any) -> None:
         When there is no such format.
     """
     drawing.savefig(target, **options)
+
+
+def save_as_text(drawing: Figure, target: IO[Any]) -> None:
+    """Write a drawing as SVG whose letters stay text, to be shown in the reader's own fonts.
+
+    A character that no font here has is kept too: the reader may have one.
+    """
+    import matplotlib as mpl
+
+    # No metadata: it would carry a date, and addresses that a page need not have.
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    token = _as_text.set(True)
+    try:
+        with mpl.rc_context({"svg.hashsalt": "sightline", "svg.fonttype": "none"}):
+            drawing.savefig(target, format="svg", metadata=nothing, transparent=True)
+    finally:
+        _as_text.reset(token)
 
 
 @contextlib.contextmanager
@@ -158,7 +179,7 @@ def _settled(drawing: Figure) -> Iterator[None]:
             text.set_parse_math(False)
         if _is_plain(written):
             continue
-        settled = _Settled(written, text.get_fontproperties())
+        settled = _Settled(written, text.get_fontproperties(), keep=_as_text.get())
         _notice(settled.lacking)
         if settled.families:
             own = text.get_fontfamily()
@@ -240,7 +261,12 @@ def _quiet() -> Iterator[None]:
     before = log.level
     log.setLevel(logging.ERROR)
     try:
-        yield
+        if not _as_text.get():
+            yield
+            return
+        with warnings.catch_warnings():  # what is only measured may lack a character
+            warnings.filterwarnings("ignore", message=".*missing from")
+            yield
     finally:
         log.setLevel(before)
 
@@ -349,6 +375,8 @@ class _Settled:
     written : str
     properties : FontProperties, optional
         Of its own font; default matplotlib's default font.
+    keep : bool
+        Whether what no font here has stays, as the reader's may have it.
 
     Attributes
     ----------
@@ -360,7 +388,9 @@ class _Settled:
         Characters that no font has.
     """
 
-    def __init__(self, written: str, properties: FontProperties | None = None) -> None:
+    def __init__(
+        self, written: str, properties: FontProperties | None = None, *, keep: bool = False
+    ) -> None:
         self.text, self.families, self.lacking = written, (), ()
         if _is_plain(written):
             return
@@ -375,12 +405,15 @@ class _Settled:
             elif any(_has(path, c) for path in own):
                 out.append(c)
             elif kind == "Cf" or "\ufe00" <= c <= "\ufe0f" or "\U000e0100" <= c <= "\U000e01ef":
-                continue  # joins and turns its neighbours; it has no look of its own
+                # It joins and turns its neighbours, and has no look of its own.
+                out.append(c if keep else "")
             elif family := _family_with(c, _like(properties)):
                 families[family] = None
                 out.append(c)
             elif c.isspace():
                 out.append(" ")
+            elif keep:
+                out.append(c)
             else:
                 lacking[c] = None
                 out.append(next(m for m in _REPLACEMENTS if m == "?" or _has(own[0], m)))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.counting import counted
 from sightline.data import archive, images, place, splits, store
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset
@@ -209,10 +210,14 @@ def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
             store.forget(packed)
             source.packed.clear()
             packed = source.pack(progress=progress)
-            data.notes.append(f"the cache was stale for {len(wrong)} images and was renewed")
+            data.notes.append(
+                f"the cache was stale for {counted(len(wrong), 'image')} and was renewed"
+            )
     if packed.resized:
         height, width = source.size
-        data.notes.append(f"{packed.resized} images were resized to {width}x{height}")
+        data.notes.append(
+            counted(packed.resized, "image was", "images were") + f" resized to {width}x{height}"
+        )
     if packed.unreadable:
         data.notes.append(unreadable_note(packed, len(source.items)))
         bad = np.array(sorted(packed.unreadable))

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.counting import counted
 from sightline.data import draw_masks, files
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
@@ -198,10 +199,19 @@ def _pairs(folder: Path) -> tuple[dict[str, list[_Pair]], list[str]]:
             splits[part] = [_Pair(images[s], str(paired[s])) for s in stems]
         unlisted = len(images.keys() - {s for stems in lists.values() for s in stems})
         if unlisted:
-            notes.append(f"{unlisted} images are in no list of a split and are left out")
+            notes.append(
+                counted(
+                    unlisted,
+                    "image is in no list of a split and is left out",
+                    "images are in no list of a split and are left out",
+                )
+            )
         alone = len(masks) - sum(m is not None for m in paired.values())
         if alone:
-            notes.append(f"{masks_folder.relative_to(folder)}: {alone} masks have no image")
+            notes.append(
+                f"{masks_folder.relative_to(folder)}: "
+                + counted(alone, "mask has no image", "masks have no image")
+            )
     return {s: kept for s, kept in splits.items() if kept}, notes
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.counting import counted
 from sightline.data import files, images, place
 from sightline.data.annotation import Annotation
 from sightline.data.audit import SLIVER, Audit
@@ -32,7 +33,7 @@ def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
         for row in f.rows
     } - drop
     if again:
-        done.append(f"{len(again)} files decoded and written anew as PNG")
+        done.append(f"{counted(len(again), 'file')} decoded and written anew as PNG")
     items = list(data.source.items)
     clipped = 0
     for row, item in enumerate(items):
@@ -47,7 +48,13 @@ def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
             clipped += cut
         items[row] = Item(item.id, image, item.label, annotation, item.group)
     if clipped:
-        done.append(f"{clipped} boxes cut to their image or removed for having no area")
+        done.append(
+            counted(
+                clipped,
+                "box cut to its image or removed for having no area",
+                "boxes cut to their image or removed for having no area",
+            )
+        )
     rows = {
         name: np.array([r for r in part if int(r) not in drop], np.int64)
         for name, part in data.rows.items()
@@ -65,7 +72,7 @@ def _drops(data: Dataset, audited: Audit) -> tuple[set[int], list[str]]:
     broken = audited.find("unreadable")
     if broken:
         drop |= set(broken.rows)
-        done.append(f"{len(broken.rows)} unreadable files left out")
+        done.append(f"{counted(len(broken.rows), 'unreadable file')} left out")
     rank = {"test": 0, "val": 1, "train": 2}
     split_of = {int(row): name for name, rows in data.rows.items() for row in rows}
     copies: dict[int, list[int]] = collections.defaultdict(list)
@@ -83,7 +90,7 @@ def _drops(data: Dataset, audited: Audit) -> tuple[set[int], list[str]]:
         drop |= set(rows) - {keep}
         extra += len(rows) - 1
     if extra:
-        done.append(f"{extra} exact duplicates left out")
+        done.append(f"{counted(extra, 'exact duplicate')} left out")
     if conflicts:
         done.append(f"{conflicts} identical images with different labels left out")
     return drop, done

@@ -19,6 +19,7 @@ import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml import ElementTree as SafeTree
 
+from sightline.counting import counted
 from sightline.data import draw_masks, files
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
@@ -212,7 +213,11 @@ def _splits(root: Path, pictures: dict[str, str]) -> tuple[dict[str, list[str]],
                             "write one (without objects if there are none) or take it off the list"
                         )
             unlisted = len(pictures.keys() - {s for stems in lists.values() for s in stems})
-            note = f"{unlisted} images are in no list of ImageSets/{part} and are left out"
+            note = counted(
+                unlisted,
+                f"image is in no list of ImageSets/{part} and is left out",
+                f"images are in no list of ImageSets/{part} and are left out",
+            )
             return lists, [note] if unlisted else []
     return {"train": sorted(p.stem for p in (root / "Annotations").glob("*.xml"))}, []
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
+from sightline.counting import counted
 from sightline.data import draw_masks, files, images, outlines, place
 from sightline.data.annotation import Annotation, Shape
 from sightline.data.dataset import Dataset, Source
@@ -72,7 +73,16 @@ def read(folder: Path, name: str) -> Dataset:
     readable = {p: a for p, a in zip(paths, made, strict=True) if isinstance(a, Annotation)}
     broken = [reason for reason in made if isinstance(reason, str)]
     notes = (
-        [f"{len(broken)} images cannot be opened and are left out: {broken[0]}"] if broken else []
+        [
+            counted(
+                len(broken),
+                "image cannot be opened and is left out",
+                "images cannot be opened and are left out",
+            )
+            + f": {broken[0]}"
+        ]
+        if broken
+        else []
     )
     outlined = any(a.shapes is not None for a in readable.values())
     for split, listed in layout.splits.items() if outlined else ():
@@ -84,7 +94,14 @@ def read(folder: Path, name: str) -> Dataset:
             a.shapes = a.shapes or [None] * len(a.boxes)
         bare = sum(shape is None for a in members for shape in a.shapes or ())
         if bare:
-            notes.append(f"{split}: {bare:,} objects have no outline; masks show their box")
+            notes.append(
+                f"{split}: "
+                + counted(
+                    bare,
+                    "object has no outline; masks show its box",
+                    "objects have no outline; masks show their box",
+                )
+            )
     row = {p: i for i, p in enumerate(readable)}
     items = [
         Item(Path(os.path.relpath(p, folder)).as_posix(), p, annotation=a)

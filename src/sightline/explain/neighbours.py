@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sightline.estimators.base import Estimator
+
+
+_METRICS = {"l1": "L1", "l2": "L2"}
 
 
 class NoNeighboursError(SightlineError):
@@ -33,11 +37,14 @@ class Explanation:
     answer : Classification
     pictures : uint8 array, shape (k, H, W, C)
         The neighbours as stored, nearest first.
+    metric : str
+        By which the distances are, as a person writes it: L1, L2 or cosine.
     """
 
     query: NDArray[np.uint8]
     answer: Classification
     pictures: NDArray[np.uint8]
+    metric: str = "L2"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a neighbour: rank, training row, class, distance, share of the vote."""
@@ -53,6 +60,26 @@ class Explanation:
             }
             for i in range(len(near.indices))
         ]
+
+    def tied(self) -> list[str]:
+        """Return the classes that have as many votes as the answer, it among them; else none."""
+        totals: dict[str, float] = {}
+        for row in self.rows():
+            totals[row["class"]] = totals.get(row["class"], 0.0) + row["votes"]
+        most = max(totals.values())
+        first = [name for name, votes in totals.items() if np.isclose(votes, most, rtol=1e-9)]
+        return first if len(first) > 1 else []
+
+    def tie(self) -> str:
+        """Return in words that the vote is tied and what decided, or nothing where it is not."""
+        tied = self.tied()
+        if not tied:
+            return ""
+        names = f"{', '.join(tied[:-1])} and {tied[-1]}"
+        return (
+            f"the vote is tied between {names}: {self.answer.name} is taken, as the nearest "
+            "neighbour among them is of it"
+        )
 
 
 def explain(model: Estimator, image: Any) -> Explanation:
@@ -80,7 +107,8 @@ def explain(model: Estimator, image: Any) -> Explanation:
     channels = 1 if fitted.mode == "L" else 3
     stored = model.method_.training_images[answer.neighbours.indices]
     pictures = _visible(stored.reshape(-1, *fitted.size, channels))
-    return Explanation(fitted.prepare(image)[0], answer, pictures)
+    metric = str(getattr(model.method_, "metric", "")) or "L2"
+    return Explanation(fitted.prepare(image)[0], answer, pictures, _METRICS.get(metric, metric))
 
 
 def draw(explanation: Explanation) -> Figure:
@@ -102,11 +130,14 @@ def draw(explanation: Explanation) -> Figure:
         _picture(place, picture)
         agrees = row["class"] == answer.name
         place.set_title(
-            f"{row['rank']}. {row['class']}\nd {row['distance']:.4g}, vote {row['votes']:.0%}",
+            f"{row['rank']}. {row['class']}\n{explanation.metric} {row['distance']:.4g}, "
+            f"vote {row['votes']:.0%}",
             fontsize=8, color="#00794f" if agrees else "#b3400a",
         )  # fmt: skip
         for spine in place.spines.values():
             spine.set(color="#00794f" if agrees else "#b3400a", linewidth=2)
+    if tie := explanation.tie():
+        drawing.suptitle(textwrap.fill(tie, int(13 * drawing.get_figwidth())), fontsize=9)
     return drawing
 
 

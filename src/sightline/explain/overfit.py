@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.counting import counted
 from sightline.data import fonts
 from sightline.data.load import check_task
 from sightline.errors import DataError
@@ -179,8 +180,8 @@ def draw(measured: Study) -> Figure:
     handles, labels = panels[-1].get_legend_handles_labels()
     drawing.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     drawing.suptitle(
-        f"{measured.images} images of {measured.data}, {measured.noise:.0%} of the labels wrong: "
-        "wide networks learn the errors by heart, regularised ones less"
+        f"{counted(measured.images, 'image')} of {measured.data}, {measured.noise:.0%} of the "
+        "labels wrong: wide networks learn the errors by heart, regularised ones less"
     )
     return drawing
 

@@ -10,6 +10,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.counting import counted
+
 __path__ = extend_path(__path__, __name__)  # see `sightline.tasks`
 
 
@@ -56,7 +58,7 @@ class Metrics(Mapping[str, float]):
         low, high = self.interval
         return (
             f"{self.headline_name} {self.headline:.4f} "
-            f"(95% interval {low:.4f} to {high:.4f}, {self.n:,} images)"
+            f"(95% interval {low:.4f} to {high:.4f}, {counted(self.n, 'image')})"
         )
 
 

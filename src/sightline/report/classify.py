@@ -22,6 +22,7 @@ from sightline.report.parts import (
     interval_text,
     thumbnail,
 )
+from sightline.report.words import say
 from sightline.types import Classification
 
 if TYPE_CHECKING:
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
 MISTAKES = 24
 """Pictures of wrong answers on a page, for each method."""
 
+CONFUSED = 8
+"""Pairs of classes that are named where there are too many for the matrix to name them."""
+
 COLUMNS = (
-    Column("accuracy", lambda m: figure_text(m.headline, True)),
-    Column("95% interval", interval_text),
+    Column("accuracy", lambda m: figure_text(m.headline, True), rank=0),
+    Column("95% interval", interval_text, rank=1),
     Column("validation", lambda m: figure_text(m.validation, True)),
     Column(
         "balanced", lambda m: figure_text(m.metrics.get("balanced_accuracy"), True), page_only=True
@@ -40,17 +44,17 @@ COLUMNS = (
 )
 """Of a comparison's table."""
 
-NOTE = (
+NOTE = say(
     "Accuracy is that of the test split, seen once, after everything was chosen on the validation "
     "split; its interval is Wilson's."
 )
 """Under a comparison's table."""
 
-REJECT = (
+REJECT = say(
     "With predict --reject an answer below the threshold is none of the classes: fewer images are "
     "answered, and more of those answers are right."
 )
-SURE = (
+SURE = say(
     "On the dashed line, answers given with 70% are right seven times in ten; below it the method "
     "is too sure. The error is the expected calibration error, in points. For k-NN the confidence "
     "is the share of the vote."
@@ -79,28 +83,42 @@ def sections(
     made = []
     if len(evaluations) > 1:
         recalls = {name: per_class(table)["recall"] for name, table in tables.items()}
-        drawing = plots.svg(classify_plots.per_class_recall(recalls, classes))
-        made.append(Section("Which classes are hard", drawing=drawing))
+        title = say("Which classes are hard")
+        drawing = plots.svg(classify_plots.per_class_recall(recalls, classes), title)
+        made.append(Section(title, drawing=drawing))
     parts = [
         Part(
-            f"{name}: {int((~e.right).sum()):,} wrong",
-            plots.svg(classify_plots.confusion_matrix(tables[name], classes, name)),
-            "The wrong answers given with most confidence:",
+            say("{method}: {count} wrong", method=name, count=f"{int((~e.right).sum()):,}"),
+            plots.svg(classify_plots.confusion_matrix(tables[name], classes, name), name),
+            _note(tables[name], classes),
             mistakes(data, e),
         )
         for name, e in evaluations.items()
     ]
     where = "" if split == "test" else ", on validation images"
-    believed = plots.svg(classify_plots.reliability(sure))
+    believed = say("Can its confidence be believed?")
+    gained = say("What is gained by answering only where it is sure?")
     return [
         *made,
-        Section("Can its confidence be believed?", SURE, believed),
-        Section(
-            "What is gained by answering only where it is sure?", REJECT,
-            plots.svg(classify_plots.coverage(sure)),
-        ),
-        Section(f"Where each method errs{where}", parts=parts),
-    ]  # fmt: skip
+        Section(believed, SURE, plots.svg(classify_plots.reliability(sure), believed)),
+        Section(gained, REJECT, plots.svg(classify_plots.coverage(sure), gained)),
+        Section(say(f"Where each method errs{where}"), parts=parts),
+    ]
+
+
+def _note(counts: NDArray[np.int64], classes: Sequence[str]) -> str:
+    """Return the line above the mistakes; of very many classes with those that are confused."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    if len(classes) <= classify_plots.NAMED or not wrong.any():
+        return say("The wrong answers given with most confidence:")
+    worst = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSED]
+    pairs = (np.unravel_index(place, wrong.shape) for place in worst if wrong.flat[place])
+    said = ", ".join(f"{classes[i]} → {classes[j]} ({wrong[i, j]:,})" for i, j in pairs)
+    return say(
+        "Most often taken for another: {pairs}. The wrong answers given with most confidence:",
+        pairs=said,
+    )
 
 
 def mistakes(data: Dataset, e: Evaluation) -> list[Picture]:
@@ -119,7 +137,7 @@ def mistakes(data: Dataset, e: Evaluation) -> list[Picture]:
         except SightlineError:
             continue
         said, true = data.classes[e.predicted[i]], data.classes[e.labels[i]]
-        lines = (f"{said} {confidence[i]:.0%}", f"is {true}", sample.id)
+        lines = (f"{said} {confidence[i]:.0%}", say("is {label}", label=true), sample.id)
         pictures.append(Picture(thumbnail(sample.image), lines))
     return pictures
 

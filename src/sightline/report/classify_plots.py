@@ -12,10 +12,16 @@ from sightline.data.fonts import figure
 from sightline.metrics.calibration import calibration_error
 from sightline.metrics.classify import coverage_curve
 from sightline.report.names import LONGEST, shorten, shortened
-from sightline.report.plots import PALETTE
+from sightline.report.plots import NAMES_AT_POINTS, clipped, legend, linestyle, per_cent, start_of
+from sightline.report.svg import CELL
+from sightline.report.words import say
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+NAMED = 40
+"""Classes that a drawing has room to name."""
 
 
 def reliability(
@@ -30,9 +36,10 @@ def reliability(
     bins : int
         Of equal width; one with fewer than 10 answers is left out.
     """
-    drawing = figure(7.2, 4.6)
+    drawing = figure(5.4, 4.2)
     axes = drawing.add_subplot()
-    names = shortened(answers)
+    names = shortened(answers, NAMES_AT_POINTS)
+    ends = [100.0]
     axes.plot([0, 100], [0, 100], color="0.7", linewidth=1, linestyle="--")
     for i, (name, (right, confidence)) in enumerate(answers.items()):
         which = np.minimum((confidence * bins).astype(int), bins - 1)
@@ -43,15 +50,17 @@ def reliability(
         true = np.bincount(which, right, bins) / total
         error = calibration_error(right, confidence)
         axes.plot(
-            100 * said[shown], 100 * true[shown], "o-", color=PALETTE[i % len(PALETTE)],
-            markersize=5, linewidth=1.3, label=f"{names[name]} (error {100 * error:.1f})",
+            100 * said[shown], 100 * true[shown], **linestyle(i, 7),
+            linewidth=1.3,
+            label=say("{method} (error {error})", method=names[name], error=f"{100 * error:.1f}"),
         )  # fmt: skip
-    axes.set_xlim(0, 102)
-    axes.set_ylim(0, 102)
-    axes.set_xlabel("confidence, %")
-    axes.set_ylabel("right, %")
-    axes.grid(visible=True, color="0.92")
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+        ends += [*(100 * said[shown]), *(100 * true[shown])]
+    low = start_of(ends)
+    axes.set_xlim(low, 100 + (100 - low) / 50)
+    axes.set_ylim(low, 100 + (100 - low) / 50)
+    axes.set_xlabel(say("confidence"))
+    axes.set_ylabel(say("share that is right"))
+    _finish(drawing, axes)
     return drawing
 
 
@@ -67,81 +76,105 @@ def coverage(
     least : int
         Answers without which a point says nothing; a threshold that leaves fewer is left out.
     """
-    drawing = figure(7.2, 4.2)
+    drawing = figure(5.4, 3.6)
     axes = drawing.add_subplot()
-    names = shortened(answers)
-    lowest = 100.0
+    names = shortened(answers, NAMES_AT_POINTS)
+    widths, heights = [100.0], [100.0]
     for i, (name, (right, confidence)) in enumerate(answers.items()):
         thresholds, share, accuracy = coverage_curve(right, confidence)
         shown = share * len(right) >= min(least, len(right))
-        colour = PALETTE[i % len(PALETTE)]
-        axes.plot(100 * share[shown], 100 * accuracy[shown], color=colour, label=names[name])
+        style = linestyle(i, 6)
+        axes.plot(
+            100 * share[shown], 100 * accuracy[shown], label=names[name], **style,
+            markevery=(0.05 + 0.013 * i, 0.2), linewidth=1.4,
+        )  # fmt: skip
         for threshold in (0.5, 0.9) if len(answers) == 1 else ():
             above = np.flatnonzero((thresholds >= threshold) & shown)
             if len(above):
                 x, y = 100 * share[above[-1]], 100 * accuracy[above[-1]]
-                axes.plot(x, y, "o", color=colour, markersize=5)
+                axes.plot(x, y, "o", color=style["color"], markersize=6)
                 axes.annotate(
                     f"--reject {threshold:g}", (x, y), xytext=(-6, -12), fontsize=9,
                     textcoords="offset points", ha="right", va="top",
                 )  # fmt: skip
-        lowest = min(lowest, float(100 * accuracy[shown].min(initial=1)))
-    axes.set_xlim(0, 102)
-    axes.set_ylim(max(0, lowest - 5), 101)
-    axes.set_xlabel("answered, % of the images")
-    axes.set_ylabel("right among them, %")
-    axes.grid(visible=True, color="0.92")
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+        widths += [*(100 * share[shown])]
+        heights += [*(100 * accuracy[shown])]
+    left, low = start_of(widths), start_of(heights)
+    axes.set_xlim(left, 100 + (100 - left) / 50)
+    axes.set_ylim(low, 100 + (100 - low) / 40)
+    axes.set_xlabel(say("share of the images that is answered"))
+    axes.set_ylabel(say("right among those"))
+    _finish(drawing, axes)
     return drawing
+
+
+def _finish(drawing: Figure, axes: Axes) -> None:
+    """Write per cent at both axes, draw the grid, and the legend underneath."""
+    per_cent(axes.xaxis)
+    per_cent(axes.yaxis)
+    axes.grid(visible=True, color="0.92")
+    axes.spines[["top", "right"]].set_visible(False)
+    legend(drawing, axes)
 
 
 def confusion_matrix(table: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
     """Draw the shares of each true class (row) by decided class (column)."""
+    from matplotlib.colors import to_rgb
+
     n = len(classes)
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
-    side = min(2.2 + 0.36 * n, 12)
+    side = min(2.2 + 0.36 * n, 10)
     drawing = figure(side + 0.6, side)
     axes = drawing.add_subplot()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    # Where there is nothing the page shows through, so that it may be light or dark.
+    cells = np.empty((n, n, 4))
+    cells[..., :3] = to_rgb(CELL)
+    cells[..., 3] = np.where(shares > 0, 0.12 + 0.88 * shares, 0)  # a single mistake is seen too
+    axes.imshow(cells, interpolation="nearest")
     axes.set_title(shorten(title, max(LONGEST, int(8 * side))))
-    axes.set_xlabel("decided")
-    axes.set_ylabel("true")
-    if n <= 40:
-        axes.set_xticks(range(n), [_short(c) for c in classes], rotation=60, ha="right")
-        axes.set_yticks(range(n), [_short(c) for c in classes])
+    axes.set_xlabel(say("decided"))
+    axes.set_ylabel(say("true"))
+    if n <= NAMED:
+        names = [clipped(c) for c in classes]
+        axes.set_xticks(range(n), names, rotation=60, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(n), names)
+    else:  # numbers of classes would say nothing
+        axes.set_xticks([])
+        axes.set_yticks([])
     if n <= 15:
         for i in range(n):
             for j in range(n):
                 if table[i, j]:
                     axes.text(
-                        j, i, str(table[i, j]), ha="center", va="center", fontsize=7,
-                        color="white" if shares[i, j] > 0.5 else "black",
+                        j, i, str(table[i, j]), ha="center", va="center", fontsize=8,
+                        color="white" if cells[i, j, 3] > 0.5 else "black",
                     )  # fmt: skip
     return drawing
 
 
 def per_class_recall(recalls: Mapping[str, NDArray[np.float64]], classes: Sequence[str]) -> Figure:
-    """Draw the share of each class that each method gets right: one dot a method."""
-    order = np.argsort(np.nanmean(np.stack(list(recalls.values())), axis=0))
-    if len(order) > 40:  # the hardest classes tell most
-        order = order[:40]
-    drawing = figure(7.2, 1.2 + 0.26 * len(order))
+    """Draw the share of each class that each method gets right: one mark a method."""
+    mean = np.nanmean(np.stack(list(recalls.values())), axis=0)
+    order = np.argsort(mean)[:NAMED]  # the hardest classes tell most
+    drawing = figure(5.4, 0.9 + 0.28 * len(order))
     axes = drawing.add_subplot()
     y = np.arange(len(order))
-    names = shortened(recalls)
+    names = shortened(recalls, NAMES_AT_POINTS)
     for i, (name, recall) in enumerate(recalls.items()):
         axes.plot(
-            100 * recall[order], y, "o", label=names[name], color=PALETTE[i % len(PALETTE)],
-            markersize=6, alpha=0.85,
+            100 * recall[order], y, label=names[name], linestyle="none", alpha=0.9,
+            **linestyle(i, 8),
         )  # fmt: skip
-    axes.set_yticks(y, [_short(classes[i]) for i in order])
-    axes.set_xlim(-2, 102)
-    axes.set_xlabel("share of the class that is recognised (recall), %; hardest below")
+    axes.set_yticks(y, [clipped(classes[i]) for i in order])
+    axes.set_ylim(len(order) - 0.4, -0.6)
+    low = start_of([100 * r[order][~np.isnan(r[order])].min(initial=1) for r in recalls.values()])
+    axes.set_xlim(low - (100 - low) / 50, 100 + (100 - low) / 50)
+    per_cent(axes.xaxis)
+    axes.set_xlabel(say("share of the class that is recognised (recall); hardest at the top"))
+    if len(order) < len(classes):
+        said = say("the {count} hardest classes of {all}", count=len(order), all=len(classes))
+        axes.set_title(said, fontsize=10)
     axes.grid(visible=True, axis="both", color="0.92")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12 - 0.6 / len(order)),
-                ncols=2 if max(map(len, names.values())) > 14 else 4, frameon=False)  # fmt: skip
+    axes.spines[["top", "right"]].set_visible(False)
+    legend(drawing, axes)
     return drawing
-
-
-def _short(name: str, limit: int = 18) -> str:
-    return name if len(name) <= limit else name[: limit - 1] + "…"

@@ -114,7 +114,7 @@ def _gif_colours() -> Any:
     greys = [np.full(3, level) for level in np.linspace(0, 1, 64)]
     blends = [
         (1 - share) * np.array(to_rgb(colour)) + share * end
-        for colour in PALETTE
+        for colour in PALETTE[:8]  # as many as there are methods
         for end, steps in ((1.0, 18), (0.0, 6))
         for share in np.arange(steps) / steps
     ]

@@ -14,26 +14,38 @@ from sightline.bench.results import MethodEntry, read
 from sightline.data import duplicates
 from sightline.data.dataset import Dataset
 from sightline.estimators.base import Estimator
-from sightline.metrics import Evaluation
+from sightline.metrics import Evaluation, Metrics, figure_text
 from sightline.metrics.duration import human
-from sightline.report import plots
+from sightline.report import plots, words
 from sightline.report.curves import training_curves
 from sightline.report.parts import Column, Picture, thumbnail
+from sightline.report.reason import reason
+from sightline.report.svg import SERIES
+from sightline.report.words import Language, Said, figure_name, in_chinese, known, say
 from sightline.training import run
 
 REPORT = "report.html"
 PAIRS = 12
 
 COSTS = (
-    Column("tuned in", lambda m: human(m.tune_seconds) if m.tune_seconds else "-"),
-    Column("fitted in", lambda m: human(m.fit_seconds or 0)),
-    Column("ms an image", lambda m: f"{m.latency_ms:.3g}"),
-    Column("images/s", lambda m: f"{m.images_per_second:,.0f}"),
-    Column("peak MiB", lambda m: f"{m.peak_mb:,.0f}"),
-    Column("parameters", lambda m: f"{m.parameters:,}", page_only=True),
-    Column("disk MiB", lambda m: f"{(m.bytes or 0) / 2**20:.2f}"),
+    Column("start-up", lambda m: _time(m.startup_seconds), page_only=True),
+    Column("tuned in", lambda m: _time(m.tune_seconds or None), rank=8),
+    Column("fitted in", lambda m: _time(m.fit_seconds), rank=3),
+    Column("ms an image", lambda m: _number(m.latency_ms, ".3g"), rank=2),
+    Column("images/s", lambda m: _number(m.images_per_second, ",.0f"), rank=6),
+    Column("peak MiB", lambda m: _number(m.peak_mb, ",.0f"), rank=7),
+    Column("parameters", lambda m: _number(m.parameters, ",d"), page_only=True),
+    Column("disk MiB", lambda m: _number(m.bytes and m.bytes / 2**20, ".2f"), rank=5),
 )
 """Columns of a comparison's table that every task has, after its own."""
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _time(value: float | None) -> str:
+    return "-" if value is None else human(value)
 
 
 def columns(task: str) -> tuple[Column, ...]:
@@ -46,7 +58,7 @@ def of(task: str) -> ModuleType:
     return tasks.module("report", task)
 
 
-def comparison(folder: Path, data: Dataset) -> Path:
+def comparison(folder: Path, data: Dataset, *, language: Language | None = None) -> Path:
     """Write the page of a comparison.
 
     Parameters
@@ -55,6 +67,8 @@ def comparison(folder: Path, data: Dataset) -> Path:
         With ``results.json`` and the methods' evaluations.
     data : Dataset
         What was compared on, for the pictures.
+    language : "en" or "zh", optional
+        That the page opens in; default: the browser's.
 
     Returns
     -------
@@ -76,14 +90,17 @@ def comparison(folder: Path, data: Dataset) -> Path:
         for m in order
     }
     ours = of(results.task)
-    page = _template("comparison.html.j2").render(
+    costs = say("What {figure} costs", figure=figure_name(order[0].metric or "")) if order else ""
+    page = _template("comparison.html.j2", language).render(
+        title=say("{data}: which method is good enough?", data=results.data.name),
         results=results,
+        reason=reason(results),
         request=request,
         columns=columns(results.task),
         note=ours.NOTE,
-        tuned=_tuned(folder, results.ok),
-        metric=(order[0].metric or "").replace("_", " ") if order else "",
-        scatter=plots.svg(plots.headline_against_latency(results.ok, picked)) if order else "",
+        details=_details(folder, results.ok),
+        costs=costs,
+        scatter=plots.svg(plots.headline_against_latency(order, picked), costs) if order else "",
         sections=ours.sections(data, evaluations) if order else [],
         leaks=leaks(data),
         notes=data.notes,
@@ -94,8 +111,9 @@ def comparison(folder: Path, data: Dataset) -> Path:
 
 
 def training(
-    folder: Path, model: Estimator, data: Dataset, evaluation: Evaluation, seconds: float
-) -> Path:
+    folder: Path, model: Estimator, data: Dataset, evaluation: Evaluation, seconds: float, *,
+    language: Language | None = None,
+) -> Path:  # fmt: skip
     """Write the page of a run that was just trained.
 
     Parameters
@@ -109,6 +127,8 @@ def training(
         Of the validation split.
     seconds : float
         That fitting took.
+    language : "en" or "zh", optional
+        That the page opens in; default: the browser's.
 
     Returns
     -------
@@ -121,22 +141,38 @@ def training(
         When it cannot be written.
     """
     history, metrics = model.history, evaluation.metrics
-    page = _template("run.html.j2").render(
-        name=model.name,
+    curves = ""
+    if len(history) > 1:
+        drawing = training_curves(history, "", metrics, stacked=True)
+        curves = plots.svg(drawing, say("How training went"))
+    page = _template("run.html.j2", language).render(
+        title=say("{model} on {data}", model=model.name, data=data.name),
         data=data,
-        human=human,
+        counts_of={split: len(rows) for split, rows in data.rows.items()},
         seconds=seconds,
-        metrics=metrics,
+        measured=_measured(metrics),
         remarks=model.remarks,
-        curves=plots.svg(training_curves(history, "", metrics)) if len(history) > 1 else "",
+        curves=curves,
         last=history[-1] if history else None,
         sections=of(model.task).sections(data, {model.name: evaluation}, split="val"),
         command=run.command(),
         options=model.options,
         environment=model.config["environment"],
+        written=run.now(),
     )
     run.write_text(folder / REPORT, page)
     return folder / REPORT
+
+
+def _measured(metrics: Metrics) -> Said:
+    """Return the main figure with its interval and the number of images."""
+    low, high = (figure_text(end, metrics.share) for end in metrics.interval)
+    images = "1 image" if metrics.n == 1 else "{count} images"
+    return say(
+        f"{{figure}} {{value}} (95% interval {{low}} to {{high}}, {images})", low=low, high=high,
+        figure=figure_name(metrics.headline_name), count=f"{metrics.n:,}",
+        value=figure_text(metrics.headline, metrics.share),
+    )  # fmt: skip
 
 
 def leaks(data: Dataset) -> dict[str, Any] | None:
@@ -155,24 +191,44 @@ def leaks(data: Dataset) -> dict[str, Any] | None:
     return {"count": len(pairs), "exact": sum(p.exact for p, *_ in pairs), "shown": shown}
 
 
-def _tuned(folder: Path, methods: Sequence[MethodEntry]) -> dict[str, Mapping[str, Any]]:
-    """Return the knobs that each method ended with, and how they were chosen."""
-    knobs: dict[str, Mapping[str, Any]] = {}
+def _details(folder: Path, methods: Sequence[MethodEntry]) -> dict[str, Mapping[str, Any]]:
+    """Return what each method ran with: threads, device, and knobs and how they were chosen."""
+    details: dict[str, Mapping[str, Any]] = {}
     for m in methods:
         config = run.read_json(bench.place_of(folder, m.name) / run.CONFIG)
         tuning = config.get("comparison", {}).get("tuning") or {}
-        knobs[m.name] = {
-            "options": config["options"], "settings": tuning.get("settings", 0),
-            "images": tuning.get("images", 0),
+        images = tuning.get("images", 0)
+        of = "1 validation image" if images == 1 else "{images} validation images"
+        details[m.name] = {
+            "threads": m.threads, "device": m.device, "options": config["options"],
+            "tuned": say(f"best of {{settings}} settings on {of}", settings=tuning["settings"],
+                         images=f"{images:,}") if tuning.get("settings") else "",
         }  # fmt: skip
-    return knobs
+    return details
 
 
-def _template(name: str) -> Any:
+def _template(name: str, language: Language | None) -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup, escape
+
+    def said(text: str) -> Markup:
+        """Write a text for the page, in both languages where it has two."""
+        if not isinstance(text, Said) or text.zh == text:
+            return escape(str.__str__(text))
+        form = Markup('<span class="w" lang="{}">{}</span>')
+        return form.format("en", str.__str__(text)) + form.format("zh", text.zh)
+
+    def both(text: str) -> Markup:
+        """Write a text of ours, which may be known in Chinese; names of classes are not ours."""
+        return said(known(text))
 
     environment = Environment(
         loader=PackageLoader("sightline.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters |= {"both": both, "said": said, "zh": in_chinese}
+    environment.globals |= {
+        "say": say, "counted": words.counted, "human": human, "series": SERIES,
+        "language": language or "",
+    }  # fmt: skip
     return environment.get_template(name)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sightline.bench.results import MethodEntry
 from sightline.report import plots
+from sightline.report.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,14 @@ class Column:
         Text for a method that ran to the end.
     page_only : bool
         Whether the terminal, which is narrow, leaves it out.
+    rank : int
+        How early a narrow terminal leaves it out: the highest first, 0 never.
     """
 
     heading: str
     cell: Callable[[MethodEntry], str]
     page_only: bool = False
+    rank: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +92,5 @@ def interval_text(entry: MethodEntry) -> str:
     if entry.interval is None:
         return "-"
     low, high = entry.interval
-    return f"{100 * low:.1f} to {100 * high:.1f}" if entry.share else f"{low:.4g} to {high:.4g}"
+    ends = (f"{100 * e:.1f}" if entry.share else f"{e:.4g}" for e in (low, high))
+    return say("{low} to {high}", **dict(zip(("low", "high"), ends, strict=True)))

@@ -4,40 +4,117 @@ from __future__ import annotations
 
 import base64
 import io
+import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sightline.bench.results import MethodEntry
-from sightline.data import fonts
 from sightline.data.fonts import figure
 from sightline.data.images import as_picture
 from sightline.estimators.tuning import Trial, Tuned
+from sightline.metrics import figure_text
 from sightline.report.names import shortened
+from sightline.report.svg import BACK, SERIES, svg
+from sightline.report.words import figure_name, say
 
-_LABEL = 11.0  # points from one name to the next
+__all__ = [
+    "PALETTE", "SERIES", "clipped", "far_behind", "headline_against_latency", "legend", "linestyle",
+    "milliseconds", "pareto", "per_cent", "png_uri", "spread", "start_of", "svg", "time_text",
+    "tuning_curve",
+]  # fmt: skip
+
+_NAME = 13.0  # points from one name to the next
+
+NAMES_AT_POINTS = 22
+"""Characters that a name may have beside the points, and in a legend."""
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#8C6D31")
-"""Okabe & Ito's colours, without the yellow that vanishes on white."""
+PALETTE = tuple(light for light, _, _ in SERIES)
+"""Colours of things that are drawn beside each other; see `SERIES`."""
 
 
-def svg(drawing: Figure) -> str:
-    """Return a drawing as SVG text to stand inside a page."""
-    import matplotlib as mpl
+def linestyle(i: int, size: float = 7) -> dict[str, Any]:
+    """Return the colour and the shape of the i-th of several things, as `Axes.plot` takes them."""
+    colour, _, shape = SERIES[i % len(SERIES)]
+    return {
+        "color": colour, "marker": shape, "markeredgecolor": BACK, "markeredgewidth": 0.6,
+        "markersize": size * 1.4 if shape == "*" else size,  # its points are thin
+    }  # fmt: skip
 
-    buffer = io.StringIO()
-    # No metadata: it would carry a date, and addresses that a page need not have.
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context({"svg.hashsalt": "sightline"}):
-        fonts.save(drawing, buffer, format="svg", metadata=nothing, transparent=True)
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+
+def legend(drawing: Figure, axes: Axes) -> None:
+    """Write a legend under a drawing, which grows by it, in as many columns as have room."""
+    handles, names = axes.get_legend_handles_labels()
+    longest = max((_cells(name) for name in names), default=0)
+    columns = max(1, min(4, int(drawing.get_figwidth() * 72 / (34 + 6.2 * longest))))
+    lines = -(-len(names) // columns)
+    drawing.set_figheight(drawing.get_figheight() + 0.22 * lines + 0.1)
+    drawing.legend(
+        handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=10
+    )
+
+
+def _cells(text: str) -> int:
+    """Return the width of a text in letters; those of East Asia count twice."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def clipped(name: str, limit: int = 18) -> str:
+    """Cut a name at a width, in letters; those of East Asia count twice."""
+    if _cells(name) <= limit:
+        return name
+    while _cells(name) > limit - 1:
+        name = name[:-1]
+    return f"{name}…"
+
+
+def start_of(values: ArrayLike) -> float:
+    """Return where an axis of per cent begins for values of it: no more is shown than tells."""
+    lowest = float(np.min(values, initial=100.0))
+    if lowest >= 90:
+        return float(np.floor(lowest) - 1)
+    return max(10 * float(np.floor((lowest - 2) / 10)), 0.0)
+
+
+def per_cent(axis: Axis) -> None:
+    """Write the numbers of an axis as per cent."""
+    axis.set_major_formatter(lambda value, _: f"{value:.10g}%")
+
+
+def milliseconds(axes: Axes) -> None:
+    """Write the numbers of a logarithmic axis of milliseconds as plain times."""
+    from matplotlib.ticker import MaxNLocator, NullLocator
+
+    low, high = axes.get_xlim()
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for steps in (range(1, 10), (1, 2, 5), (1, 3), (1,)):
+        ticks = [t for t in np.outer(powers, steps).ravel() if low <= t <= high]
+        if len(ticks) <= 5:
+            break
+    if len(ticks) < 2:  # a small part of a decade: as on a linear axis
+        ticks = [t for t in MaxNLocator(4).tick_values(low, high) if low <= t <= high]
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(ticks, [time_text(t) for t in ticks])
+
+
+def time_text(milliseconds: float) -> str:
+    """Return a time of milliseconds with its unit, as a label of an axis.
+
+    Examples
+    --------
+    >>> time_text(0.02), time_text(50.0), time_text(2000.0)
+    ('0.02 ms', '50 ms', '2 s')
+    """
+    if milliseconds < 1000:
+        return f"{milliseconds:.3g} ms"
+    return f"{milliseconds / 1000:,.10g} s"
 
 
 def png_uri(pixels: NDArray[np.uint8], scale: int = 1) -> str:
@@ -70,10 +147,12 @@ def pareto(methods: Sequence[MethodEntry]) -> list[MethodEntry]:
 def headline_against_latency(methods: Sequence[MethodEntry], picked: str | None) -> Figure:
     """Draw each method's headline, with its interval, against its latency.
 
-    The methods that no other beats in both are joined by a line.
+    The methods that no other beats in both are joined by a line. The names stand at the right, one
+    under the other, each with a line to its point. A few methods that are far worse than all others
+    stand at the edge, with their figure, so that the others can be told apart.
     """
     unit = 100 if methods[0].share else 1
-    drawing = figure(7.2, 4.0)
+    drawing = figure(5.4, max(3.6, 1.1 + _NAME * len(methods) / 72))
     axes = drawing.add_subplot()
     axes.set_xscale("log")
     front = pareto(methods)
@@ -81,54 +160,132 @@ def headline_against_latency(methods: Sequence[MethodEntry], picked: str | None)
         axes.step(
             [m.latency_ms or 0 for m in front], [unit * (m.headline or 0) for m in front],
             where="post", color="0.6", linewidth=1.2, linestyle="--", zorder=1,
-            label="nothing is both faster and better",
+            label=say("nothing is both faster and better"),
         )  # fmt: skip
-    for m in methods:
-        chosen = m.name == picked
-        colour = PALETTE[2] if chosen else PALETTE[0]
-        y, (low, high) = unit * (m.headline or 0), m.interval or (0.0, 0.0)
+    far = far_behind(methods)
+    near = [m for m in methods if m.name not in far]
+    low, high = _limits([unit * end for m in near for end in (m.headline or 0.0, *_interval(m))])
+    if methods[0].share:
+        low, high = max(low, -2), min(high, 102)
+        per_cent(axes.yaxis)
+    axes.set_ylim(low, high)
+    edge = low if methods[0].higher_is_better else high
+    for i, m in enumerate(methods):
+        style = linestyle(i, 11 if m.name == picked else 8)
+        if m.name in far:
+            axes.plot(m.latency_ms or 0, edge, clip_on=False, zorder=4, **style)
+            continue
+        y, (lowest, highest) = unit * (m.headline or 0), _interval(m)
         axes.errorbar(
-            m.latency_ms or 0, y, yerr=[[max(y - unit * low, 0)], [max(unit * high - y, 0)]],
-            fmt="o", color=colour, capsize=3, markersize=7, zorder=2,
+            m.latency_ms or 0, y, capsize=2.5, elinewidth=1, zorder=3 if m.name == picked else 2,
+            yerr=[[max(y - unit * lowest, 0)], [max(unit * highest - y, 0)]], **style,
         )  # fmt: skip
-    axes.set_xlabel("latency of one image, ms (log scale)")
-    name = (methods[0].metric or "").replace("_", " ")
-    axes.set_ylabel(f"test {name}{', %' if unit == 100 else ''} (95% interval)")
+    axes.set_xlabel(say("latency of one image (log scale)"))
+    name = figure_name(methods[0].metric or "")
+    axes.set_ylabel(say("test {figure} (95% interval)", figure=name))
     axes.grid(visible=True, which="major", color="0.92")
-    axes.margins(x=0.25, y=0.12)
+    axes.spines[["top", "right"]].set_visible(False)
+    times = [m.latency_ms for m in methods if m.latency_ms]
+    fastest, slowest = min(times, default=1.0), max(times, default=1.0)
+    pad = max((slowest / fastest) ** 0.08, 1.3)
+    axes.set_xlim(fastest / pad, slowest * pad)
+    milliseconds(axes)
     if len(front) > 1:
-        axes.legend(loc="lower right", frameon=False)
-    _name_points(drawing, axes, methods, picked, unit)
+        legend(drawing, axes)
+    _name_points(drawing, axes, methods, picked, far)
     return drawing
 
 
+def far_behind(methods: Sequence[MethodEntry]) -> set[str]:
+    """Return the names of the few that are so much worse than all others that these look alike.
+
+    They are at most a third, and without them what is left spans less than a quarter.
+    """
+    worst_last = sorted(methods, key=lambda m: m.headline or 0.0)
+    if methods[0].higher_is_better:
+        worst_last.reverse()
+    figures = [m.headline or 0.0 for m in worst_last]
+    whole = abs(figures[-1] - figures[0])
+    for count in range(1, len(figures) // 3 + 1):
+        if abs(figures[-1 - count] - figures[0]) < whole / 4:
+            return {m.name for m in worst_last[-count:]}
+    return set()
+
+
+def _interval(method: MethodEntry) -> tuple[float, float]:
+    return method.interval or (method.headline or 0.0, method.headline or 0.0)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Return the limits of an axis that shows the values with some room around them."""
+    pad = 0.05 * (max(values) - min(values)) or 0.5
+    return min(values) - pad, max(values) + pad
+
+
 def _name_points(
-    drawing: Figure, axes: Axes, methods: Sequence[MethodEntry], picked: str | None, unit: int
+    drawing: Figure, axes: Axes, methods: Sequence[MethodEntry], picked: str | None, far: set[str]
 ) -> None:
-    """Write each method's name beside its point, moved up where two would overlap."""
+    """Write the methods' names at the right of the frame, none over another."""
     drawing.draw_without_rendering()  # settles the limits, and so where points are
-    points = [(m.latency_ms or 0.0, unit * (m.headline or 0.0)) for m in methods]
-    pixels = axes.transData.transform(points) * 72 / drawing.dpi
-    names = shortened(m.name for m in methods)
-    taken: list[tuple[float, float, float]] = []
-    for i in np.argsort(pixels[:, 1], kind="stable"):
-        x, y = pixels[i]
-        name = names[methods[i].name]
-        chosen = methods[i].name == picked
-        wide = (6.2 if chosen else 5.5) * len(name) + 10
-        # A name that would run out of the picture on the right ends at its point instead.
-        before = x + wide > axes.bbox.x1 * 72 / drawing.dpi
-        x -= wide if before else 0
-        for left, width, height in sorted(taken, key=lambda t: t[2]):
-            if abs(height - y) < _LABEL and left - wide < x < left + width:
-                y = height + _LABEL
-        taken.append((x, wide, y))
+    low, high = axes.get_ylim()
+    share = methods[0].share
+    places = np.clip([(100 if share else 1) * (m.headline or 0.0) for m in methods], low, high)
+    gap = _NAME / (axes.bbox.height * 72 / drawing.dpi)
+    names = shortened((m.name for m in methods), NAMES_AT_POINTS - 7 * bool(far))
+    arrow = "↓" if methods[0].higher_is_better else "↑"
+    for i, y in enumerate(spread(((places - low) / (high - low)).tolist(), gap)):
+        m = methods[i]
+        value = f" {arrow} {figure_text(m.headline, share, digits=0)}" if m.name in far else ""
+        colour = linestyle(i)["color"]
         axes.annotate(
-            name, points[i], textcoords="offset points", ha="right" if before else "left",
-            xytext=(-6 if before else 6, 4 + y - pixels[i, 1]),
-            weight="bold" if chosen else "normal", fontsize=9,
-            color=PALETTE[2] if chosen else PALETTE[0],
+            names[m.name] + value, (m.latency_ms or 0.0, places[i]), xytext=(1.03, y),
+            textcoords="axes fraction", va="center", fontsize=10, annotation_clip=False,
+            color=colour, weight="bold" if m.name == picked else "normal",
+            arrowprops={
+                "arrowstyle": "-", "color": colour, "linewidth": 0.7, "alpha": 0.55,
+                "shrinkA": 1, "shrinkB": 5, "relpos": (0, 0.5),
+            },
         )  # fmt: skip
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Move heights in [0, 1] apart by at least a gap, as little as that takes, within [0, 1].
+
+    Parameters
+    ----------
+    heights : sequence of float
+    gap : float
+        With all of them one under the other, it must not take more than 1.
+
+    Returns
+    -------
+    list of float
+        In the order of `heights`, and none past another.
+    """
+    order = np.argsort(heights, kind="stable")
+    # Blocks of names that touch: the sum of where they want to begin, and how many they are.
+    blocks: list[tuple[float, int]] = []
+    for i in order:
+        block = (heights[i], 1)
+        while blocks:
+            total, count = blocks[-1]
+            if total / count + count * gap <= block[0] / block[1]:
+                break
+            blocks.pop()
+            block = (total + block[0] - block[1] * count * gap, count + block[1])
+        blocks.append(block)
+    placed: list[float] = []
+    for total, count in blocks:
+        placed += [total / count + k * gap for k in range(count)]
+    top, bottom = 1 - gap / 2, gap / 2
+    for k in range(len(placed)):
+        placed[k] = max(placed[k], bottom + k * gap)
+    for k in range(len(placed)):
+        placed[-1 - k] = min(placed[-1 - k], top - k * gap)
+    result = [0.0] * len(placed)
+    for k, i in enumerate(order):
+        result[i] = placed[k]
+    return result
 
 
 def tuning_curve(tuned: Tuned, knob: str, title: str) -> Figure:
@@ -145,7 +302,8 @@ def tuning_curve(tuned: Tuned, knob: str, title: str) -> Figure:
     panels = np.atleast_1d(np.asarray(drawing.subplots(1, len(groups), sharey=True)))
     best, unit = tuned.best, 100 if tuned.share else 1
     for axes, (scale, lines) in zip(panels, groups.items(), strict=True):
-        colour_of = {r[0]: PALETTE[i] for i, r in enumerate({r[:1]: r for r in lines}) if r}
+        firsts = {r[:1]: r for r in lines if r}
+        colour_of = {r[0]: PALETTE[i % len(PALETTE)] for i, r in enumerate(firsts)}
         for rest, trials in lines.items():
             values = [t.options[knob] for t in trials]
             solid = len(rest) < 2 or rest[1] == next(r[1] for r in lines if len(r) > 1)

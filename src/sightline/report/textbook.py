@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +133,7 @@ def logistic_curve(weight: float, bias: float) -> Figure:
 
 
 def weight_images(
-    coef: NDArray[np.float64], size: tuple[int, int], classes: Sequence[str]
+    coef: NDArray[np.float64], size: tuple[int, int], classes: Sequence[str], name: str = ""
 ) -> Figure:
     """Draw the weights of each class as a picture: pixels that speak for it, and against it.
 
@@ -142,6 +143,8 @@ def weight_images(
     size : (height, width)
     classes : sequence of str
         Names, one a row; two for one row.
+    name : str, optional
+        Of the model and its data, for the title.
     """
     if len(coef) == 1 and len(classes) == 2:
         coef = np.concatenate([-coef, coef])
@@ -155,16 +158,22 @@ def weight_images(
     shown: Any = None
     for axes in grid:
         axes.axis("off")
-    for axes, image, name in zip(grid, images, classes, strict=False):
+    for axes, image, label in zip(grid, images, classes, strict=False):
         if image.shape[2] == 1:
             shown = axes.imshow(image[:, :, 0], cmap="RdBu_r", vmin=-limit, vmax=limit)
         else:
             axes.imshow(np.clip(0.5 + image / (2 * limit), 0, 1))
-        axes.set_title(name if len(name) <= 18 else name[:17] + "…", fontsize=10)
+        axes.set_title(label if len(label) <= 18 else label[:17] + "…", fontsize=10)
+    title = f"What {name or 'a linear model'} looks for in each class\n"
     if shown is not None:
         bar = drawing.colorbar(shown, ax=grid.tolist(), shrink=0.8, pad=0.02, extend="both")
         bar.set_label("weight of the pixel: against ←  → for")
-        drawing.suptitle("weights of each class", fontsize=12)
+        title += "Where it is red a bright pixel speaks for the class, where it is blue against it."
     else:
-        drawing.suptitle("weights of each class; grey is none, a colour speaks for", fontsize=12)
+        title += (
+            "Each pixel has the colour that speaks for the class there; grey is of no importance."
+        )
+    letters = int(10 * drawing.get_figwidth())
+    lines_of = (textwrap.fill(line, letters) for line in title.splitlines())
+    drawing.suptitle("\n".join(lines_of), fontsize=11)
     return drawing

@@ -6,7 +6,7 @@ from sightline.metrics import figure_text
 from sightline.report.parts import Column, Part, Section, interval_text
 
 COLUMNS = (
-    Column("pixels off", lambda m: figure_text(m.headline, False)),
+    Column("pixels off", lambda m: figure_text(m.headline, False), rank=0),
     Column("95% interval", interval_text),
     Column("validation", lambda m: figure_text(m.validation, False)),
 )

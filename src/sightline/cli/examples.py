@@ -1,0 +1,117 @@
+"""Show two examples of every verb, under its help."""
+
+from __future__ import annotations
+
+EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    "compare": (
+        ("compare photos/", "every method that suits the images"),
+        ("compare photos/ knn resnet18 --budget 10m", "two of them, ten minutes each"),
+    ),
+    "train": (
+        ("train knn photos/ --k 3 -o runs/mine", "knobs are options: train knn --help"),
+        ("train resnet18 photos/ --weights imagenet --budget 10m", "from published weights"),
+    ),
+    "tune": (
+        ("tune knn photos/", "the best knobs by five-fold cross-validation"),
+        ("tune logistic photos/ --folds 3 -o runs/mine", "three folds, into a folder"),
+    ),
+    "eval": (
+        ("eval runs/mine photos/", "on the test split"),
+        ("eval runs/mine photos/ --split val --json", "on validation, for programs"),
+    ),
+    "predict": (
+        ("predict runs/mine new/*.jpg -o answers/", "the answers written on the pictures"),
+        ("predict runs/mine new/ -o answers.parquet --reject 0.6", "for any number of pictures"),
+    ),
+    "serve": (
+        ("serve runs/mine", "a page and an API at http://localhost:8000"),
+        ("serve mine=runs/mine other=model.onnx --port 8080", "two models side by side"),
+    ),
+    "explain": (
+        ("explain neighbours runs/mine new/1.jpg", "the training images that decided"),
+        ("explain gradients runs/mine", "backpropagation against differences"),
+    ),
+    "explain neighbours": (
+        ("explain neighbours runs/mine new/1.jpg", "into 1-neighbours.png here"),
+        ("explain neighbours runs/mine new/1.jpg -o near.png --json", "for programs"),
+    ),
+    "explain gradients": (
+        ("explain gradients runs/mine", "of mlp-numpy or convnet-numpy"),
+        ("explain gradients runs/mine --images 4 --samples 100", "more of each layer"),
+    ),
+    "export": (
+        ("export runs/mine -o model.onnx", "one file, checked against the run"),
+        ("export runs/mine --to web -o site/", "a page that answers in the browser"),
+    ),
+    "cost": (
+        ("cost runs/mine --rate 50", "50 requests a second at the busiest time"),
+        ("cost runs/mine --write-prices prices.toml", "your own prices: edit, then --prices"),
+    ),
+    "data": (
+        ("data show photos/", "a contact sheet"),
+        ("data audit photos/", "what would silently ruin training"),
+    ),
+    "data show": (
+        ("data show photos/", "30 images, and what there is of each class"),
+        ("data show photos/ --split test --count 60 -o test.png", "more, of the test split"),
+    ),
+    "data audit": (
+        ("data audit photos/", "status 1 when there are errors"),
+        ("data audit photos/ --fix clean/", "a cleaned copy"),
+    ),
+    "data convert": (
+        ("data convert photos/ shards/ --to webdataset", "one folder of shards"),
+        ("data convert voc/ coco/ --to coco", "from one format to another"),
+    ),
+    "data list": (
+        ("data list", "names to give as DATA"),
+        ("data list --json", "for programs"),
+    ),
+    "plot": (
+        ("plot descent", "how optimisers come down"),
+        ("plot weights runs/mine", "what a linear model looks for"),
+    ),
+    "plot overfit": (
+        ("plot overfit digits", "accuracy against the width of a network"),
+        ("plot overfit photos/ --images 200 --seeds 5", "of your own images"),
+    ),
+    "plot line": (
+        ("plot line", "a built-in example"),
+        ("plot line fees.csv --x length --y fee", "two columns of a table"),
+    ),
+    "plot plane": (
+        ("plot plane", "a built-in example"),
+        ("plot plane fees.csv --x1 length --x2 width --y fee", "three columns of a table"),
+    ),
+    "plot sigmoid": (
+        ("plot sigmoid", "the logistic curve"),
+        ("plot sigmoid --weight 2 --bias -1 -o curve.png", "steeper, and moved"),
+    ),
+    "plot descent": (
+        ("plot descent", "four methods on Rosenbrock's function"),
+        ("plot descent --function himmelblau --methods gd,lbfgs --start 0,0", "two on another"),
+    ),
+    "plot weights": (
+        ("plot weights runs/mine", "of a run of linear or logistic"),
+        ("plot weights runs/mine -o weights.png --json", "for programs"),
+    ),
+    "models": (
+        ("models", "all methods, the simplest first"),
+        ("models show resnet18 --input 3x32x32", "a network layer by layer"),
+    ),
+    "models show": (
+        ("models show knn", "its source, its knobs, what tuning tries"),
+        ("models show resnet18 --input 3x32x32 --draw net.png", "its layers, and a drawing"),
+    ),
+    "runs": (
+        ("runs", "what lies in runs/, the newest first"),
+        ("runs other/ --json", "of another folder, for programs"),
+    ),
+}  # fmt: skip
+"""Verb -> two command lines after `sightline`, each with what it does."""
+
+
+def under(verb: str) -> str:
+    """Return the examples of a verb as the text under its help, in Markdown."""
+    lines = (f"- `sightline {line}`\n  ({what})" for line, what in EXAMPLES[verb])
+    return "\n".join(("Examples:\n", *lines))

@@ -1,0 +1,125 @@
+"""Say in Chinese why a method was chosen, from the fields of the choice.
+
+The English sentence is `sightline.bench.pick`'s; this one says the same, from what is kept of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sightline.bench.pick import about, is_cheaper, short
+from sightline.bench.results import CandidateEntry, Cost, MethodEntry, PickEntry, Results
+from sightline.metrics import figure_text
+from sightline.metrics.duration import human
+from sightline.report.words import Said, figure_name, in_chinese
+
+_CHEAPER: Mapping[Cost, str] = {
+    "latency": "每张图像用时更短", "size": "占用磁盘更少", "training": "训练更快",
+}  # fmt: skip
+
+
+def reason(results: Results) -> Said | None:
+    """Return why a method was chosen, in both languages; None where none was.
+
+    Parameters
+    ----------
+    results : Results
+    """
+    if results.pick is None:
+        return None
+    return Said(results.pick.reason, _Chinese(results.pick, results.ok).reason())
+
+
+class _Chinese:
+    """Writes the sentence from the fields of a choice and the rows of the methods."""
+
+    def __init__(self, pick: PickEntry, methods: Sequence[MethodEntry]) -> None:
+        self.pick, self.rows = pick, {m.name: m for m in methods}
+        self.best = self.rows[pick.best or pick.name]
+        self.cost: Cost = pick.cost or "latency"
+        self.margin = pick.margin or 0.0
+
+    def reason(self) -> str:
+        if not self.pick.candidates:
+            return f"{self.pick.name}：唯一可选的方法"
+        if self.pick.name != self.best.name:
+            return self._cheaper_one(self._entries("picked")[0])
+        return self._best_one()
+
+    def _cheaper_one(self, taken: CandidateEntry) -> str:
+        row = self.rows[taken.name]
+        sign = 1 if self.best.higher_is_better else -1
+        ends = sorted(sign * (e or 0.0) for e in (taken.low, taken.high))
+        unit = " 个百分点" if self.best.share else ""
+        return (
+            f"{taken.name}：验证集上 {self._figure(row)}，与 {self.best.name} 的 "
+            f"{self._figure(self.best)} 相差在 {self._margin()}以内（差 "
+            f"{self._points(sign * (taken.difference or 0.0))}{unit}，95% 区间 "
+            f"{self._points(ends[0])} 至 {self._points(ends[1])}，{taken.images or 0:,} 张图像），"
+            f"而且{self._instead(row)}{self._open(taken.name)}"
+        )
+
+    def _best_one(self) -> str:
+        tested = any(c.difference is not None for c in self.pick.candidates)
+        untold = "" if tested else "，未作检验，只按数值排名"
+        said = f"{self.best.name}：验证集上最好（{self._figure(self.best)}{untold}）"
+        cheaper = [c.name for c in self.pick.candidates if c.verdict != "dearer"]
+        if not cheaper:
+            return f"{said}，没有别的方法{_CHEAPER[self.cost]}"
+        if self.margin == 0:
+            if self.best.share:
+                return f"{said}，允许差距为 0 即取最好的"
+            metric = in_chinese(figure_name(self.best.metric or "主要指标"))
+            return (
+                f"{said}。{_and(cheaper)} {_CHEAPER[self.cost]}：没有给出允许的差距"
+                f"（以{metric}的单位计），所以取最好的"
+            )
+        said += self._open()
+        if worse := [c.name for c in self._entries("worse")]:
+            said += f"。按目前的比率，{_and(worse)} 差 {self._margin()}以上，再多图像也是如此"
+        if untested := [c.name for c in self._entries("untested")]:
+            said += f"。{_and(untested)} {_CHEAPER[self.cost]}，但这里没有检验它是否同样好"
+        return said
+
+    def _open(self, taken: str | None = None) -> str:
+        """Say which cheaper methods may be as good, and how many more images would tell."""
+        entries = self._entries("may be as good")
+        if taken is not None:
+            here = self.rows[taken]
+            entries = [c for c in entries if is_cheaper(self.rows[c.name], here, self.cost)]
+        entries = [c for c in entries if c.needed and c.images is not None]
+        if not entries:
+            return ""
+        images = max(c.images or 0 for c in entries)
+        more = [about(max((c.needed or 0) - (c.images or 0), 1)) for c in entries]
+        return (
+            f"。{_and([c.name for c in entries])} 可能同样好，而且{_CHEAPER[self.cost]}，"
+            f"但 {images:,} 张图像还不足以证明相差在 {self._margin()}以内："
+            f"大约再有 {_and(more)} 张才够"
+        )
+
+    def _entries(self, verdict: str) -> list[CandidateEntry]:
+        return [c for c in self.pick.candidates if c.verdict == verdict]
+
+    def _figure(self, method: MethodEntry) -> str:
+        return figure_text(method.validation or 0.0, self.best.share, digits=1)
+
+    def _points(self, value: float) -> str:
+        return f"{round(100 * value, 2) + 0:.2f}" if self.best.share else f"{value + 0:.3g}"
+
+    def _margin(self) -> str:
+        return f"{100 * self.margin:g} 个百分点" if self.best.share else f"{self.margin:g} "
+
+    def _instead(self, taken: MethodEntry) -> str:
+        if self.cost == "latency":
+            a, b = taken.latency_ms or 0.0, self.best.latency_ms or 0.0
+            return f"每张图像用时 {short(a)} 毫秒，而不是 {short(b)} 毫秒"
+        if self.cost == "size":
+            a, b = (taken.bytes or 0) / 2**10, (self.best.bytes or 0) / 2**10
+            return f"磁盘上为 {short(a)} KiB，而不是 {short(b)} KiB"
+        a, b = ((m.tune_seconds or 0.0) + (m.fit_seconds or 0.0) for m in (taken, self.best))
+        return f"调参和训练用时 {human(a)}，而不是 {human(b)}"
+
+
+def _and(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{'、'.join(words[:-1])} 和 {words[-1]}"

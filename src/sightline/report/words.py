@@ -1,0 +1,203 @@
+"""Say the texts of the reports in English and in Chinese.
+
+A text is written where it is used, in English, and its Chinese form stands here. A `Said` is the
+English text to all who know nothing of languages (a drawing saved as PNG, the terminal), and
+carries the Chinese one along; pages show the one that the reader wants.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+Language = Literal["en", "zh"]
+
+CHINESE = {
+    # the page of a comparison
+    "{data}: which method is good enough?": "{data}：哪种方法够用？",
+    "{classes}; {images}; fingerprint {fingerprint}": "{classes}；{images}；指纹 {fingerprint}",
+    "1 class": "1 个类别",
+    "{count} classes": "{count} 个类别",
+    "{count} training": "训练 {count}",
+    "{count} validation": "验证 {count}",
+    "{count} test": "测试 {count}",
+    "1 image": "1 张图像",
+    "{count} images": "{count} 张图像",
+    "No method ran to the end.": "没有一种方法运行完毕。",
+    "Take": "选用",
+    "method": "方法",
+    "failed": "失败",
+    "more columns to the right": "右侧还有更多列",
+    "Milliseconds an image: median time from a decoded image to the answer. Images/s: in batches "
+    "of {batch}. Peak MiB: memory of the method's own process, the interpreter and its libraries "
+    "included. Start-up: importing and warming up libraries, before the clocks of the rest start.":
+    "每图毫秒：从解码后的图像到答案的时间中位数。图/秒：每批 {batch} 张。"
+    "峰值 MiB：该方法自身进程的内存，包括解释器及其库。"
+    "启动：导入和预热各个库的时间，在其余计时开始之前。",
+    "What {figure} costs": "{figure}的代价",
+    "The same picture in two splits": "同一张图出现在两个划分中",
+    "Not looked for in a comparison of large images; this does:": "比较大图像时不作检查，请用：",
+    "None: no test image is a copy, or nearly one, of a training image.":
+    "没有：测试图像都不是训练图像的副本或近似副本。",
+    "1 pair": "1 对",
+    "{count} pairs": "{count} 对",
+    "{pairs}, {exact} of them exact copies. What is learned by heart counts as recognised there, "
+    "so the figures above are that much too high. This lists them, and --fix leaves exact copies "
+    "out:":
+    "{pairs}，其中 {exact} 对完全相同。死记下来的图也会算作识别正确，所以上面的数字偏高。"
+    "下面的命令列出它们，--fix 去掉完全相同的副本：",
+    "To reproduce this": "如何重现",
+    "threads": "线程",
+    "device": "设备",
+    "knobs, as tuned": "参数（调参后）",
+    "none": "无",
+    "best of {settings} settings on {images} validation images":
+    "{settings} 组参数中最好的一组，在 {images} 张验证图像上",
+    "best of {settings} settings on 1 validation image":
+    "{settings} 组参数中最好的一组，在 1 张验证图像上",
+    "seed {seed}; {processor}, {threads} threads": "种子 {seed}；{processor}，{threads} 个线程",
+    "seed {seed}; {processor}, 1 thread": "种子 {seed}；{processor}，1 个线程",
+    "revision {revision}": "版本 {revision}",
+    # columns
+    "accuracy": "准确率",
+    "balanced accuracy": "平衡准确率",
+    "top-5 accuracy": "前五准确率",
+    "95% interval": "95% 区间",
+    "validation": "验证集",
+    "balanced": "平衡",
+    "start-up": "启动",
+    "tuned in": "调参用时",
+    "fitted in": "训练用时",
+    "ms an image": "每图毫秒",
+    "images/s": "图/秒",
+    "peak MiB": "峰值 MiB",
+    "parameters": "参数量",
+    "disk MiB": "磁盘 MiB",
+    "{low} to {high}": "{low} 至 {high}",
+    # the page of a run
+    "{model} on {data}": "{model}，数据 {data}",
+    "fitted in {time}": "训练用时 {time}",
+    "Validation": "验证集",
+    "{figure} {value} (95% interval {low} to {high}, {count} images)":
+    "{figure} {value}（95% 区间 {low} 至 {high}，{count} 张图像）",
+    "{figure} {value} (95% interval {low} to {high}, 1 image)":
+    "{figure} {value}（95% 区间 {low} 至 {high}，1 张图像）",
+    "How training went": "训练过程",
+    "{speed} images a second in the last epoch; {waited}% of its time was spent waiting for data.":
+    "最后一轮每秒 {speed} 张图像；其中 {waited}% 的时间在等数据。",
+    # the sections of a classifier
+    "Accuracy is that of the test split, seen once, after everything was chosen on the validation "
+    "split; its interval is Wilson's.":
+    "准确率在测试集上测得；一切选择都在验证集上做完之后，测试集只看一次。区间为 Wilson 区间。",
+    "Which classes are hard": "哪些类别难",
+    "Can its confidence be believed?": "它的置信度可信吗？",
+    "On the dashed line, answers given with 70% are right seven times in ten; below it the method "
+    "is too sure. The error is the expected calibration error, in points. For k-NN the confidence "
+    "is the share of the vote.":
+    "在虚线上，置信度为 70% 的答案十次中对七次；在线下方则过于自信。"
+    "误差是期望校准误差，单位为百分点。"
+    "k-NN 的置信度是得票比例。",
+    "What is gained by answering only where it is sure?": "只在有把握时回答，能得到什么？",
+    "With predict --reject an answer below the threshold is none of the classes: fewer images are "
+    "answered, and more of those answers are right.":
+    "用 predict --reject 时，低于阈值的答案视为“都不是”：回答的图像变少，回答的正确率变高。",
+    "Where each method errs": "各方法错在哪里",
+    "Where each method errs, on validation images": "错在哪里（验证图像）",
+    "{method}: {count} wrong": "{method}：错 {count} 张",
+    "The wrong answers given with most confidence:": "置信度最高的错误答案：",
+    "Most often taken for another: {pairs}. The wrong answers given with most confidence:":
+    "最常混淆（真实 → 判定）：{pairs}。置信度最高的错误答案：",
+    "is {label}": "实为 {label}",
+    # drawings
+    "latency of one image (log scale)": "每张图像的延迟（对数刻度）",
+    "test {figure} (95% interval)": "测试集{figure}（95% 区间）",
+    "nothing is both faster and better": "没有更快又更好的方法",
+    "confidence": "置信度",
+    "share that is right": "正确比例",
+    "{method} (error {error})": "{method}（误差 {error}）",
+    "share of the images that is answered": "作出回答的图像比例",
+    "right among those": "其中的正确比例",
+    "decided": "判定",
+    "true": "真实",
+    "share of the class that is recognised (recall); hardest at the top":
+    "该类被识别出的比例（召回率）；最难的在上",
+    "the {count} hardest classes of {all}": "{all} 个类别中最难的 {count} 个",
+    "{points} points": "{points} 个百分点",
+    "loss": "损失",
+    "training": "训练",
+    "epoch": "轮次",
+    "iteration": "迭代",
+    "overfitting from epoch {start}": "自第 {start} 轮起过拟合",
+    "overfitting from epoch {start}, {figure} gap {gap} at the end":
+    "自第 {start} 轮起过拟合，结束时{figure}差距 {gap}",
+    "overfitting from iteration {start}": "自第 {start} 次迭代起过拟合",
+    "overfitting from iteration {start}, {figure} gap {gap} at the end":
+    "自第 {start} 次迭代起过拟合，结束时{figure}差距 {gap}",
+}  # fmt: skip
+"""English -> Chinese, with the same names in braces."""
+
+
+class Said(str):
+    """An English text that carries its Chinese form.
+
+    Parameters
+    ----------
+    english : str
+    chinese : str
+    """
+
+    __slots__ = ("zh",)
+    zh: str
+
+    def __new__(cls, english: str, chinese: str) -> Said:
+        """Make the text; it equals the English one."""
+        made = super().__new__(cls, english)
+        made.zh = chinese
+        return made
+
+    def __str__(self) -> str:  # so that who copies the text, as matplotlib does, keeps both
+        return self
+
+
+def say(english: str, **values: Any) -> Said:
+    """Return a text of this module in both languages, its names in braces replaced.
+
+    Parameters
+    ----------
+    english : str
+        A key of `CHINESE`.
+    **values
+        What stands for the names in braces; one may itself be `Said`.
+
+    Raises
+    ------
+    KeyError
+        When the text has no Chinese form.
+    """
+    chinese = {name: in_chinese(value) for name, value in values.items()}
+    plain = {name: str.__str__(v) if isinstance(v, str) else v for name, v in values.items()}
+    return Said(english.format(**plain), CHINESE[english].format(**chinese))
+
+
+def known(text: str) -> str:
+    """Return a text with its Chinese form where this module has one, else as it is."""
+    if isinstance(text, Said) or text not in CHINESE:
+        return text
+    return Said(text, CHINESE[text])
+
+
+def in_chinese(value: Any) -> Any:
+    """Return the Chinese form of what has one, and anything else as it is."""
+    return value.zh if isinstance(value, Said) else value
+
+
+def counted(count: int, noun: Literal["class", "image", "pair"]) -> Said:
+    """Return a count with its noun, in both languages."""
+    if count == 1:
+        return say(f"1 {noun}")
+    plural = {"class": "classes", "image": "images", "pair": "pairs"}[noun]
+    return say(f"{{count}} {plural}", count=f"{count:,}")
+
+
+def figure_name(metric: str) -> str:
+    """Return the name of a figure, such as mean_iou, in words, in both languages where known."""
+    return known(metric.replace("_", " "))
