@@ -14,7 +14,7 @@ from sightline.data.dataset import Dataset
 from sightline.errors import DataError, UnknownNameError
 from sightline.types import Progress, Task
 
-Target = Literal["coco", "voc", "yolo", "folder", "webdataset"]
+Target = Literal["coco", "voc", "yolo", "folder", "webdataset", "csv", "parquet"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 """What can be written; each is the module of that name here."""
 
@@ -30,9 +30,10 @@ def convert(
     out : path
         A folder that does not exist or is empty. It appears when all is written: until
         then the files lie in a folder beside it, which is removed when anything fails.
-    to : {"coco", "voc", "yolo", "folder", "webdataset"}
+    to : {"coco", "voc", "yolo", "folder", "webdataset", "csv", "parquet"}
         ``folder`` is SPLIT/CLASS/FILE for classes of images, and ``images/SPLIT`` with
-        ``masks/SPLIT`` for masks; ``webdataset`` is shards SPLIT-000000.tar of classes.
+        ``masks/SPLIT`` for masks; ``webdataset`` is shards SPLIT-000000.tar of classes;
+        ``csv`` and ``parquet`` are a table of paths with labels or boxes, and its images.
     progress : callable, optional
         Called with (images done, images in all).
 
@@ -79,6 +80,14 @@ def check_target(out: Path) -> None:
         raise DataError(f"{out} is not an empty folder; give a new one")
 
 
+def target_of(data: Dataset) -> Target:
+    """Return the format to write a data set in so that it stays what it is: its own, where it is
+    one that is written, else one that holds its annotations.
+    """
+    plain: Target = "coco" if data.task in (Task.DETECT, Task.INSTANCES) else "folder"
+    return next((target for target in TARGETS if target == data.layout), plain)
+
+
 def lost(data: Dataset, to: Target) -> list[str]:
     """List what the target format cannot hold of the annotations."""
     read = [item.read_annotation() for split in data.splits.values() for item in split.items]
@@ -93,6 +102,11 @@ def lost(data: Dataset, to: Target) -> list[str]:
         return said
     if to == "webdataset" and annotations:
         return ["the boxes and masks"]
+    if to in ("csv", "parquet"):
+        if data.task is Task.CLASSIFY:
+            return ["the boxes and masks"] if annotations else []
+        said += ["the outlines"] if any(a.masked for a in annotations) else []
+        said += [f"the crowd mark of {crowd} objects, written as plain ones"] if crowd else []
     if crowd and to == "voc":
         said.append(f"the crowd mark of {crowd} objects, written as plain ones")
     if crowd and to == "yolo":

@@ -112,6 +112,8 @@ class Source:
             _digest_known(digest, item)
             if self.size is None and place.is_file(item.image):
                 digest.update(_file_size(item.image))
+            elif self.size is None and isinstance(item.image, np.ndarray):
+                digest.update(np.ascontiguousarray(item.image).data)
         if self.size is not None and not self.recipe:
             digest.update(self.pack().digest.encode())
         return digest.hexdigest()[:16]
