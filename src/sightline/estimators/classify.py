@@ -17,6 +17,7 @@ from sightline.estimators import backbone
 from sightline.estimators import classify_stream as stream
 from sightline.estimators.base import Answers, Estimator, Fitting, Tried, is_late
 from sightline.estimators.classify_network import ModuleClassifier
+from sightline.estimators.predictions import check_split
 from sightline.metrics.classify import Evaluation
 from sightline.models import registry
 from sightline.training.labelled_recipe import Tta
@@ -87,6 +88,7 @@ class Classifier(Estimator):
         ParameterError
             When the method is no network that the engine trains.
         """
+        check_split(train, "train")
         self.check(train)
         method = self.build(self.name, self.options, self.seed)
         if not isinstance(method, ModuleClassifier):
@@ -133,21 +135,21 @@ class Classifier(Estimator):
         self.fitted()
         self.options["tta"] = self.method_.options["tta"] = tta
 
-    def predict(self, images: Sequence[Any] | Any) -> list[Classification]:
-        """Classify images, with the deciding neighbours where the method compares.
+    def predict_proba(self, images: Split | Sequence[Any] | Any) -> NDArray[np.float32]:
+        """Return the probabilities of images, shape (N, C), in the order of ``classes_``.
 
         Parameters
         ----------
-        images : image or sequence of images
-            Paths, PIL images, uint8 arrays (H, W, C) or uint8 tensors (C, H, W).
+        images : image, sequence of images, or Split
+            See `predict`.
 
         Raises
         ------
         DataError
             When an image cannot be read.
         """
-        X, frames = self.prepared(images)
-        return [] if X is None else self.answers(X, frames)
+        said = [answer.probabilities for answer in self.predict(images)]
+        return np.stack(said) if said else np.empty((0, len(self.classes_)), np.float32)
 
     def answers(self, X: NDArray[np.uint8], frames: Sequence[Any]) -> list[Classification]:
         """Classify prepared images, shape (N, H, W, C)."""
@@ -174,6 +176,7 @@ class Classifier(Estimator):
         DataError
             When the split's classes are not the model's, or it is empty.
         """
+        check_split(split, "split")
         fitted = self.fitted()
         if not len(split):
             raise DataError(f"{split.data.name}/{split.name} has no image to measure on")

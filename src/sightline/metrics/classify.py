@@ -37,6 +37,9 @@ class Evaluation:
     probabilities: NDArray[np.float32]
     rows: NDArray[np.int64]
 
+    def __repr__(self) -> str:
+        return f"Evaluation({self.metrics})"
+
     @classmethod
     def of(
         cls, labels: Labels, predicted: Labels, probabilities: NDArray[np.float32],
