@@ -169,7 +169,7 @@ def test_other_kinds_are_refused_in_one_line(model, data, value, tmp_path, monke
         "split": data.split,
         "create_model name": make,
         "k": lambda v: make("knn", k=v),
-        "metric": lambda v: make("knn", metric=v),
+        "metric": lambda v: make("knn", metric=v).fit(data.train),
         "scale": lambda v: make("knn", scale=v),
         "features": lambda v: make("knn", features=v).fit(data.train),
         "load_model": sightline.load_model,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -20,10 +19,9 @@ from sightline.cli import console
 from sightline.metrics import duration
 from sightline.metrics.paired import check_margin
 from sightline.report import html
+from sightline.report.comparison import RUNS, new_folder
 from sightline.report.names import shortened
 from sightline.report.parts import Column
-
-RUNS = Path("runs")
 
 SHORTEST = 18
 """Characters to which the name of a method is shortened where the table has no room."""
@@ -87,8 +85,7 @@ def compare(
         folder = bench.interrupted(RUNS, request, loaded.fingerprint())
         console.note(f"going on with {folder}" if folder else "nothing to resume; starting anew")
     if folder is None:
-        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        folder = RUNS / f"compare-{loaded.name}-{stamp}"
+        folder = new_folder(loaded)
     try:
         names = shortened(request.methods)
         with console.bars() as progress:
