@@ -159,7 +159,7 @@ class Classification:
         bars = "".join(
             f'<div style="background: linear-gradient(to right, #9fd3bf {100 * score:.0f}%, #eee '
             f'{100 * score:.0f}%); color: #000; margin: 2px 0; padding: 0 4px; min-width: 9em">'
-            f"{html.escape(name)} {score:.0%}</div>"
+            f"<bdi>{html.escape(name)}</bdi> {score:.0%}</div>"
             for name, score in self.top(5)
         )
         return (f'<img src="{uri}" alt="{html.escape(self.name)}">' if uri else "") + bars

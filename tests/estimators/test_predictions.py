@@ -98,7 +98,7 @@ def test_without_pandas_one_line_names_the_extra(model, data, monkeypatch):
 def test_html_has_pictures_and_answers(model, data):
     said = model.predict(data.test)
     assert said[0]._repr_html_().count("data:image/png;base64,") == 1
-    assert f">{said[0].name} {said[0].score:.0%}<" in said[0]._repr_html_()
+    assert f"<bdi>{said[0].name}</bdi> {said[0].score:.0%}<" in said[0]._repr_html_()
     assert said._repr_html_().count("data:image/png;base64,") == 12
     assert "accuracy" in model.score(data.test)._repr_html_()
     for sheet in (data._repr_html_(), data.test._repr_html_()):

@@ -100,6 +100,9 @@ class Estimator(ABC):
         What the reader should know of the training.
     config : dict
         What the run says of itself: data, environment, time.
+    thresholds : tuple of float
+        One a class, where `tune_thresholds` chose any: an answer below its class's is none of
+        them.
     """
 
     task: ClassVar[str]
@@ -118,6 +121,7 @@ class Estimator(ABC):
         self.history: list[dict[str, Any]] = []
         self.remarks: list[str] = []
         self.config: dict[str, Any] = {}
+        self.thresholds: tuple[float, ...] = ()
         self.build(name, self.options, seed)  # a wrong option is said now, not after loading
 
     # ---- making
@@ -282,6 +286,7 @@ class Estimator(ABC):
         method.require()
         card = registry.card(self.name)
         self.fitted_ = backbone.fit(self.preprocess, train, card.largest_side)
+        self.thresholds = ()
         self.classes_ = train.data.classes
         self.method_ = method
         place = None if folder is None else Path(folder)
@@ -467,6 +472,21 @@ class Estimator(ABC):
         check_split(split, "split")
         return self.evaluate(split).metrics
 
+    def tune_thresholds(self, measured: Evaluation) -> Evaluation:
+        """Choose a threshold for each class by measured answers, where the task has thresholds.
+
+        Parameters
+        ----------
+        measured : Evaluation
+            Of validation images.
+
+        Returns
+        -------
+        Evaluation
+            The same answers, with the thresholds.
+        """
+        return measured
+
     @property
     def parameters(self) -> int:
         """Return how many numbers the method keeps (k-NN: all training pixels)."""
@@ -534,6 +554,7 @@ class Estimator(ABC):
                     "backbone": None if embed is None else embed.network.card.name,
                 },
                 "classes": list(self.classes_),
+                "thresholds": list(self.thresholds),
                 "seed": self.seed,
                 "written": run.now(),
                 "command": run.command(),
@@ -576,6 +597,7 @@ class Estimator(ABC):
             raise RunError(f"{folder / run.CONFIG} is incomplete ({error}); train again") from None
         model.history = run.read_history(folder)
         model.restore(arrays)
+        model.thresholds = tuple(map(float, config.get("thresholds", ())))
         model.config = {
             k: config[k]
             for k in ("data", "environment", "trained_on", "published_weights")

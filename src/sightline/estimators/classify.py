@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from sightline.estimators import classify_stream as stream
 from sightline.estimators.base import Answers, Estimator, Fitting, Tried, is_late
 from sightline.estimators.classify_network import ModuleClassifier
 from sightline.estimators.predictions import check_split
-from sightline.metrics.classify import Evaluation
+from sightline.metrics.classify import Evaluation, best_thresholds
 from sightline.models import registry
 from sightline.training.labelled_recipe import Tta
 from sightline.types import Classification, Neighbours, Progress, Task
@@ -197,7 +198,26 @@ class Classifier(Estimator):
             note = left_out_note(list(unread.values()), len(split))
             self.remarks += [note] * (note not in self.remarks)
         labels, predicted, probabilities, rows = map(np.concatenate, zip(*parts, strict=True))
-        return Evaluation.of(labels, predicted, probabilities, rows)
+        limits = np.array(self.thresholds) if self.thresholds else None
+        return Evaluation.of(labels, predicted, probabilities, rows, limits)
+
+    def tune_thresholds(self, measured: Any) -> Evaluation:
+        """Choose for each class the threshold with its highest F1; a run keeps them.
+
+        Parameters
+        ----------
+        measured : Evaluation or Split
+            Of validation images.
+
+        Returns
+        -------
+        Evaluation
+            The same answers, with the thresholds.
+        """
+        e = measured if isinstance(measured, Evaluation) else self.evaluate(measured)
+        limits = best_thresholds(e.labels, e.predicted, e.confidence, len(self.classes_))
+        self.thresholds = tuple(limits.tolist())
+        return replace(e, thresholds=limits)
 
     @classmethod
     def try_settings(

@@ -12,7 +12,7 @@ from sightline.data import fonts
 from sightline.data.dataset import Dataset
 from sightline.errors import SightlineError
 from sightline.metrics import figure_text
-from sightline.metrics.classify import Evaluation, confusion, per_class
+from sightline.metrics.classify import Evaluation, average_precision, confusion, per_class
 from sightline.report import classify_plots, plots
 from sightline.report.parts import (
     Column,
@@ -26,6 +26,16 @@ from sightline.types import Classification
 
 if TYPE_CHECKING:
     from PIL import Image
+
+PRECISION = (
+    "For each class, all images are ordered by its probability: how many of the class are among "
+    "the first ones, and how many of those are of the class. The number is the area under the "
+    "curve, in per cent. "
+)
+THRESHOLDS = (
+    "With predict --threshold auto an answer below its class's threshold is none of the classes; "
+    "each is the one with the highest F1 of its class on validation images"
+)
 
 MISTAKES = 24
 """Pictures of wrong answers on a page, for each method."""
@@ -99,8 +109,42 @@ def sections(
             "What is gained by answering only where it is sure?", REJECT,
             plots.svg(classify_plots.coverage(sure)),
         ),
+        _precision_section(evaluations, classes, split),
         Section(f"Where each method errs{where}", parts=parts),
     ]  # fmt: skip
+
+
+def _precision_section(
+    evaluations: Mapping[str, Evaluation], classes: Sequence[str], split: str
+) -> Section:
+    """Return the curves of precision and recall, and what thresholds of the classes change."""
+    parts = []
+    for name, e in evaluations.items():
+        scores = [_average_precision(e, c) for c in np.unique(e.labels).tolist()]
+        drawing = classify_plots.precision_recall(e.labels, e.probabilities, classes)
+        summary = f"{name}: mean average precision {figure_text(float(np.mean(scores)), True, 1)}"
+        parts.append(Part(f"{summary}{_with_thresholds(e)}", plots.svg(drawing)))
+    seen = "; here they are judged on the images that they were chosen on" if split == "val" else ""
+    text = PRECISION + (
+        THRESHOLDS + seen + "."
+        if any(e.thresholds is not None for e in evaluations.values())
+        else ""
+    )
+    return Section("How much of each class is found, and how purely?", text, parts=parts)
+
+
+def _average_precision(e: Evaluation, c: int) -> float:
+    return average_precision(e.labels == c, e.probabilities[:, c])
+
+
+def _with_thresholds(e: Evaluation) -> str:
+    """Describe what the thresholds change: how many images are answered, and how rightly."""
+    if e.thresholds is None:
+        return ""
+    kept = e.answered
+    before, share = figure_text(float(e.right.mean()), True, 1), figure_text(kept.mean(), True, 1)
+    after = figure_text(float(e.right[kept].mean()), True, 1) if kept.any() else "none"
+    return f"; with its thresholds {share} are answered, {after} of them rightly ({before} of all)"
 
 
 def mistakes(data: Dataset, e: Evaluation) -> list[Picture]:
@@ -128,13 +172,33 @@ def details(e: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
     """Return what `eval` adds to the metrics: each class, and the confusion matrix."""
     table = confusion(e.labels, e.predicted, len(classes))
     figures = per_class(table)
+    figures["average_precision"] = np.array([_average_precision(e, c) for c in range(len(classes))])
+    limits: dict[str, Any] = {}
+    if e.thresholds is not None:
+        figures |= _above(e, len(classes))
+        kept = e.answered
+        limits["thresholds"] = {
+            "answered": float(kept.mean()),
+            "accuracy_of_answered": float(e.right[kept].mean()) if kept.any() else None,
+            "accuracy_of_all": float(e.right.mean()),
+        }
     return {
         "classes": {
             name: {k: None if np.isnan(v[i]) else float(v[i]) for k, v in figures.items()}
             for i, name in enumerate(classes)
         },
         "confusion": table.tolist(),
+        **limits,
     }
+
+
+def _above(e: Evaluation, n_classes: int) -> dict[str, NDArray[np.float64]]:
+    """Return each class's threshold, and its figures where answers below it are not given."""
+    assert e.thresholds is not None
+    none = np.where(e.answered, e.predicted, n_classes)  # one more class: none of them
+    figures = per_class(confusion(e.labels, none, n_classes + 1))
+    after = {f"{name}_above": values[:n_classes] for name, values in figures.items()}
+    return {"threshold": e.thresholds, **after}
 
 
 def table(e: Evaluation, classes: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -142,7 +206,14 @@ def table(e: Evaluation, classes: Sequence[str]) -> tuple[tuple[str, ...], list[
     counts = confusion(e.labels, e.predicted, len(classes))
     figures = per_class(counts)
     headings = ("class", "images", "recall", "precision", "F1", "most often taken for")
-    return headings, [_row(i, name, counts, figures, classes) for i, name in enumerate(classes)]
+    rows = [_row(i, name, counts, figures, classes) for i, name in enumerate(classes)]
+    if e.thresholds is None:
+        return headings, rows
+    above = _above(e, len(classes))
+    names = ("threshold", "recall_above", "precision_above", "f1_above")
+    more = [tuple(f"{above[name][i]:.3f}" for name in names) for i in range(len(classes))]
+    titles = ("threshold", "recall with it", "precision", "F1")
+    return (*headings, *titles), [row + own for row, own in zip(rows, more, strict=True)]
 
 
 def _row(

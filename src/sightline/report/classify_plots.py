@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.fonts import figure
-from sightline.metrics.classify import calibration_error, coverage_curve
+from sightline.metrics.classify import average_precision, calibration_error, coverage_curve
+from sightline.metrics.classify import precision_recall as curve
 from sightline.report.names import LONGEST, shorten, shortened
 from sightline.report.plots import PALETTE
 
@@ -91,6 +92,53 @@ def coverage(
     axes.set_ylabel("right among them, %")
     axes.grid(visible=True, color="0.92")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    return drawing
+
+
+SHOWN = 10
+"""Classes with a colour and a name in a drawing of curves: the hardest."""
+
+
+def precision_recall(
+    labels: NDArray[np.int64], probabilities: NDArray[np.floating], classes: Sequence[str]
+) -> Figure:
+    """Draw precision against recall of each class, with its average precision.
+
+    Parameters
+    ----------
+    labels : int64 array, shape (N,)
+    probabilities : float array, shape (N, C)
+    classes : sequence of str
+        Those without an image are left out; of more than ten the others than the hardest are grey.
+    """
+    scores = {
+        c: average_precision(labels == c, probabilities[:, c]) for c in np.unique(labels).tolist()
+    }
+    order = sorted(scores, key=lambda c: scores[c])
+    drawing = figure(7.2, 4.2)
+    axes = drawing.add_subplot()
+    for place, c in reversed(list(enumerate(order))):
+        _, precision, recall = curve(labels == c, probabilities[:, c])
+        whole = int(np.argmax(recall >= 1)) + 1  # beyond it there is nothing left to find
+        precision, recall = precision[:whole], recall[:whole]
+        named = place < SHOWN
+        axes.step(
+            100 * np.append(0, recall), 100 * np.append(precision[0], precision), where="pre",
+            color=PALETTE[place % len(PALETTE)] if named else "0.85",
+            linestyle="--" if named and place >= len(PALETTE) else "-", linewidth=1.4,
+            label=f"{_short(classes[c])} ({100 * scores[c]:.1f})" if named else None,
+        )  # fmt: skip
+    axes.set_xlim(0, 102)
+    axes.set_ylim(0, 102)
+    axes.set_xlabel("of the class found (recall), %")
+    axes.set_ylabel("right among those taken for it (precision), %")
+    axes.grid(visible=True, color="0.92")
+    title = "class (average precision)" + (", the hardest" if len(order) > SHOWN else "")
+    handles, names = axes.get_legend_handles_labels()
+    axes.legend(
+        handles[::-1], names[::-1], loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False,
+        fontsize=9, title=title, title_fontsize=9,
+    )  # fmt: skip
     return drawing
 
 
