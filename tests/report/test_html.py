@@ -13,7 +13,7 @@ def test_the_page_of_a_run(tmp_path):
     evaluation = model.evaluate(data.val)
     model.save(tmp_path)
     page = html.training(tmp_path, model, data, evaluation, 1.5).read_text(encoding="utf-8")
-    assert page.count("<svg") == 4  # curves, confusion, reliability, coverage
+    assert page.count("<svg") == 5  # curves, confusion, reliability, coverage, precision
     assert "http://" not in page.replace("http://www.w3.org", "")
     wrong = int((evaluation.labels != evaluation.predicted).sum())
     assert f"{wrong} wrong" in page
@@ -27,4 +27,4 @@ def test_a_method_without_epochs_has_no_curves(tmp_path):
     data = sightline.load_data("digits")
     model = sightline.create_model("majority", data).fit(data.train)
     page = html.training(tmp_path, model, data, model.evaluate(data.val), 0.1)
-    assert page.read_text(encoding="utf-8").count("<svg") == 3
+    assert page.read_text(encoding="utf-8").count("<svg") == 4
