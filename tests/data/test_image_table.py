@@ -359,6 +359,13 @@ def test_a_written_table_is_read_as_it_was(tmp_path, to, source):
                 assert mine.objects.names == theirs.objects.names
 
 
+@pytest.mark.parametrize("to", ["csv", "parquet"])
+def test_a_table_is_written_into_a_folder(tmp_path, to):
+    with pytest.raises(DataError, match=f"is to be a folder, with labels.{to}"):
+        convert(load_data("digits"), tmp_path / f"out.{to}", to)
+    assert not list(tmp_path.iterdir())
+
+
 def test_parquet_that_is_none(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"junk")
     with pytest.raises(DataError, match="no readable Parquet") as caught:

@@ -52,6 +52,10 @@ def convert(
     if to not in TARGETS:
         raise UnknownNameError("format", to, TARGETS)
     out = Path(out)
+    if out.suffix.lower() == f".{to}":
+        raise DataError(
+            f"{out} is to be a folder, with labels.{to} and the images in it; name it without .{to}"
+        )
     check_target(out)
     module = importlib.import_module(f"sightline.data.{to}")
     if to == "folder":
@@ -129,5 +133,5 @@ def _folder_kind(data: Dataset) -> ModuleType:
         return masks
     raise DataError(
         f"{data.name} has boxes, and folders of classes have no place for them: every box "
-        "would be lost; convert to coco, voc or yolo"
+        "would be lost; convert to coco, voc, yolo or csv"
     )

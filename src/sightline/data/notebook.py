@@ -26,7 +26,7 @@ def sheet(data: Dataset, split: str) -> str:
     from sightline.data import draw, fonts
 
     buffer = io.BytesIO()
-    fonts.save(draw.contact_sheet(data, split, SHEET), buffer, format="png")
+    fonts.save(draw.contact_sheet(data, split, SHEET), buffer, format="png", dpi=64)
     picture = _uri(buffer.getvalue())
     text = html.escape(repr(data))
     return f'<p>{text}</p><img src="{picture}" style="max-width: 100%; width: 760px" alt="{text}">'
