@@ -366,6 +366,13 @@ def test_a_table_is_written_into_a_folder(tmp_path, to):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_has_no_layout_of_folders(table):
+    path = table(("path", FILES), ("label", LABELS))
+    assert load_data(path, layout="csv").layout == "csv"
+    with pytest.raises(SightlineError, match=r"layout='coco' belongs to folders; t.csv is a table"):
+        load_data(path, layout="coco")
+
+
 def test_parquet_that_is_none(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"junk")
     with pytest.raises(DataError, match="no readable Parquet") as caught:

@@ -1,5 +1,6 @@
 """The methods on arrays among scikit-learn's own tools: clone, Pipeline, search and validation."""
 
+import pickle
 import subprocess
 import sys
 
@@ -91,6 +92,16 @@ def test_grid_search(name, digits):
         for value in values
     ]
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], by_hand, atol=0.03)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fitted_pipeline_goes_to_other_processes(name, digits):
+    X, y = digits
+    if name == "convnet-numpy":
+        X = X.reshape(-1, 8, 8, 1)
+    method = made(name).fit(X, y)
+    again = pickle.loads(pickle.dumps(method))
+    assert np.array_equal(again.predict_proba(X), method.predict_proba(X))
 
 
 def test_in_an_ensemble(digits):

@@ -28,6 +28,7 @@ FORMS = ("xyxy", "xywh", "cxcywh")
 # By what columns are called, most telling first; compared without case, blanks and signs.
 _IMAGE = (
     "path", "filepath", "imagepath", "imgpath", "file", "filename", "imagefile", "imagefilename",
+    "paths", "filepaths", "files", "filenames", "images",
     "imagename", "imgname", "image", "img", "picture", "photo", "imageid", "imgid", "patientid",
     "id", "路径", "图片路径", "图像路径", "文件路径", "文件", "文件名", "图片", "图像", "照片",
 )  # fmt: skip

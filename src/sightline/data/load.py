@@ -253,7 +253,7 @@ def _by_path(text: str, layout: str | None, table: _Table, progress: Progress | 
         raise DataError(f"{path}: no such file or folder, and no built-in data set")
     name = path.name.split(".")[0] or path.resolve().name
     if path.is_file() and not archive.is_archive(path):
-        return _by_file(path.resolve(), name, table)
+        return _by_file(path.resolve(), name, table, layout)
     folder = archive.unpack(path, progress) if path.is_file() else path
     module, others = _module(folder, layout)
     tabular = module.__name__.rpartition(".")[2] in ("csv", "parquet")
@@ -266,12 +266,14 @@ def _by_path(text: str, layout: str | None, table: _Table, progress: Progress | 
     return loaded
 
 
-def _by_file(path: Path, name: str, table: _Table) -> Dataset:
+def _by_file(path: Path, name: str, table: _Table, layout: str | None) -> Dataset:
     """Read a table or arrays from one file."""
     from sightline.data import arrays, csv, parquet
 
     suffix = path.suffix.lower()
     if suffix == arrays.SUFFIX:
+        if layout is not None:
+            raise ParameterError(f"layout={layout!r} belongs to folders; {path.name} is arrays")
         return arrays.read_npz(path, name)
     reader = csv if suffix in csv.SUFFIXES else parquet if suffix in parquet.SUFFIXES else None
     if reader is None:
@@ -279,6 +281,8 @@ def _by_file(path: Path, name: str, table: _Table) -> Dataset:
             f"{path} is neither a folder, a table (.csv, .tsv, .parquet), arrays (.npz) nor an "
             f"archive ({', '.join(archive.SUFFIXES)})"
         )
+    if layout is not None and layout != reader.__name__.rpartition(".")[2]:
+        raise ParameterError(f"layout={layout!r} belongs to folders; {path.name} is a table")
     if table.group is not None:
         table.take_group(reader.read_columns(path))
     loaded: Dataset = reader.read(path, name, **table.options())
