@@ -332,11 +332,49 @@ def test_a_folder_with_a_table_a_split(photos, tmp_path):
     assert any("not used: sample_submission.csv" in note for note in data.notes)
 
 
+@pytest.mark.parametrize("name", ["_annotations.csv", "metadata.csv"])
+def test_a_table_in_each_folder_of_a_split(photos, tmp_path, name):
+    for split, part in (("train", range(16)), ("valid", range(16, 22)), ("test", range(22, N))):
+        (tmp_path / split).mkdir()
+        for i in part:
+            (tmp_path / split / f"{i}.png").write_bytes((photos / FILES[i]).read_bytes())
+        frame = pd.DataFrame({"filename": [f"{i}.png" for i in part]})
+        frame["class"] = [LABELS[i] for i in part]
+        if name.startswith("_"):
+            frame[["xmin", "ymin", "xmax", "ymax"]] = (1, 2, 30, 20)
+        frame.to_csv(tmp_path / split / name, index=False)
+    data = load_data(tmp_path)
+    assert {n: len(r) for n, r in data.rows.items()} == {"train": 16, "val": 6, "test": 8}
+    assert data.task is (Task.DETECT if name.startswith("_") else Task.CLASSIFY)
+    assert data.test.items[0].id == "test/22.png"
+
+
+def test_kaggles_form_for_answers_is_no_table(photos, tmp_path):
+    (tmp_path / "images").symlink_to(photos / "images")
+    pd.DataFrame({"id": FILES, "breed": LABELS}).to_csv(tmp_path / "labels.csv", index=False)
+    pd.DataFrame({"id": FILES[:3], "label": "x"}).to_csv(
+        tmp_path / "sample_submission.csv", index=False
+    )
+    assert labelled(load_data(tmp_path)) == EXPECTED
+
+
+def test_fractions_are_no_classes(photos):
+    frame = pd.DataFrame({"path": FILES, "label": [i / 4 for i in range(N)]})
+    with pytest.raises(DataError, match=r"row 2: 0.25 in 'label' is no class"):
+        load_data(frame, root=photos)
+
+
 def test_folders_of_classes_with_a_table_beside_stay_what_they_are(photos, tmp_path):
     for i, file in enumerate(FILES):
         (tmp_path / "abc"[i % 3]).mkdir(exist_ok=True)
         (tmp_path / "abc"[i % 3] / f"{i}.png").write_bytes((photos / file).read_bytes())
     (tmp_path / "patients.csv").write_text("file,label\n0.png,p1\n")
+    assert load_data(tmp_path).layout == "folder"
+    (tmp_path / "patients.csv").unlink()
+    (tmp_path / "train").mkdir()
+    for name in "abc":
+        (tmp_path / name).rename(tmp_path / "train" / name)
+    (tmp_path / "train/metadata.csv").write_text("file,label\n0.png,p1\n")
     assert load_data(tmp_path).layout == "folder"
 
 

@@ -174,7 +174,9 @@ def looks_like_images(table: Table, *, strictly: bool = False) -> bool:
     box, _ = _box(by_plain, {})
     image = _first(by_plain, _IMAGE)
     return image is not None and bool(
-        box or _first(by_plain, _LABEL) or (not strictly and len(table) == 2)
+        box
+        or _first(by_plain, [name for name in _LABEL if name != "y" or not strictly])
+        or (not strictly and len(table) == 2)
     )
 
 

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightline.data import columns, folder, image_table, images
+from sightline.data import columns, files, folder, image_table, images
 from sightline.data.dataset import Dataset
+from sightline.data.folder import SPLIT_NAMES
 from sightline.data.table import text_in
 from sightline.errors import DataError
 from sightline.types import Progress
@@ -30,9 +31,9 @@ _BARE = {
 def why_not(folder_: Path) -> str | None:
     """Return what keeps a folder from being a table with images; None when nothing does."""
     tables = image_table.tables_in(folder_, SUFFIXES)
-    if not tables:
+    if not tables and not _by_folder(folder_):
         return "no .csv file"
-    if not any(_lists_images(path) for path in tables):
+    if tables and not any(_lists_images(path) for path in tables):
         return f"{tables[0].name} has no columns of images and labels"
     if folder.why_not(folder_) is None and folder.classes_in(folder_) > 1:
         return "folders of classes lie beside its table"
@@ -42,7 +43,7 @@ def why_not(folder_: Path) -> str | None:
 def read(
     path: Path, name: str, *, root: Path | None = None, named: Mapping[str, str] | None = None
 ) -> Dataset:
-    """Read a table, or the tables of a folder: one, or one a split (``train.csv``, ``test.csv``).
+    """Read a table, or those of a folder: one, or one a split (``train.csv``, ``train/NAME.csv``).
 
     Parameters
     ----------
@@ -63,6 +64,9 @@ def read(
         return image_table.read(
             read_columns(path), name, str(path), root or path.parent, named or {}, "csv"
         )
+    if within := _by_folder(path):
+        table = image_table.together({s: _moved(p) for s, p in within.items()}, str(path))
+        return image_table.read(table, name, str(path), root or path, named or {}, "csv")
     every = image_table.tables_in(path, SUFFIXES)
     usable = [p for p in every if _lists_images(p)]
     tables = image_table.by_name(usable)
@@ -129,7 +133,31 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
     return {name: [row[i] for _, row in rows] for i, name in enumerate(names)}
 
 
+def _by_folder(folder_: Path) -> dict[str, Path]:
+    """Return the table in each folder of a split, as Roboflow's ``train/_annotations.csv``.
+
+    None where the folder itself has tables.
+    """
+    if image_table.tables_in(folder_, SUFFIXES):
+        return {}
+    inside = {
+        SPLIT_NAMES[name.lower()]: [p for p in image_table.tables_in(folder_ / name, SUFFIXES)
+                                    if _lists_images(p)]
+        for name in files.names_in(folder_) if name.lower() in SPLIT_NAMES
+    }  # fmt: skip
+    return {split: tables[0] for split, tables in inside.items() if len(tables) == 1}
+
+
+def _moved(path: Path) -> dict[str, list[Any]]:
+    """Return a table that lies beside its images, with their paths from the folder above it."""
+    table = read_columns(path)
+    image = columns.roles(table, {}, str(path), path.parent).image
+    return table | {image: [f"{path.parent.name}/{cell.strip()}" for cell in table[image]]}
+
+
 def _lists_images(path: Path) -> bool:
+    if path.name.lower().startswith("sample_submission"):  # Kaggle's form for answers
+        return False
     try:
         return columns.looks_like_images(read_columns(path), strictly=True)
     except DataError:

@@ -179,6 +179,12 @@ def _labels(
     """Return the class of each image by its id, no annotation, and the classes."""
     said: dict[str, set[str]] = {}
     cells = _label_cells(table, meant)
+    for row, cell in enumerate(cells):
+        if isinstance(cell, float) and cell == cell and not cell.is_integer():
+            raise DataError(
+                f"{where}, row {row + 1}: {cell} in {meant.label!r} is no class: a label is a "
+                "whole number or a name"
+            )
     alone = {text for cell in cells if (text := _whole(cell)) is not None}
     for picture in pictures:
         said[picture.id] = {one for row in picture.rows for one in _parts_of(cells[row], alone)}
