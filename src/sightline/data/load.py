@@ -108,7 +108,7 @@ def load_data(
     >>> import sightline
     >>> data = sightline.load_data("digits")
     >>> len(data.train), len(data.val), len(data.test)
-    (1258, 269, 270)
+    (1257, 270, 270)
     """
     if isinstance(data, Dataset):
         return data
