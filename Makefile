@@ -4,7 +4,9 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
+# Two stamps: what a user needs, and what tests and checks need besides (Ray, mypy, validators ...).
 READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
 
 help:
 	@echo "make demo    compare the methods on embedded digits, and say where the report is"
@@ -13,7 +15,7 @@ help:
 	@echo "make slow    the long tests too"
 
 # uv is taken from the system when it is there; else it comes into the project's own .venv.
-$(READY): pyproject.toml constraints.txt
+define install
 	@if command -v uv >/dev/null 2>&1; then \
 	  UV=uv; uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) || exit 1; \
 	else \
@@ -23,8 +25,15 @@ $(READY): pyproject.toml constraints.txt
 	  test -x $$UV || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || exit 1; \
 	fi; \
 	echo "installing into $(VENV) (torch is large: some minutes the first time)"; \
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $$UV pip install --quiet -c constraints.txt -e '.[dev]'
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $$UV pip install --quiet -c constraints.txt -e '.[$(1)]'
 	@touch $@
+endef
+
+$(READY): pyproject.toml constraints.txt
+	$(call install,serve)
+
+$(READY_DEV): pyproject.toml constraints.txt
+	$(call install,dev)
 
 demo: $(READY)
 	$(BIN)/sightline compare digits
@@ -33,13 +42,13 @@ demo: $(READY)
 # three seconds takes two minutes.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-test: $(READY)
+test: $(READY_DEV)
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
 
-slow: $(READY)
+slow: $(READY_DEV)
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "not gpu"
 
-check: $(READY)
+check: $(READY_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -50,7 +50,7 @@ def links(text):
 
 def test_code_blocks_are_the_same():
     assert blocks(CHINESE) == blocks(ENGLISH)
-    assert len(blocks(ENGLISH)) == 3
+    assert len(blocks(ENGLISH)) == 4
 
 
 def test_the_same_commands_and_names_stand_in_backticks():

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sightline.estimators import create_model, load_model
     from sightline.metrics import Metrics
     from sightline.models.registry import list_models
+    from sightline.report.comparison import Comparison, compare
     from sightline.types import (
         Classification,
         Detections,
@@ -42,6 +43,8 @@ _HOME = {
     "create_model": "sightline.estimators",
     "load_model": "sightline.estimators",
     "list_models": "sightline.models.registry",
+    "compare": "sightline.report.comparison",
+    "Comparison": "sightline.report.comparison",
     "Metrics": "sightline.metrics",
     "SightlineError": "sightline.errors",
     "Classification": "sightline.types",
@@ -54,6 +57,7 @@ _HOME = {
 
 __all__ = [
     "Classification",
+    "Comparison",
     "Dataset",
     "Detections",
     "Generated",
@@ -62,6 +66,7 @@ __all__ = [
     "Segmentation",
     "SightlineError",
     "Task",
+    "compare",
     "create_model",
     "list_models",
     "load_data",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class SightlineError(Exception):
@@ -35,6 +36,25 @@ class UnknownNameError(SightlineError):
 
 class ParameterError(SightlineError, ValueError):
     """A parameter has a value that the method cannot take."""
+
+
+def wrong_kind(wanted: str, value: Any) -> ParameterError:
+    """Return the error of an argument of another kind than the one that is wanted.
+
+    Parameters
+    ----------
+    wanted : str
+        The parameter and what it is, such as ``"seed is a whole number"``.
+    value : object
+
+    Examples
+    --------
+    >>> str(wrong_kind("seed is a whole number", "x"))
+    "seed is a whole number, not str 'x'"
+    """
+    name = "None" if value is None else type(value).__name__
+    short = isinstance(value, bool | int | float | str) and len(repr(value)) <= 40
+    return ParameterError(f"{wanted}, not {name}{f' {value!r}' if short else ''}")
 
 
 class NotFittedError(SightlineError):

@@ -7,6 +7,7 @@ index ``classes``, scores lie in [0, 1], label maps use 255 for pixels to be ign
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -128,12 +129,15 @@ class Classification:
         probability (k-NN breaks tied votes by distance). Default: the argmax.
     neighbours : Neighbours, optional
         The training images that decided, for methods that answer by comparing.
+    picture : callable, optional
+        Gives the picture that was asked about as a data URI, for notebooks.
     """
 
     probabilities: NDArray[np.float32]
     classes: tuple[str, ...]
     label: int = -1
     neighbours: Neighbours | None = None
+    picture: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         p = np.asarray(self.probabilities, np.float32)
@@ -144,6 +148,25 @@ class Classification:
         object.__setattr__(self, "probabilities", p)
         if self.label < 0:
             object.__setattr__(self, "label", int(p.argmax()))
+
+    def __repr__(self) -> str:
+        others = ", ".join(f"{name} {score:.2f}" for name, score in self.top(4)[1:])
+        return f"Classification({self.name} {self.score:.2f}{f'; {others}' if others else ''})"
+
+    def _repr_html_(self) -> str:
+        """Return the picture, where it is known, and a bar for each of the likeliest classes."""
+        uri = "" if self.picture is None else self.picture()
+        bars = "".join(
+            f'<div style="background: linear-gradient(to right, #9fd3bf {100 * score:.0f}%, #eee '
+            f'{100 * score:.0f}%); color: #000; margin: 2px 0; padding: 0 4px; min-width: 9em">'
+            f"<bdi>{html.escape(name)}</bdi> {score:.0%}</div>"
+            for name, score in self.top(5)
+        )
+        return (f'<img src="{uri}" alt="{html.escape(self.name)}">' if uri else "") + bars
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the answer as one row of a table."""
+        return [{"answer": self.name, "score": self.score}]
 
     @property
     def name(self) -> str:
@@ -179,6 +202,9 @@ class Neighbours:
     distances: NDArray[np.float64]
     labels: NDArray[np.int64]
     votes: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return f"Neighbours({len(self.indices)}: rows {self.indices[:5].tolist()})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +271,20 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __repr__(self) -> str:
+        first = [f"{n} {s:.2f}" for n, s in zip(self.names[:5], self.scores[:5], strict=True)]
+        more = ", ..." if len(self) > 5 else ""
+        return f"Detections({len(self)} objects{': ' * bool(first)}{', '.join(first)}{more})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the objects as rows of a table: class, score and corners in pixels."""
+        corners = ("xmin", "ymin", "xmax", "ymax")
+        return [
+            {"answer": name, "score": float(score),
+             **dict(zip(corners, map(float, box), strict=True))}
+            for name, score, box in zip(self.names, self.scores, self.boxes, strict=True)
+        ]  # fmt: skip
 
     @property
     def names(self) -> list[str]:
@@ -340,6 +380,16 @@ class Segmentation:
         if self.label_map.ndim != 2:
             raise DataError(f"a label map must have shape (H, W), not {self.label_map.shape}")
 
+    def __repr__(self) -> str:
+        height, width = self.label_map.shape
+        largest = sorted(self.shares.items(), key=lambda share: -share[1])[:5]
+        said = ", ".join(f"{name} {share:.0%}" for name, share in largest if share)
+        return f"Segmentation({width}x{height}: {said})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the share of each class that covers any pixel as rows of a table."""
+        return [{"answer": name, "share": share} for name, share in self.shares.items() if share]
+
     @property
     def shares(self) -> dict[str, float]:
         """Return the fraction of the counted pixels that each class covers."""
@@ -354,6 +404,9 @@ class Generated:
     """Images made by a model: uint8, shape (N, H, W, C)."""
 
     images: NDArray[np.uint8]
+
+    def __repr__(self) -> str:
+        return f"Generated({self.images.shape} {self.images.dtype})"
 
 
 Prediction = Classification | Detections | Segmentation | Generated
@@ -382,6 +435,12 @@ class Sample:
     objects: Detections | None = None
     segmentation: Segmentation | None = None
     frame: Frame | None = None
+
+    def __repr__(self) -> str:
+        height, width, channels = self.image.shape
+        label = "" if self.label is None else f", label={self.label}"
+        objects = "" if self.objects is None else f", {len(self.objects)} objects"
+        return f"Sample({self.id!r}, {width}x{height}x{channels}{label}{objects})"
 
     def resized(self, image: NDArray[np.uint8], frame: Frame) -> Sample:
         """Return the sample with a resized image, its boxes and masks moved along.

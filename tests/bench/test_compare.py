@@ -128,7 +128,7 @@ def test_the_page_is_one_file_with_everything(done):
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
-    assert page.count("<svg") == 4 + len(found.methods)
+    assert page.count("<svg") == 4 + 2 * len(found.methods)
     assert "data:image/png;base64," in page
     for method in found.methods:
         assert f"{100 * method.headline:.2f}%" in page

@@ -321,10 +321,11 @@ def test_colour_to_grey_weighs_as_luma():
 @pytest.mark.parametrize(
     ("image", "said"),
     [
-        (np.zeros((4, 4, 3), np.float32), "uint8.*not float32"),
+        (np.full((4, 4, 3), 7, np.float32), r"\[0, 1\], not 7 to 7"),
         (np.zeros((4, 4, 2), np.uint8), r"\(4, 4, 2\)"),
         (np.zeros((1, 4, 4, 3), np.uint8), r"\(1, 4, 4, 3\)"),
-        (torch.zeros((3, 4, 4)), "uint8.*not float32"),
+        (torch.full((3, 4, 4), 255.0), r"\[0, 1\], not 255 to 255"),
+        (np.zeros((4, 4, 3), np.int64), "uint8.*not int64"),
         (torch.zeros((4, 4, 3), dtype=torch.uint8), r"\(C, H, W\)"),
         (7, "not int"),
         (None, "not NoneType"),

@@ -90,7 +90,7 @@ def test_missing_path_is_no_unknown_name(tmp_path):
 def test_file_that_is_no_archive(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     text = one_line(DataError, tmp_path / "notes.txt")
-    assert "neither a folder nor an archive" in text
+    assert "neither a folder, a table (.csv, .tsv, .parquet), arrays (.npz) nor an archive" in text
     assert ".tar.xz" in text
 
 

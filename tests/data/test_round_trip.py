@@ -249,7 +249,7 @@ def test_folder_of_classes_and_of_masks(tmp_path, draw):
 @pytest.mark.parametrize(
     ("to", "task", "message"),
     [
-        ("folder", Task.DETECT, "every box would be lost; convert to coco, voc or yolo"),
+        ("folder", Task.DETECT, "every box would be lost; convert to coco, voc, yolo or csv"),
         ("coco", Task.CLASSIFY, "has no boxes"),
         ("yolo", Task.SEGMENT, "has no boxes"),
         ("voc", Task.CLASSIFY, "has no boxes"),

@@ -32,7 +32,13 @@ SIZE = (8, 8)
 CLASSES = ("dark", "middle", "bright")
 
 
-def write_model(path: Path, version: str = "v1", name: str = "light", shift: float = 0.0) -> Path:
+def write_model(
+    path: Path,
+    version: str = "v1",
+    name: str = "light",
+    shift: float = 0.0,
+    thresholds: tuple[float, ...] = (),
+) -> Path:
     """A classifier by brightness: softmax of a linear map of the mean pixel."""
     weight = np.array([[-8.0, 0.0, 8.0]], np.float32)
     bias = np.array([3.0 + shift, 1.0, -5.0], np.float32)
@@ -61,7 +67,17 @@ def write_model(path: Path, version: str = "v1", name: str = "light", shift: flo
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     entry = model.metadata_props.add()
-    about = About(name, "linear", Task.CLASSIFY, CLASSES, SIZE, "RGB", "stretch", version)
+    about = About(
+        name,
+        "linear",
+        Task.CLASSIFY,
+        CLASSES,
+        SIZE,
+        "RGB",
+        "stretch",
+        version,
+        thresholds=thresholds,
+    )
     entry.key, entry.value = KEY, about.to_json()
     part = path.with_suffix(".part")
     onnx.save(model, part)

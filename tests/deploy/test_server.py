@@ -111,6 +111,34 @@ def test_top_threshold_and_model_are_taken_wherever_they_stand(
     assert answer["rejected"]
 
 
+def test_thresholds_of_the_classes_are_the_models_own(client, tmp_path, make_model, make_picture):
+    own = make_model(tmp_path / "own.onnx", thresholds=(0.0, 0.0, 0.999999))
+    none = make_model(tmp_path / "none.onnx")
+    asked = {"params": {"threshold": "auto"}, "headers": PNG}
+
+    async def scenario():
+        async with client(own, none) as c:
+            return [
+                await c.post("/v1/predict", content=make_picture(0), **asked),
+                await c.post("/v1/predict", content=make_picture(255), **asked),
+                await c.post("/v1/predict", json={
+                    "images": [base64.b64encode(make_picture(255)).decode()], "threshold": "auto",
+                }),
+                await c.post("/v1/predict?model=none", content=make_picture(0), **asked | {
+                    "params": {"threshold": "auto", "model": "none"}}),
+                await c.post("/v1/predict?threshold=2", content=make_picture(0), headers=PNG),
+            ]  # fmt: skip
+
+    dark, bright, again, without, beyond = asyncio.run(scenario())
+    assert [r.json()["results"][0]["rejected"] for r in (dark, bright, again)] == [
+        False, True, True,
+    ]  # fmt: skip
+    assert is_problem(without, 422)["detail"] == (
+        "threshold: the model 'none' has none; give a number"
+    )
+    assert is_problem(beyond, 422)["detail"].endswith("less than or equal to 1")
+
+
 def test_exif_rotation_is_applied(client, tmp_path, make_model):
     import io
 

@@ -28,7 +28,7 @@ def test_the_page_of_a_run(tmp_path, digits):
     evaluation = model.evaluate(digits.val)
     model.save(tmp_path)
     page = html.training(tmp_path, model, digits, evaluation, 1.5).read_text(encoding="utf-8")
-    assert page.count("<svg") == 4  # curves, confusion, reliability, coverage
+    assert page.count("<svg") == 5  # curves, confusion, reliability, coverage, precision
     assert "http://" not in page.replace("http://www.w3.org", "")
     wrong = int((evaluation.labels != evaluation.predicted).sum())
     assert f"{wrong} wrong" in page

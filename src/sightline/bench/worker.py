@@ -133,7 +133,7 @@ def _measure(job: Job, folder: Path, began: float) -> MethodEntry:
     _say("fit", 0, 1)
     left = None if job.budget is None else max(job.budget - tune_seconds, job.budget / 4)
     fit_seconds = _fit(model, data, folder, left)
-    validation = model.evaluate(data.val, _stage("validate"))
+    validation = model.tune_thresholds(model.evaluate(data.val, _stage("validate")))
     test = model.evaluate(data.test, _stage("test"))
     _say("time", 0, 1)
     probe = [data.val[i % len(data.val)].image for i in range(BATCH)]

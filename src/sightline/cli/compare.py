@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +18,8 @@ from sightline.counting import counted
 from sightline.metrics import duration
 from sightline.metrics.paired import check_margin
 from sightline.report import html
+from sightline.report.comparison import RUNS, new_folder
 from sightline.report.names import shortened
-
-RUNS = Path("runs")
 
 SHORTEST = 18
 """Characters to which the name of a method is shortened where the table has no room."""
@@ -94,8 +92,7 @@ def compare(
         folder = bench.interrupted(RUNS, request, loaded.fingerprint())
         console.note(f"going on with {folder}" if folder else "nothing to resume; starting anew")
     if folder is None:
-        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        folder = RUNS / f"compare-{loaded.name}-{stamp}"
+        folder = new_folder(loaded)
     try:
         with progress.several(request.methods, console.err()) as report:
             results = bench.compare(loaded, request, folder, report)

@@ -66,7 +66,8 @@ Group = Annotated[
 Layout = Annotated[
     str | None,
     Parameter(
-        help="coco, voc, yolo, masks, folder or webdataset; default: recognised by what is there."
+        help="coco, voc, yolo, masks, csv, parquet, folder or webdataset; default: recognised by "
+        "what is there."
     ),
 ]
 

@@ -98,9 +98,7 @@ def audit(
     mended: list[str] = []
     if fix is not None:
         clean, mended = mend.fixed(loaded, audited)
-        to: converting.Target = next(
-            (t for t in converting.TARGETS if t == loaded.layout), "folder"
-        )
+        to = converting.target_of(loaded)
         with console.bar(f"writing {fix}") as report:
             converting.convert(clean, fix, to, report)
     if json:

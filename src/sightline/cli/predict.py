@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -39,6 +40,7 @@ def predict(
     *,
     top: int = 5,
     reject: float = 0.0,
+    threshold: Literal["auto"] | None = None,
     output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
     engine: Literal["local", "ray"] = "local",
     workers: int = 0,
@@ -58,6 +60,9 @@ def predict(
         How many classes to name, the most probable first.
     reject
         Below this score the answer is none of the classes.
+    threshold
+        auto: below the threshold of its class, which training chose on validation images, the
+        answer is none of the classes.
     output
         Folder for the pictures with the answer written on them, in the folders of the images;
         NAME.parquet: a folder of shards with all answers, restartable, for any number of pictures.
@@ -70,13 +75,17 @@ def predict(
         raise ParameterError(f"--top must be at least 1, not {top}")
     if not 0 <= reject <= 1:
         raise ParameterError(f"--reject must be between 0 and 1, not {reject}")
+    if threshold is not None and reject:
+        raise ParameterError("--threshold auto and --reject exclude each other; give one of them")
     if output is not None and output.endswith(".parquet"):
-        return _bulk(run_folder, pictures, output, top, reject, engine, workers, json)
+        least = reject if threshold is None else threshold
+        return _bulk(run_folder, pictures, output, top, least, engine, workers, json)
     check_device(device)
     if engine != "local" or workers:
         raise ParameterError("--engine and --workers need an output in bulk: -o NAME.parquet")
     paths = expand([Path(picture) for picture in pictures])
     model, task, classes = _loaded(run_folder, device)
+    limit = _limits(model, run_folder, reject, auto=threshold is not None)
     top = min(top, max(len(classes), 1))
     draw, say = tasks.module("report", task), tasks.module("deploy", task).document
     target = None if output is None else run.create(output)
@@ -93,7 +102,9 @@ def predict(
                 if answer is not None and target is not None:
                     pixels = images.to_mode(images.decode(path), "RGB")
                     places[path].parent.mkdir(parents=True, exist_ok=True)
-                    draw.annotate(pixels, answer, top=top, threshold=reject).save(places[path])
+                    draw.annotate(pixels, answer, top=top, threshold=limit(answer)).save(
+                        places[path]
+                    )
             report(start + len(part), len(paths))
     bad = sum(answer is None for _, answer, _ in answers)
     if json:
@@ -103,21 +114,21 @@ def predict(
                 if answer is None
                 else {
                     "image": str(path),
-                    **say(answer, top=top, threshold=reject).model_dump(exclude_none=True),
+                    **say(answer, top=top, threshold=limit(answer)).model_dump(exclude_none=True),
                 }
                 | ({"picture": str(places[path])} if places else {})
                 for path, answer, why in answers
             ]
         )
     else:
-        _print(draw, answers, places, top, reject)
+        _print(draw, answers, places, top, limit)
         if target is not None:
             console.out().print(f"pictures: {target}", soft_wrap=True)
     return 2 if bad else 0
 
 
 def _bulk(
-    run_folder: Path, pictures: list[str], output: str, top: int, reject: float,
+    run_folder: Path, pictures: list[str], output: str, top: int, reject: float | Literal["auto"],
     engine: Literal["local", "ray"], workers: int, json: bool,
 ) -> int:  # fmt: skip
     from sightline.deploy import bulk
@@ -150,6 +161,17 @@ def _loaded(place: Path, device: str) -> tuple[Estimator | Runtime, str, tuple[s
         return runtime, runtime.about.task, runtime.about.classes
     model = load_model(place, device)
     return model, model.task, model.classes_
+
+
+def _limits(
+    model: Estimator | Runtime, place: Path, reject: float, *, auto: bool
+) -> Callable[[Prediction], float]:
+    """Return a function that says below which score an answer is none of the classes."""
+    from sightline.deploy.runtime import Runtime, limit_of, limits_in
+
+    own = model.about.thresholds if isinstance(model, Runtime) else model.thresholds
+    limit = limits_in(own, place) if auto else reject
+    return lambda answer: limit_of(answer, limit)
 
 
 def expand(paths: list[Path]) -> list[Path]:
@@ -190,7 +212,7 @@ def _readable(paths: list[Path]) -> tuple[dict[Path, object], dict[Path, str]]:
 
 def _print(
     draw: ModuleType, answers: list[tuple[Path, Prediction | None, str]],
-    places: dict[Path, Path], top: int, reject: float,
+    places: dict[Path, Path], top: int, limit: Callable[[Prediction], float],
 ) -> None:  # fmt: skip
     headings = ("image", *draw.headings(top), *(["picture"] if places else []))
     rows: list[list[tables.Cell]] = []
@@ -198,7 +220,7 @@ def _print(
         if answer is None:
             rows.append([str(path), Text(why.removeprefix(f"{path}: "), style="red")])
             continue
-        said, *rest = draw.cells(answer, top=top, threshold=reject)
+        said, *rest = draw.cells(answer, top=top, threshold=limit(answer))
         given = Text(NONE, style="dim") if said is None else Text(said, style="bold")
         rows.append([str(path), given, *rest, *([str(places[path])] if places else [])])
     tables.show(console.out(), tables.columns_of(headings, rows), rows)

@@ -103,7 +103,7 @@ def train_model(
     seconds = time.perf_counter() - start
     if not run.is_first():
         return 0
-    evaluation = None if val is None else estimator.evaluate(val)
+    evaluation = None if val is None else estimator.tune_thresholds(estimator.evaluate(val))
     metrics = None if evaluation is None else evaluation.metrics
     estimator.save(folder, fit_seconds=seconds)
     if evaluation is not None:

@@ -69,6 +69,10 @@ class Annotation:
         if self.difficult is None:
             self.difficult = np.zeros(n, np.bool_)
 
+    def __repr__(self) -> str:
+        size = f", {self.width}x{self.height}" if self.width else ""
+        return f"Annotation({len(self.boxes):,} objects{size}{', masked' * self.masked})"
+
     @property
     def masked(self) -> bool:
         """Tell whether anything is known of single pixels (that there is no object, too)."""

@@ -15,7 +15,7 @@ from sightline.data.dataset import Dataset
 from sightline.errors import DataError, UnknownNameError
 from sightline.types import Progress, Task
 
-Target = Literal["coco", "voc", "yolo", "folder", "webdataset"]
+Target = Literal["coco", "voc", "yolo", "folder", "webdataset", "csv", "parquet"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 """What can be written; each is the module of that name here."""
 
@@ -31,9 +31,10 @@ def convert(
     out : path
         A folder that does not exist or is empty. It appears when all is written: until
         then the files lie in a folder beside it, which is removed when anything fails.
-    to : {"coco", "voc", "yolo", "folder", "webdataset"}
+    to : {"coco", "voc", "yolo", "folder", "webdataset", "csv", "parquet"}
         ``folder`` is SPLIT/CLASS/FILE for classes of images, and ``images/SPLIT`` with
-        ``masks/SPLIT`` for masks; ``webdataset`` is shards SPLIT-000000.tar of classes.
+        ``masks/SPLIT`` for masks; ``webdataset`` is shards SPLIT-000000.tar of classes;
+        ``csv`` and ``parquet`` are a table of paths with labels or boxes, and its images.
     progress : callable, optional
         Called with (images done, images in all).
 
@@ -52,6 +53,10 @@ def convert(
     if to not in TARGETS:
         raise UnknownNameError("format", to, TARGETS)
     out = Path(out)
+    if out.suffix.lower() == f".{to}":
+        raise DataError(
+            f"{out} is to be a folder, with labels.{to} and the images in it; name it without .{to}"
+        )
     check_target(out)
     module = importlib.import_module(f"sightline.data.{to}")
     if to == "folder":
@@ -80,6 +85,14 @@ def check_target(out: Path) -> None:
         raise DataError(f"{out} is not an empty folder; give a new one")
 
 
+def target_of(data: Dataset) -> Target:
+    """Return the format to write a data set in so that it stays what it is: its own, where it is
+    one that is written, else one that holds its annotations.
+    """
+    plain: Target = "coco" if data.task in (Task.DETECT, Task.INSTANCES) else "folder"
+    return next((target for target in TARGETS if target == data.layout), plain)
+
+
 def lost(data: Dataset, to: Target) -> list[str]:
     """List what the target format cannot hold of the annotations."""
     read = [item.read_annotation() for split in data.splits.values() for item in split.items]
@@ -94,6 +107,11 @@ def lost(data: Dataset, to: Target) -> list[str]:
         return said
     if to == "webdataset" and annotations:
         return ["the boxes and masks"]
+    if to in ("csv", "parquet"):
+        if data.task is Task.CLASSIFY:
+            return ["the boxes and masks"] if annotations else []
+        said += ["the outlines"] if any(a.masked for a in annotations) else []
+        said += [f"the crowd mark of {crowd} objects, written as plain ones"] if crowd else []
     if crowd and to == "voc":
         said.append(f"the crowd mark of {counted(crowd, 'object')}, written as plain")
     if crowd and to == "yolo":
@@ -116,5 +134,5 @@ def _folder_kind(data: Dataset) -> ModuleType:
         return masks
     raise DataError(
         f"{data.name} has boxes, and folders of classes have no place for them: every box "
-        "would be lost; convert to coco, voc or yolo"
+        "would be lost; convert to coco, voc, yolo or csv"
     )

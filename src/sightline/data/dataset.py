@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from sightline.counting import counted
 from sightline.data import images, place, store
 from sightline.data.annotation import Annotation
 from sightline.data.item import Item
-from sightline.errors import DataError, SightlineError
+from sightline.errors import DataError, SightlineError, wrong_kind
 from sightline.types import Frame, Progress, Sample, Task
 
 Rows = NDArray[np.int64]
@@ -44,6 +45,9 @@ class Arrays(NamedTuple):
     y: NDArray[np.int64]
     rows: Rows
 
+    def __repr__(self) -> str:
+        return f"Arrays(X {self.X.shape} {self.X.dtype}, y {self.y.shape})"
+
 
 class Part(NamedTuple):
     """Some images of one size, with what belongs to each row; see `Split.batches`.
@@ -62,6 +66,9 @@ class Part(NamedTuple):
     y: NDArray[np.int64]
     rows: Rows
     frames: Sequence[Frame]
+
+    def __repr__(self) -> str:
+        return f"Part(X {self.X.shape} {self.X.dtype}, y {self.y.shape})"
 
 
 @dataclass(slots=True)
@@ -83,6 +90,9 @@ class Source:
     size: tuple[int, int] | None = None
     packed: dict[tuple[int, int, str], store.Packed] = field(default_factory=dict)
     recipe: str = ""
+
+    def __repr__(self) -> str:
+        return f"Source({len(self.items):,} images, {_kind(self)})"
 
     def pack(
         self,
@@ -113,6 +123,8 @@ class Source:
             _digest_known(digest, item)
             if self.size is None and place.is_file(item.image):
                 digest.update(_file_size(item.image))
+            elif self.size is None and isinstance(item.image, np.ndarray):
+                digest.update(np.ascontiguousarray(item.image).data)
         if self.size is not None and not self.recipe:
             digest.update(self.pack().digest.encode())
         return digest.hexdigest()[:16]
@@ -171,6 +183,9 @@ class Split(Sequence[Sample]):
 
     def __repr__(self) -> str:
         return f"Split({self.data.name}/{self.name}, {counted(len(self), 'image')})"
+
+    def _repr_html_(self) -> str:
+        return _sheet(self.data.with_rows({self.name: self.rows}), self.name)
 
     def take(self, indices: Rows) -> Split:
         """Return the split of the images at `indices` of this one."""
@@ -357,6 +372,15 @@ class Dataset:
     path: str | None = None
     layout: str = "memory"
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(rows):,} {name}" for name, rows in self.rows.items())
+        classes = f"{len(self.classes):,} class{'es' * (len(self.classes) != 1)}"
+        tasks = ", ".join(self.tasks)
+        return f"Dataset({self.name}: {counts}; {classes}; {_kind(self.source)}; for {tasks})"
+
+    def _repr_html_(self) -> str:
+        return _sheet(self, "train" if "train" in self.rows else next(iter(self.rows), ""))
+
     @property
     def task(self) -> Task:
         """Return the main task."""
@@ -385,6 +409,8 @@ class Dataset:
         DataError
             When there is none of that name.
         """
+        if not isinstance(name, str):
+            raise wrong_kind("name is that of a split", name)
         if name not in self.rows:
             raise DataError(f"{self.name} has no split {name!r}; it has {', '.join(self.rows)}")
         return Split(self, name, self.rows[name])
@@ -456,6 +482,18 @@ class Dataset:
     def with_rows(self, rows: dict[str, Rows], *notes: str) -> Dataset:
         """Return the same data split in another way."""
         return replace(self, rows=rows, notes=[*self.notes, *notes])
+
+
+def _sheet(data: Dataset, split: str) -> str:
+    """Draw a contact sheet as HTML, by a module that stands on this one and so is found by name."""
+    text: str = importlib.import_module("sightline.data.notebook").sheet(data, split)
+    return text
+
+
+def _kind(source: Source) -> str:
+    """Return size and channels of a source's images in words."""
+    colours = "grey" if source.mode == "L" else "RGB"
+    return f"{source.size[1]}x{source.size[0]} {colours}" if source.size else colours
 
 
 def _sized(sample: Sample, size: tuple[int, int] | None, resize: images.Resize) -> Sample:

@@ -39,6 +39,13 @@ def why_not(folder: Path) -> str | None:
     return None
 
 
+def classes_in(folder: Path) -> int:
+    """Count the folders of classes, in all splits together."""
+    subfolders = _subfolders(folder)
+    parts = [name for name in subfolders if name.lower() in SPLIT_NAMES]
+    return len({c for part in parts for c in _subfolders(folder / part)} if parts else subfolders)
+
+
 def read(folder: Path, name: str) -> Dataset:
     """Read an ImageFolder; each folder's name is a class.
 

@@ -204,10 +204,38 @@ def as_array(image: Any, mode: Mode = "RGB") -> NDArray[np.uint8]:
     )
 
 
+def as_bytes(pixels: NDArray[Any], what: str = "an image array") -> NDArray[np.uint8]:
+    """Return pixels as uint8: those that are, and floats in [0, 1].
+
+    Parameters
+    ----------
+    pixels : array of any shape
+    what : str
+        Begins the message of an error.
+
+    Raises
+    ------
+    DataError
+        When they are of another type, or floats outside [0, 1].
+    """
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype.kind != "f":
+        raise DataError(f"{what} is uint8 (0 to 255) or float in [0, 1], not {pixels.dtype}")
+    if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 1):  # of NaN, too
+        low, high = pixels.min(), pixels.max()
+        raise DataError(
+            f"{what} of floats must lie in [0, 1], not {low:g} to {high:g}; scale it, or give uint8"
+        )
+    return np.asarray(np.rint(pixels * 255), np.uint8)
+
+
 def as_mode(pixels: NDArray[Any], mode: Mode) -> NDArray[np.uint8]:
-    """Return a uint8 array with the channels of `mode`: shape (H, W, 1) or (H, W, 3)."""
-    if pixels.dtype != np.uint8:
-        raise DataError(f"image arrays must be uint8 (0 to 255), not {pixels.dtype}")
+    """Return a uint8 array with the channels of `mode`: shape (H, W, 1) or (H, W, 3).
+
+    Floats in [0, 1] are scaled to it; see `as_bytes`.
+    """
+    pixels = as_bytes(pixels)
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):

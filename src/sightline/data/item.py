@@ -35,6 +35,11 @@ class Item:
     annotation: Annotation | Callable[[], Annotation] | None = None
     group: str | None = None
 
+    def __repr__(self) -> str:
+        known = "" if self.annotation is None else ", annotated"
+        group = "" if self.group is None else f", group={self.group!r}"
+        return f"Item({self.id!r}, label={self.label}{group}{known})"
+
     def read_annotation(self) -> Annotation | None:
         """Return the annotation, made now if it is made on demand."""
         return self.annotation() if callable(self.annotation) else self.annotation

@@ -1,9 +1,11 @@
-"""Load a data set by its name, from a folder or from an archive."""
+"""Load a data set by its name, from files, or from what a program holds."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,10 +16,11 @@ from sightline.counting import counted
 from sightline.data import archive, images, place, splits, store
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset
-from sightline.errors import DataError, ParameterError, UnknownNameError
+from sightline.data.item import Item
+from sightline.errors import DataError, ParameterError, UnknownNameError, wrong_kind
 from sightline.types import Progress, Task
 
-LAYOUTS = ("coco", "voc", "yolo", "masks", "folder", "webdataset")
+LAYOUTS = ("packed", "coco", "voc", "yolo", "masks", "csv", "parquet", "folder", "webdataset")
 """Formats of folders, asked in this order; each is the module of that name here."""
 
 VAL_SHARE = 0.1
@@ -38,31 +41,46 @@ def names() -> dict[str, str]:
 
 
 def load_data(
-    data: str | Path | Dataset,
+    data: Any,
     *,
     seed: int = 0,
     group: str | None = None,
     layout: str | None = None,
+    root: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
     verify: bool = False,
     strict: bool = True,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Load a data set by name, folder or archive.
+    """Load a data set by name, from files, or from arrays, tables and other libraries' sets.
 
     Parameters
     ----------
-    data : str, path or Dataset
+    data : str, path, Dataset, arrays, table or data set of another library
         ``"digits"``, ``"shapes"`` (also ``"shapes:count=400,size=128,objects=6"``); a
         downloadable name (`names`); a folder as ImageFolder, Pascal VOC, COCO, YOLO,
-        images with masks or WebDataset's shards; or a .tar, .tar.gz, .tar.xz or .zip of one.
+        images with masks, WebDataset's shards or with a table; or a .tar, .tar.gz, .tar.xz or
+        .zip of one; a table of paths and labels or boxes as ``.csv``, ``.tsv`` or ``.parquet``
+        (also ``"FILE.csv:image=COLUMN,label=COLUMN,root=FOLDER"``); a ``.npz`` file.
         A name that is also a folder is the built-in; ``./NAME`` is the folder.
+
+        In memory: ``(X, y)``, ``((X, y), (X_test, y_test))`` or a dict of them by split, X
+        uint8 or float in [0, 1] of shape (N, H, W) or (N, H, W, C), or a list of paths or PIL
+        images; a pandas, Polars or PyArrow table; a Hugging Face ``Dataset`` or
+        ``DatasetDict``; a PyTorch data set, or a dict of them by split.
     seed : int
         Of the splits that are made here because the data brings none.
     group : str, optional
         Images of one group are never parted: ``"folder"``, ``"FILE.csv:COLUMN"`` or a
-        regular expression on the relative path.
-    layout : {"coco", "voc", "yolo", "masks", "folder", "webdataset"}, optional
-        Default: recognised by what is there.
+        regular expression on the relative path; of a table also one of its columns.
+    layout : {"coco", "voc", "yolo", "masks", "csv", "parquet", "folder", "webdataset"}, optional
+        Of a folder; default: recognised by what is there.
+    root : path, optional
+        Folder of a table's images; default: that of its file.
+    columns : dict of str to str, optional
+        Columns of a table that are not called as usual: ``image``, ``label``, ``split``,
+        ``group``, ``box`` (one, or four joined by ``+``) and ``form`` (``xyxy``, ``xywh`` or
+        ``cxcywh``).
     verify : bool
         Decode every cached image again and renew the cache where it differs.
     strict : bool
@@ -80,6 +98,8 @@ def load_data(
     ------
     UnknownNameError
         When it is neither a name nor a path.
+    ParameterError
+        When it is an object of another kind, or an option does not belong to it.
     DataError
         When the folder's layout is not recognised (each format's reason is given), or a
         file is broken.
@@ -89,17 +109,30 @@ def load_data(
     >>> import sightline
     >>> data = sightline.load_data("digits")
     >>> len(data.train), len(data.val), len(data.test)
-    (1258, 269, 270)
+    (1257, 270, 270)
     """
     if isinstance(data, Dataset):
         return data
-    text = str(data)
-    name, _, options = text.partition(":")
-    loaded = None if isinstance(data, Path) else _by_name(name, options, seed)
-    if loaded is None:
-        loaded = _by_path(Path(text).expanduser(), layout, progress)
-    elif layout:
-        raise ParameterError(f"layout belongs to folders; {name!r} is a built-in name")
+    _check_kinds(
+        seed=(seed, int | np.integer, "a whole number"), group=(group, str, "text"),
+        layout=(layout, str, "a name"), root=(root, str | Path, "a folder"),
+        columns=(columns, Mapping, "a dict of names"),
+    )  # fmt: skip
+    table = _Table(root, columns, group)
+    if isinstance(data, str | Path):
+        text = str(data)
+        name, _, options = text.partition(":")
+        loaded = None if isinstance(data, Path) else _by_name(name, options, seed)
+        if loaded is not None and layout:
+            raise ParameterError(f"layout belongs to folders; {name!r} is a built-in name")
+        if loaded is None:
+            loaded = _by_path(text, layout, table, progress)
+    else:
+        loaded = _from_memory(data, table)
+        if layout:
+            raise ParameterError("layout belongs to folders; this is data in memory")
+    table.refuse_unused(loaded)
+    group = table.group
     if strict:
         _refuse_unknown_labels(loaded)
     _probe(loaded, progress, verify=verify)
@@ -135,27 +168,125 @@ def _options(name: str, text: str) -> dict[str, int]:
     return values
 
 
-def _by_path(path: Path, layout: str | None, progress: Progress | None) -> Dataset:
+@dataclass(slots=True)
+class _Table:
+    """What the user says of a table, and whether there was one to say it of."""
+
+    root: str | Path | None
+    columns: Mapping[str, str] | None
+    group: str | None = None
+    used: bool = False
+
+    def take_group(self, names: Iterable[Any]) -> None:
+        """Make the group one of the columns' roles, where it is one of the table's columns."""
+        if self.group is not None and self.group in names:
+            self.columns, self.group = {**(self.columns or {}), "group": self.group}, None
+
+    def options(self) -> dict[str, Any]:
+        """Return what the reader of a table takes."""
+        self.used = True
+        root = None if self.root is None else Path(self.root).expanduser().resolve()
+        if root is not None and not root.is_dir():
+            raise DataError(f"root={str(self.root)!r} is no folder")
+        return {"root": root, "named": dict(self.columns or {})}
+
+    def refuse_unused(self, loaded: Dataset) -> None:
+        """Refuse options of a table for data that is none."""
+        for name in ("root", "columns"):
+            if getattr(self, name) is not None and not self.used:
+                raise ParameterError(f"{name} belongs to tables; {loaded.name} is none")
+
+
+def _from_memory(data: Any, table: _Table) -> Dataset:
+    """Make a data set of what a program holds, whatever library made it.
+
+    Raises
+    ------
+    ParameterError
+        When it is of no kind that is known.
+    """
+    from sightline.data import arrays, frames, huggingface, torch_data
+
+    if frames.looks_so(data):
+        table.take_group(list(getattr(data, "column_names", ())) or list(data.columns))
+        return frames.read(data, **table.options())
+    if huggingface.looks_so(data):
+        return huggingface.read(data, table.options()["named"])
+    parts = list(data.values()) if isinstance(data, Mapping) else [data]
+    if parts and all(map(torch_data.looks_so, parts)):
+        return torch_data.read(data)
+    if parts and isinstance(data, Mapping) and all(map(huggingface.looks_so, parts)):
+        return huggingface.read(data, table.options()["named"])
+    if arrays.looks_so(data):
+        return arrays.read(data)
+    if hasattr(data, "shape") and hasattr(data, "dtype"):
+        raise ParameterError("data is an array without labels; give (X, y)")
+    raise wrong_kind(
+        "data is a name, a path, (X, y) arrays, a pandas, Polars or PyArrow table, or a data set "
+        "of Hugging Face or PyTorch", data,
+    )  # fmt: skip
+
+
+def _check_kinds(**given: tuple[Any, Any, str]) -> None:
+    """Refuse an option of another kind than its own; None stands for its default."""
+    for name, (value, kinds, words) in given.items():
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            raise wrong_kind(f"{name} is {words}", value)
+
+
+_TABLE = re.compile(r"(.*\.(?:csv|tsv|parquet|pq)):(.+)", re.IGNORECASE | re.DOTALL)
+
+
+def _by_path(text: str, layout: str | None, table: _Table, progress: Progress | None) -> Dataset:
+    path = Path(text).expanduser()
+    if not text:
+        raise ParameterError("data is an empty name; name a data set or a folder")
+    behind = None if path.exists() else _TABLE.fullmatch(text)
+    if behind:
+        from sightline.data import image_table
+
+        path, options = Path(behind[1]).expanduser(), image_table.parsed(behind[2])
+        table.root = options.pop("root", table.root)
+        table.columns = {**options, **(table.columns or {})}
     if not path.exists():
         if path.parent == Path() and path.suffix == "":
             raise UnknownNameError("data set", path.name.partition(":")[0], names())
         raise DataError(f"{path}: no such file or folder, and no built-in data set")
     name = path.name.split(".")[0] or path.resolve().name
-    if path.is_file():
-        if not archive.is_archive(path):
-            raise DataError(
-                f"{path} is neither a folder nor an archive ({', '.join(archive.SUFFIXES)})"
-            )
-        folder = archive.unpack(path, progress)
-    else:
-        folder = path
+    if path.is_file() and not archive.is_archive(path):
+        return _by_file(path.resolve(), name, table, layout)
+    folder = archive.unpack(path, progress) if path.is_file() else path
     module, others = _module(folder, layout)
+    tabular = module.__name__.rpartition(".")[2] in ("csv", "parquet")
     # The path as the user gave it must not decide over the cache, so it is made absolute.
-    loaded: Dataset = module.read(folder.resolve(), name)
+    loaded: Dataset = module.read(folder.resolve(), name, **(table.options() if tabular else {}))
     if others:
         loaded.notes.append(
             f"read as {loaded.layout}; it can also be read with layout={' or '.join(others)}"
         )
+    return loaded
+
+
+def _by_file(path: Path, name: str, table: _Table, layout: str | None) -> Dataset:
+    """Read a table or arrays from one file."""
+    from sightline.data import arrays, csv, parquet
+
+    suffix = path.suffix.lower()
+    if suffix == arrays.SUFFIX:
+        if layout is not None:
+            raise ParameterError(f"layout={layout!r} belongs to folders; {path.name} is arrays")
+        return arrays.read_npz(path, name)
+    reader = csv if suffix in csv.SUFFIXES else parquet if suffix in parquet.SUFFIXES else None
+    if reader is None:
+        raise DataError(
+            f"{path} is neither a folder, a table (.csv, .tsv, .parquet), arrays (.npz) nor an "
+            f"archive ({', '.join(archive.SUFFIXES)})"
+        )
+    if layout is not None and layout != reader.__name__.rpartition(".")[2]:
+        raise ParameterError(f"layout={layout!r} belongs to folders; {path.name} is a table")
+    if table.group is not None:
+        table.take_group(reader.read_columns(path))
+    loaded: Dataset = reader.read(path, name, **table.options())
     return loaded
 
 
@@ -182,19 +313,21 @@ def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
     source = data.source
     if not source.items:
         raise DataError(f"{data.name}: no image in it")
-    if source.packed or not store.on_disk(source.items):
+    if source.packed or source.recipe or data.layout == "packed":
         return
     step = max(1, len(source.items) // _PROBE)
-    sizes, grey, opened = set(), 0, 0
+    sizes, grey, opened, why = set(), 0, 0, ""
     for item in source.items[::step]:
         try:
-            assert place.is_file(item.image)
-            with images.open_checked(item.image) as image:
-                sizes.add((image.height, image.width))
-                grey += images.is_grey(image)
-                opened += 1
-        except DataError:
+            size, has_no_colour = _look(item)
+        except DataError as error:
+            why = why or str(error)
             continue
+        sizes.add(size)
+        grey += has_no_colour
+        opened += 1
+    if not opened and not store.on_disk(source.items):
+        raise DataError(f"{data.name}: no image of it can be read ({why})")
     source.mode = "L" if opened and grey == opened else "RGB"
     if len(sizes) != 1 or max(next(iter(sizes))) > store.SMALL_SIDE:
         return
@@ -225,6 +358,15 @@ def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
         data.rows = {name: rows for name, rows in data.rows.items() if len(rows)}
         if not data.rows:
             raise DataError(f"{data.name}: none of the {len(source.items)} images can be read")
+
+
+def _look(item: Item) -> tuple[tuple[int, int], bool]:
+    """Return the (height, width) of an image, and whether it has no colour."""
+    if place.is_file(item.image):
+        with images.open_checked(item.image) as image:
+            return (image.height, image.width), images.is_grey(image)
+    pixels = item.image() if callable(item.image) else np.asarray(item.image)
+    return (pixels.shape[0], pixels.shape[1]), pixels.shape[2] == 1
 
 
 def unreadable_note(packed: store.Packed, total: int) -> str:
@@ -276,11 +418,12 @@ def _with_splits(data: Dataset, seed: int, group: str | None) -> Dataset:
             item.group = name
         _refuse_groups_of_classes(data, group)
         data.notes.append(f"images of one group ({group}) stay in one split")
+    grouped = group is not None or any(item.group is not None for item in items)
     have = {name: rows for name, rows in data.rows.items() if len(rows)}
-    if group is None and {"train", "val", "test"} <= have.keys():
-        return data
-    if group is not None and len(have) > 1:
+    if grouped and len(have) > 1:
         _check_groups(data, have)
+    if {"train", "val", "test"} <= have.keys():
+        return data
     if "train" not in have:
         raise DataError(
             f"{data.name} has only the splits {', '.join(have)}; add train/, or put all "
@@ -297,7 +440,7 @@ def _with_splits(data: Dataset, seed: int, group: str | None) -> Dataset:
         note = f"split 70/15/15 by class, seed {seed}"
     rows = have["train"]
     labels = np.array([items[i].label for i in rows], np.int64)
-    groups = None if group is None else [items[i].group for i in rows]
+    groups = [items[i].group for i in rows] if grouped else None
     made = splits.make(rows, labels, shares, seed, groups)
     result = data.with_rows(have | made, note)
     result.seed = seed

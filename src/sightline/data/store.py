@@ -62,6 +62,9 @@ class Packed:
     digest: str
     sizes: NDArray[np.int32] | None = None
 
+    def __repr__(self) -> str:
+        return f"Packed({self.pixels.shape}, {len(self.unreadable):,} unreadable)"
+
     @classmethod
     def of(cls, pixels: NDArray[np.uint8]) -> Packed:
         """Wrap images that are one array already."""

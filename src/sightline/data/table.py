@@ -50,7 +50,7 @@ def read_table(path: Path) -> Table:
     DataError
         When it is no table of finite numbers; the line and column are named.
     """
-    lines = _text(path).splitlines()
+    lines = text_in(path).splitlines()
     first = next((line for line in lines if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     rows = [(number, row) for number, row in enumerate(csv.reader(lines, delimiter=delimiter), 1)]
@@ -78,12 +78,20 @@ def read_table(path: Path) -> Table:
     return Table(tuple(names), values)
 
 
-def _text(path: Path) -> str:
+def text_in(path: Path) -> str:
+    """Return the text of a table's file: UTF-8, UTF-16 with its mark, or else GB 18030.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read as one of them.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
-    for encoding in ("utf-8-sig", "gb18030"):
+    marked = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
+    for encoding in ("utf-16",) if marked else ("utf-8-sig", "gb18030"):
         try:
             return raw.decode(encoding)
         except UnicodeDecodeError:

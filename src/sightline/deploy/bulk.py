@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from sightline.deploy.export import exported
-from sightline.deploy.runtime import Runtime
+from sightline.deploy.runtime import Runtime, limit_of, limits_in
 from sightline.deploy.sources import Place, Reader, listed, storage
 from sightline.errors import MissingExtraError, ParameterError, RunError
 from sightline.types import Progress
@@ -74,8 +74,8 @@ class Order:
         Paths or URLs, as fsspec takes them.
     top : int
         Classes named for each picture.
-    reject : float
-        Below this score the label is null.
+    reject : float or list of float
+        Below this score, or below that of its class, the label is null.
     batch : int
         Pictures answered together.
     threads : int
@@ -85,7 +85,7 @@ class Order:
     source: str
     output: str
     top: int = 5
-    reject: float = 0.0
+    reject: float | list[float] = 0.0
     batch: int = _BATCH
     threads: int = 0
 
@@ -97,7 +97,7 @@ def predict(
     *,
     engine: Engine = "local",
     top: int = 5,
-    reject: float = 0.0,
+    reject: float | Literal["auto"] = 0.0,
     shard: int = SHARD,
     workers: int = 0,
     progress: Progress | None = None,
@@ -117,8 +117,10 @@ def predict(
         it are kept.
     engine : {"local", "ray"}
         This process, or the Ray cluster that `ray.init` finds, with Ray Data.
-    top, reject
+    top
         See `Order`.
+    reject : float or "auto"
+        Below this score the label is null; auto: below the model's threshold of its class.
     shard : int
         Pictures of a shard.
     workers : int
@@ -135,12 +137,14 @@ def predict(
     MissingExtraError
         When a package is missing.
     """
-    if shard < 1 or top < 1 or not 0 <= reject <= 1:
+    if shard < 1 or top < 1 or not (isinstance(reject, str) or 0 <= reject <= 1):
         raise ParameterError("shard and top must be at least 1, and reject between 0 and 1")
     start = time.perf_counter()
     model = exported(run_or_model)
     runtime = Runtime(model)
-    order = Order(source, output, top, reject)
+    own = runtime.about.thresholds
+    limit = list(limits_in(own, run_or_model)) if isinstance(reject, str) else reject
+    order = Order(source, output, top, limit)
     places = listed(source)
     job = {
         "model": runtime.about.name, "version": runtime.about.version, "source": source,
@@ -195,7 +199,9 @@ def _answered(
         if isinstance(one, str):
             rows.append({"image": place.name, "error": one})
             continue
-        answer = runtime.task.document(next(answers), top=order.top, threshold=order.reject)
+        said_of = next(answers)
+        limit = limit_of(said_of, order.reject)
+        answer = runtime.task.document(said_of, top=order.top, threshold=limit)
         rows.append({"image": place.name, **runtime.task.row(answer)})
     return rows
 

@@ -278,7 +278,7 @@ def describe(model: Estimator, source: Path, precision: str, graph: Path) -> Abo
         parameters=model.parameters, at_once=model.method_.at_once,
         **({} if figure is None else dataclasses.asdict(figure)),
         data=model.config.get("data", {}).get("name", ""), licence=published.get("licence", ""),
-        made=run.now(),
+        thresholds=model.thresholds, made=run.now(),
     )  # fmt: skip
 
 

@@ -32,6 +32,27 @@ INPUT = "images"
 BATCH = 256
 
 
+def limits_in(thresholds: Sequence[float], where: str | Path) -> Sequence[float]:
+    """Return a model's thresholds.
+
+    Raises
+    ------
+    RunError
+        When it has none.
+    """
+    if not thresholds:
+        raise RunError(
+            f"{where} has no thresholds: it was trained without validation images, or by an older "
+            "sightline; train it again"
+        )
+    return thresholds
+
+
+def limit_of(answer: Any, limit: float | Sequence[float]) -> float:
+    """Return the score below which an answer is none of the classes: its class's, or one of all."""
+    return limit[answer.label] if isinstance(limit, Sequence) else limit
+
+
 @dataclass(frozen=True)
 class About:
     """The metadata of an exported model.
@@ -67,6 +88,8 @@ class About:
         Name of the data that it was trained on.
     licence : str
         Of published weights that it was made from.
+    thresholds : tuple of float
+        Of each class, where the run has any: an answer below its class's is none of them.
     made : str
         Date and time of the export.
     format : int
@@ -89,6 +112,7 @@ class About:
     share: bool = True
     data: str = ""
     licence: str = ""
+    thresholds: tuple[float, ...] = ()
     made: str = ""
     format: int = FORMAT
 
@@ -121,7 +145,7 @@ class About:
             height, width = about.size
             return dataclasses.replace(
                 about, task=str(about.task), classes=tuple(about.classes),
-                size=(int(height), int(width)),
+                size=(int(height), int(width)), thresholds=tuple(map(float, about.thresholds)),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{where} has incomplete metadata ({error}); export it again") from None

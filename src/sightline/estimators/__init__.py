@@ -7,9 +7,8 @@ from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 from sightline import tasks
-from sightline.data.dataset import Dataset
 from sightline.data.load import load_data
-from sightline.errors import RunError
+from sightline.errors import RunError, wrong_kind
 from sightline.models import registry
 from sightline.models.device import check
 from sightline.training import run
@@ -50,16 +49,14 @@ def estimator_for(name: str) -> type[Estimator]:
     return estimator(registry.card(name).task)
 
 
-def create_model(
-    name: str, data: Dataset | str | Path | None = None, *, seed: int = 0, **options: Any
-) -> Estimator:
+def create_model(name: str, data: Any = None, *, seed: int = 0, **options: Any) -> Estimator:
     """Make an unfitted estimator.
 
     Parameters
     ----------
     name : str
         See `sightline.list_models`.
-    data : Dataset, name or path, optional
+    data : Dataset, or what `load_data` takes, optional
         Checked to allow the method's task.
     seed : int
     **options
@@ -76,6 +73,10 @@ def create_model(
     >>> sightline.create_model("knn", k=7, metric="l1").options["k"]
     7
     """
+    if not isinstance(name, str):
+        raise wrong_kind("name is that of a method, such as 'knn'", name)
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise wrong_kind("seed is a whole number", seed)
     kind = estimator_for(name)
     if data is not None:
         kind.check_serves(load_data(data))
@@ -99,6 +100,8 @@ def load_model(path: str | Path, device: str = "cpu") -> Estimator:
     ParameterError
         When the machine lacks the device, or the method cannot use it.
     """
+    if not isinstance(path, str | Path):
+        raise wrong_kind("path is the folder of a run", path)
     check(device)
     if str(path).partition(":")[0] in registry.foreign():
         kind = estimator_for(str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -14,15 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.dataset import Dataset, Split
+from sightline.data.item import Item
 from sightline.data.load import check_task, unreadable_note
+from sightline.data.notebook import thumbnail
 from sightline.data.transforms import Fitted, Preprocess
-from sightline.errors import NotFittedError, ParameterError, RunError, UnknownNameError
+from sightline.errors import NotFittedError, ParameterError, RunError, UnknownNameError, wrong_kind
 from sightline.estimators import backbone, methods
+from sightline.estimators.predictions import Predictions, check_split, images_in
 from sightline.metrics import Evaluation, Metrics
 from sightline.models import registry
 from sightline.models.method import Method
 from sightline.training import run
-from sightline.types import Frame, Prediction, Progress
+from sightline.types import Classification, Frame, Prediction, Progress
 
 if TYPE_CHECKING:
     from sightline.estimators.network import NetworkMethod
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 
 PREPROCESS = tuple(f.name for f in dataclasses.fields(Preprocess))
 """Options of every method that belong to preprocessing."""
+
+AT_ONCE = 256
+"""Images that are prepared and answered for at a time."""
 
 Answers = Callable[[NDArray[np.uint8], Sequence[Frame]], Sequence[Prediction]]
 """Answers for prepared images, shape (N, H, W, C), and their frames."""
@@ -93,6 +100,9 @@ class Estimator(ABC):
         What the reader should know of the training.
     config : dict
         What the run says of itself: data, environment, time.
+    thresholds : tuple of float
+        One a class, where `tune_thresholds` chose any: an answer below its class's is none of
+        them.
     """
 
     task: ClassVar[str]
@@ -111,6 +121,7 @@ class Estimator(ABC):
         self.history: list[dict[str, Any]] = []
         self.remarks: list[str] = []
         self.config: dict[str, Any] = {}
+        self.thresholds: tuple[float, ...] = ()
         self.build(name, self.options, seed)  # a wrong option is said now, not after loading
 
     # ---- making
@@ -128,6 +139,8 @@ class Estimator(ABC):
         for option in options:
             if option not in known and option not in PREPROCESS:
                 raise UnknownNameError(f"option of {name}", option, known | set(PREPROCESS))
+        methods.check_kinds(cls.knobs(name), options)
+        methods.check_kinds(Preprocess, options, choices=True)
         before = {k: v for k, v in options.items() if k in PREPROCESS}
         rest = {k: v for k, v in options.items() if k not in PREPROCESS}
         cls.build(name, rest, seed).require()
@@ -188,6 +201,47 @@ class Estimator(ABC):
             raise ParameterError(f"{name}: there are no networks for the task {cls.task}")
         return cls.network
 
+    def __repr__(self) -> str:
+        knobs = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        about = "not fitted"
+        if hasattr(self, "fitted_"):
+            seen = self.config.get("trained_on")
+            about = f"{len(self.classes_):,} classes" + (f", {seen:,} images" if seen else "")
+        return f"{type(self).__name__}({self.name!r}{knobs}; {about})"
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return every knob with its value, and ``name`` and ``seed``, as scikit-learn asks.
+
+        Parameters
+        ----------
+        deep : bool
+            Not looked at: no knob is an estimator.
+        """
+        known = {f.name: f.default for f in dataclasses.fields(self.knobs(self.name))}
+        before = dataclasses.asdict(self.preprocess)
+        return {"name": self.name, "seed": self.seed} | known | self.options | before
+
+    def set_params(self, **params: Any) -> Self:
+        """Change knobs; what was fitted is forgotten.
+
+        Raises
+        ------
+        UnknownNameError, ParameterError
+            When a knob does not exist, or cannot have the value.
+        """
+        if not params:
+            return self
+        name, seed = params.pop("name", self.name), params.pop("seed", self.seed)
+        kept = self.options if name == self.name else {}
+        before = dataclasses.asdict(self.preprocess) if name == self.name else {}
+        made = self.create(name, {**kept, **before, **params}, seed=seed)
+        self.__dict__.clear()
+        self.__dict__.update(made.__dict__)
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return type(self)(self.name, self.options, self.preprocess, self.seed)
+
     # ---- learning
 
     def fit(
@@ -197,7 +251,7 @@ class Estimator(ABC):
         progress: Progress | None = None,
         *,
         budget: float | None = None,
-        folder: Path | None = None,
+        folder: str | Path | None = None,
         resume: bool = False,
         on_epoch: OnEpoch | None = None,
     ) -> Self:
@@ -227,6 +281,13 @@ class Estimator(ABC):
         DataError
             When the split cannot teach this, or has no readable image.
         """
+        check_split(train, "train")
+        if val is not None:
+            check_split(val, "val")
+        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int | float)):
+            raise wrong_kind("budget is a number of seconds", budget)
+        if folder is not None and not isinstance(folder, str | Path):
+            raise wrong_kind("folder is the folder of a run", folder)
         self.check(train)
         method = self.build(self.name, self.options, self.seed)
         if resume and "resume" not in method.takes:
@@ -236,9 +297,11 @@ class Estimator(ABC):
         method.require()
         card = registry.card(self.name)
         self.fitted_ = backbone.fit(self.preprocess, train, card.largest_side)
+        self.thresholds = ()
         self.classes_ = train.data.classes
         self.method_ = method
-        how = Fitting(progress, budget, folder, resume, on_epoch)
+        place = None if folder is None else Path(folder)
+        how = Fitting(progress, budget, place, resume, on_epoch)
         count = self.learn(train, val if val is not None and len(val) else None, how)
         self.options |= method.decided
         self.remarks = [*method.remarks, *self._unread(train)]
@@ -353,25 +416,43 @@ class Estimator(ABC):
 
     # ---- answering
 
-    @abstractmethod
-    def predict(self, images: Sequence[Any] | Any) -> Sequence[Prediction]:
+    def predict(self, images: Split | Sequence[Any] | Any) -> Predictions:
         """Answer for images.
 
         Parameters
         ----------
-        images : image or sequence of images
-            Paths, PIL images, uint8 arrays (H, W, C) or uint8 tensors (C, H, W).
+        images : image, sequence of images, or Split
+            Paths, PIL images, arrays (H, W, C) or tensors (C, H, W), of uint8 or of floats in
+            [0, 1]; or an array of several, (N, H, W, C) or (N, H, W).
 
         Returns
         -------
-        list of Prediction
-            In the pixels of the pictures that were given.
+        Predictions
+            A list of `Prediction`, in the pixels of the pictures that were given.
 
         Raises
         ------
+        NotFittedError
+            When the estimator was not fitted yet.
         DataError
             When an image cannot be read.
         """
+        many, mode = images_in(images), self.fitted().mode
+        answers: list[Prediction] = []
+        for start in range(0, len(many), AT_ONCE):
+            part = many[start : start + AT_ONCE]
+            ready = [one.read_image(mode) if isinstance(one, Item) else one for one in part]
+            X, frames = self.prepared(ready)
+            if X is not None:
+                answers += self.answers(X, frames)
+        for answer, image in zip(answers, many, strict=True):
+            if isinstance(answer, Classification):
+                object.__setattr__(answer, "picture", functools.partial(thumbnail, image))
+        return Predictions(answers, many)
+
+    @abstractmethod
+    def answers(self, X: NDArray[np.uint8], frames: Sequence[Frame]) -> Sequence[Prediction]:
+        """Answer for prepared images, shape (N, H, W, C), with the frame of each."""
 
     @abstractmethod
     def evaluate(
@@ -394,8 +475,30 @@ class Estimator(ABC):
         """
 
     def score(self, split: Split) -> Metrics:
-        """Return the metrics on a split; `Metrics.headline` is the task's main figure."""
+        """Return the metrics on a split; `Metrics.headline` is the task's main figure.
+
+        Raises
+        ------
+        DataError
+            When the split is empty, or its classes are not the model's.
+        """
+        check_split(split, "split")
         return self.evaluate(split).metrics
+
+    def tune_thresholds(self, measured: Evaluation) -> Evaluation:
+        """Choose a threshold for each class by measured answers, where the task has thresholds.
+
+        Parameters
+        ----------
+        measured : Evaluation
+            Of validation images.
+
+        Returns
+        -------
+        Evaluation
+            The same answers, with the thresholds.
+        """
+        return measured
 
     @property
     def parameters(self) -> int:
@@ -464,6 +567,7 @@ class Estimator(ABC):
                     "backbone": None if embed is None else embed.network.card.name,
                 },
                 "classes": list(self.classes_),
+                "thresholds": list(self.thresholds),
                 "seed": self.seed,
                 "written": run.now(),
                 "command": run.command(),
@@ -509,6 +613,7 @@ class Estimator(ABC):
             raise RunError(f"{folder / run.CONFIG} is incomplete ({error}); train again") from None
         model.history = run.read_history(folder)
         model.restore(arrays)
+        model.thresholds = tuple(map(float, config.get("thresholds", ())))
         model.config = {
             k: config[k]
             for k in ("data", "environment", "trained_on", "published_weights", "calibration")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,7 +18,8 @@ from sightline.estimators import backbone
 from sightline.estimators import classify_stream as stream
 from sightline.estimators.base import Answers, Estimator, Fitting, Tried, is_late
 from sightline.estimators.classify_network import ModuleClassifier
-from sightline.metrics.classify import Evaluation
+from sightline.estimators.predictions import check_split
+from sightline.metrics.classify import Evaluation, best_thresholds
 from sightline.models import registry
 from sightline.training.labelled_recipe import Tta
 from sightline.types import Classification, Neighbours, Progress, Task
@@ -87,6 +89,7 @@ class Classifier(Estimator):
         ParameterError
             When the method is no network that the engine trains.
         """
+        check_split(train, "train")
         self.check(train)
         method = self.build(self.name, self.options, self.seed)
         if not isinstance(method, ModuleClassifier):
@@ -133,21 +136,21 @@ class Classifier(Estimator):
         self.fitted()
         self.options["tta"] = self.method_.options["tta"] = tta
 
-    def predict(self, images: Sequence[Any] | Any) -> list[Classification]:
-        """Classify images, with the deciding neighbours where the method compares.
+    def predict_proba(self, images: Split | Sequence[Any] | Any) -> NDArray[np.float32]:
+        """Return the probabilities of images, shape (N, C), in the order of ``classes_``.
 
         Parameters
         ----------
-        images : image or sequence of images
-            Paths, PIL images, uint8 arrays (H, W, C) or uint8 tensors (C, H, W).
+        images : image, sequence of images, or Split
+            See `predict`.
 
         Raises
         ------
         DataError
             When an image cannot be read.
         """
-        X, frames = self.prepared(images)
-        return [] if X is None else self.answers(X, frames)
+        said = [answer.probabilities for answer in self.predict(images)]
+        return np.stack(said) if said else np.empty((0, len(self.classes_)), np.float32)
 
     def answers(self, X: NDArray[np.uint8], frames: Sequence[Any]) -> list[Classification]:
         """Classify prepared images, shape (N, H, W, C)."""
@@ -174,6 +177,7 @@ class Classifier(Estimator):
         DataError
             When the split's classes are not the model's, or it is empty.
         """
+        check_split(split, "split")
         fitted = self.fitted()
         if not len(split):
             raise DataError(f"{split.data.name}/{split.name} has no image to measure on")
@@ -194,7 +198,26 @@ class Classifier(Estimator):
             note = left_out_note(list(unread.values()), len(split))
             self.remarks += [note] * (note not in self.remarks)
         labels, predicted, probabilities, rows = map(np.concatenate, zip(*parts, strict=True))
-        return Evaluation.of(labels, predicted, probabilities, rows)
+        limits = np.array(self.thresholds) if self.thresholds else None
+        return Evaluation.of(labels, predicted, probabilities, rows, limits)
+
+    def tune_thresholds(self, measured: Any) -> Evaluation:
+        """Choose for each class the threshold with its highest F1; a run keeps them.
+
+        Parameters
+        ----------
+        measured : Evaluation or Split
+            Of validation images.
+
+        Returns
+        -------
+        Evaluation
+            The same answers, with the thresholds.
+        """
+        e = measured if isinstance(measured, Evaluation) else self.evaluate(measured)
+        limits = best_thresholds(e.labels, e.predicted, e.confidence, len(self.classes_))
+        self.thresholds = tuple(limits.tolist())
+        return replace(e, thresholds=limits)
 
     @classmethod
     def pretrained_command(cls, data: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import extend_path
@@ -53,6 +54,53 @@ class Metrics(Mapping[str, float]):
 
     def __len__(self) -> int:
         return len(self.figures)
+
+    def __repr__(self) -> str:
+        return f"Metrics({self})"
+
+    def _repr_html_(self) -> str:
+        from sightline.data import notebook
+
+        return (
+            notebook.table(
+                ("metric", "value", "95% interval"),
+                [
+                    (
+                        name.replace("_", " "),
+                        f"{value:.4f}",
+                        f"{self.interval[0]:.4f} to {self.interval[1]:.4f}"
+                        if name == self.headline_name
+                        else "",
+                    )
+                    for name, value in self.figures.items()
+                ],
+            )
+            + f"<p>{self.n:,} images</p>"
+        )
+
+    def to_frame(self) -> Any:
+        """Return the figures as a `pandas.DataFrame`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a figure, by its name: ``value``, and of the headline ``low`` and ``high``, the
+            ends of its 95% interval.
+
+        Raises
+        ------
+        MissingExtraError
+            When pandas is not installed.
+        """
+        from sightline.data import notebook
+
+        pandas = notebook.pandas("a data frame of metrics")
+        main = [name == self.headline_name for name in self.figures]
+        low, high = ([end if is_main else math.nan for is_main in main] for end in self.interval)
+        index = pandas.Index(list(self.figures), name="metric")
+        return pandas.DataFrame(
+            {"value": list(self.figures.values()), "low": low, "high": high}, index=index
+        )
 
     def __str__(self) -> str:
         low, high = self.interval

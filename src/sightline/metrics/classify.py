@@ -33,6 +33,8 @@ class Evaluation:
     probabilities : float32 array, shape (N, C)
     rows : int64 array, shape (N,)
         Rows of the data's source, to find the images again.
+    thresholds : float64 array, shape (C,), optional
+        Below its class's, an answer is none of the classes; see `best_thresholds`.
     """
 
     metrics: Metrics
@@ -40,20 +42,25 @@ class Evaluation:
     predicted: Labels
     probabilities: NDArray[np.float32]
     rows: NDArray[np.int64]
+    thresholds: NDArray[np.float64] | None = None
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self.metrics})"
 
     @classmethod
     def of(
         cls, labels: Labels, predicted: Labels, probabilities: NDArray[np.float32],
-        rows: NDArray[np.int64],
+        rows: NDArray[np.int64], thresholds: NDArray[np.float64] | None = None,
     ) -> Self:  # fmt: skip
         """Measure answers, and keep them with the metrics."""
         metrics = evaluate(labels, predicted, probabilities)
-        return cls(metrics, labels, predicted, probabilities, rows)
+        return cls(metrics, labels, predicted, probabilities, rows, thresholds)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a comparison saves."""
-        names = ("labels", "predicted", "probabilities", "rows")
-        return {name: getattr(self, name) for name in names}
+        names = ("labels", "predicted", "probabilities", "rows", "thresholds")
+        held = {name: getattr(self, name) for name in names}
+        return {name: array for name, array in held.items() if array is not None}
 
     @classmethod
     def restored(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -95,6 +102,13 @@ class Evaluation:
     def confidence(self) -> NDArray[np.float32]:
         """Return the probability of each decided class, shape (N,)."""
         return self.probabilities[np.arange(len(self.predicted)), self.predicted]
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Return which images are answered with the thresholds, shape (N,); all without any."""
+        if self.thresholds is None:
+            return np.ones(len(self.labels), np.bool_)
+        return np.asarray(self.confidence >= self.thresholds[self.predicted], np.bool_)
 
 
 def differ(best: Evaluation, other: Evaluation, margin: float) -> Difference:
@@ -192,6 +206,90 @@ def coverage_curve(
     last = np.append(falling[1:] != falling[:-1], True)  # of equals only all together
     counts = np.arange(1, len(order) + 1)[last]
     return falling[last], counts / len(order), hits[last] / counts
+
+
+def precision_recall(
+    positive: NDArray[np.bool_], score: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Compute precision and recall of a class, as the threshold of its score falls.
+
+    Parameters
+    ----------
+    positive : bool array, shape (N,)
+        Whether each image is of the class.
+    score : float array, shape (N,)
+        Its probability.
+
+    Returns
+    -------
+    thresholds : float64 array, shape (T,)
+        Falling: the scores that occur.
+    precision, recall : float64 array, shape (T,)
+        Of taking all images with at least that score; recall is nan without a positive image.
+
+    Examples
+    --------
+    >>> _, precision, recall = precision_recall(np.array([1, 0, 1]) > 0, np.array([0.9, 0.8, 0.7]))
+    >>> precision.round(2).tolist(), recall.tolist()
+    ([1.0, 0.5, 0.67], [0.5, 0.5, 1.0])
+    """
+    order = np.argsort(-score, kind="stable")
+    falling, hits = score[order].astype(np.float64), positive[order].cumsum()
+    last = np.append(falling[1:] != falling[:-1], True)  # of equals only all together
+    counts = np.arange(1, len(order) + 1)[last]
+    total = positive.sum()
+    recall = hits[last] / total if total else np.full(len(counts), np.nan)
+    return falling[last], hits[last] / counts, recall
+
+
+def average_precision(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
+    r"""Compute the area under the steps of precision against recall; nan without a positive image.
+
+    .. math:: \sum_n (R_n - R_{n-1}) P_n
+    """
+    _, precision, recall = precision_recall(positive, score)
+    return float((np.diff(recall, prepend=0) * precision).sum())
+
+
+def best_thresholds(
+    labels: Labels, predicted: Labels, confidence: NDArray[np.floating], n_classes: int
+) -> NDArray[np.float64]:
+    """Choose a threshold for each class: that with the highest F1 of the class.
+
+    An image that is decided for a class counts as an answer where its probability reaches the
+    class's threshold.
+
+    Parameters
+    ----------
+    labels, predicted : int64 array, shape (N,)
+    confidence : float array, shape (N,)
+        Probability of each decided class.
+    n_classes : int
+
+    Returns
+    -------
+    float64 array, shape (C,)
+        Midway between the least confidence that is answered and the next below it; of equally good
+        ones the lowest; 0 where every answer is given, and for a class that is never decided for.
+
+    Examples
+    --------
+    >>> labels, said = np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1])
+    >>> best_thresholds(labels, said, np.array([0.9, 0.8, 0.5, 0.6]), 2).tolist()
+    [0.65, 0.0]
+    """
+    chosen = np.zeros(n_classes)
+    for c in range(n_classes):
+        decided, total = predicted == c, (labels == c).sum()
+        if not decided.any() or not total:
+            continue
+        falling, precision, _ = precision_recall(labels[decided] == c, confidence[decided])
+        counts = np.array([(confidence[decided] >= t).sum() for t in falling])
+        f1 = 2 * precision * counts / (counts + total)
+        best = len(f1) - 1 - int(f1[::-1].argmax())
+        if best + 1 < len(falling):
+            chosen[c] = (falling[best] + falling[best + 1]) / 2
+    return chosen
 
 
 def confusion(y: Labels, predicted: Labels, n_classes: int) -> NDArray[np.int64]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ParameterError
+from sightline.errors import ParameterError, UnknownNameError
 from sightline.models.device import check
 from sightline.types import Neighbours
 
@@ -71,6 +72,57 @@ class Method:
     class_names: Sequence[str] = ()
     fit: Callable[..., Any]
     """Learn from X and y; `takes` says what else may be given."""
+
+    _estimator_type: ClassVar[str] = "classifier"
+    """What scikit-learn before 1.6 asks, to split by class."""
+
+    @classmethod
+    def _knobs(cls) -> list[str]:
+        """Return the names of the knobs: the parameters of ``__init__``."""
+        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        own = list(inspect.signature(cls).parameters.values())
+        return [parameter.name for parameter in own if parameter.kind in kinds]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the knobs with their values, as scikit-learn asks.
+
+        Parameters
+        ----------
+        deep : bool
+            Not looked at: no knob is an estimator.
+        """
+        return {name: getattr(self, name) for name in self._knobs()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change knobs, as scikit-learn asks.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is no such knob.
+        """
+        known = self._knobs()
+        for name in params:
+            if name not in known:
+                raise UnknownNameError(f"parameter of {type(self).__name__}", name, known)
+        if params:
+            type(self).__init__(self, **(self.get_params() | params))
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn from 1.6 on asks; only it calls this, so it is loaded then."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(three_d_array=True),
+        )
+
+    def __repr__(self) -> str:
+        knobs = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({knobs})"
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return the label of each image, shape (M,)."""

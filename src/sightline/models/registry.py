@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import cast
 
 from sightline import tasks
-from sightline.errors import UnknownNameError
+from sightline.errors import UnknownNameError, wrong_kind
 from sightline.models.card import SMALL, ModelCard, resolve
 from sightline.types import Task
 
@@ -79,10 +79,20 @@ def _foreign(source: str, name: str) -> ModelCard:
 def list_models(task: Task | str | None = None) -> list[str]:
     """Return the names of all methods, the simplest first; of one task when given.
 
+    Raises
+    ------
+    UnknownNameError
+        When there is no such task.
+
     Examples
     --------
     >>> import sightline
     >>> sightline.list_models("classify")[:3]
     ['majority', 'nearest-mean', 'linear']
     """
+    known = {*map(str, Task), *(str(c.task) for c in CARDS.values())}
+    if task is not None and not isinstance(task, str):
+        raise wrong_kind("task is the name of one", task)
+    if task is not None and task not in known:
+        raise UnknownNameError("task", task, known)
     return [c.name for c in CARDS.values() if task is None or c.task == task]

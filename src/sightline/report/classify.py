@@ -12,7 +12,7 @@ from sightline.data import fonts
 from sightline.data.dataset import Dataset
 from sightline.errors import SightlineError
 from sightline.metrics import figure_text
-from sightline.metrics.classify import Evaluation, confusion, per_class
+from sightline.metrics.classify import Evaluation, average_precision, confusion, per_class
 from sightline.report import classify_plots, plots
 from sightline.report.parts import (
     Column,
@@ -22,7 +22,7 @@ from sightline.report.parts import (
     interval_text,
     thumbnail,
 )
-from sightline.report.words import say
+from sightline.report.words import joined, say
 from sightline.types import Classification
 
 if TYPE_CHECKING:
@@ -53,6 +53,19 @@ NOTE = say(
 REJECT = say(
     "With predict --reject an answer below the threshold is none of the classes: fewer images are "
     "answered, and more of those answers are right."
+)
+PRECISION = say(
+    "For each class, all images are ordered by its probability: how many of the class are among "
+    "the first ones, and how many of those are of the class. The number is the area under the "
+    "curve, in per cent."
+)
+THRESHOLDS = say(
+    "With predict --threshold auto an answer below its class's threshold is none of the classes; "
+    "each is the one with the highest F1 of its class on validation images."
+)
+THRESHOLDS_SEEN = say(
+    "With predict --threshold auto an answer below its class's threshold is none of the classes; "
+    "each is the one with the highest F1 of its class on these same images."
 )
 SURE = say(
     "On the dashed line, answers given with 70% are right seven times in ten; below it the method "
@@ -102,6 +115,7 @@ def sections(
         *made,
         Section(believed, SURE, plots.svg(classify_plots.reliability(sure), believed)),
         Section(gained, REJECT, plots.svg(classify_plots.coverage(sure), gained)),
+        _precision_section(evaluations, classes, split),
         Section(say(f"Where each method errs{where}"), parts=parts),
     ]
 
@@ -118,6 +132,42 @@ def _note(counts: NDArray[np.int64], classes: Sequence[str]) -> str:
     return say(
         "Most often taken for another: {pairs}. The wrong answers given with most confidence:",
         pairs=said,
+    )
+
+
+def _precision_section(
+    evaluations: Mapping[str, Evaluation], classes: Sequence[str], split: str
+) -> Section:
+    """Return the curves of precision and recall, and what thresholds of the classes change."""
+    parts = []
+    for name, e in evaluations.items():
+        scores = [_average_precision(e, c) for c in np.unique(e.labels).tolist()]
+        drawing = classify_plots.precision_recall(e.labels, e.probabilities, classes)
+        mean = figure_text(float(np.mean(scores)), True, 1)
+        summary = say("{method}: mean average precision {figure}", method=name, figure=mean)
+        parts.append(Part(summary, plots.svg(drawing, summary), _with_thresholds(e)))
+    texts = [PRECISION]
+    if any(e.thresholds is not None for e in evaluations.values()):
+        texts.append(THRESHOLDS if split == "test" else THRESHOLDS_SEEN)
+    title = say("How much of each class is found, and how purely?")
+    return Section(title, joined(texts), parts=parts)
+
+
+def _average_precision(e: Evaluation, c: int) -> float:
+    return average_precision(e.labels == c, e.probabilities[:, c])
+
+
+def _with_thresholds(e: Evaluation) -> str:
+    """Describe what the thresholds change: how many images are answered, and how rightly."""
+    if e.thresholds is None:
+        return ""
+    kept = e.answered
+    return say(
+        "With its thresholds {share} of the images are answered, {after} of them rightly; without, "
+        "{before} of all.",
+        share=figure_text(float(kept.mean()), True, 1),
+        after=figure_text(float(e.right[kept].mean()), True, 1) if kept.any() else "-",
+        before=figure_text(float(e.right.mean()), True, 1),
     )
 
 
@@ -146,13 +196,33 @@ def details(e: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
     """Return what `eval` adds to the metrics: each class, and the confusion matrix."""
     table = confusion(e.labels, e.predicted, len(classes))
     figures = per_class(table)
+    figures["average_precision"] = np.array([_average_precision(e, c) for c in range(len(classes))])
+    limits: dict[str, Any] = {}
+    if e.thresholds is not None:
+        figures |= _above(e, len(classes))
+        kept = e.answered
+        limits["thresholds"] = {
+            "answered": float(kept.mean()),
+            "accuracy_of_answered": float(e.right[kept].mean()) if kept.any() else None,
+            "accuracy_of_all": float(e.right.mean()),
+        }
     return {
         "classes": {
             name: {k: None if np.isnan(v[i]) else float(v[i]) for k, v in figures.items()}
             for i, name in enumerate(classes)
         },
         "confusion": table.tolist(),
+        **limits,
     }
+
+
+def _above(e: Evaluation, n_classes: int) -> dict[str, NDArray[np.float64]]:
+    """Return each class's threshold, and its figures where answers below it are not given."""
+    assert e.thresholds is not None
+    none = np.where(e.answered, e.predicted, n_classes)  # one more class: none of them
+    figures = per_class(confusion(e.labels, none, n_classes + 1))
+    after = {f"{name}_above": values[:n_classes] for name, values in figures.items()}
+    return {"threshold": e.thresholds, **after}
 
 
 def table(e: Evaluation, classes: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -160,7 +230,14 @@ def table(e: Evaluation, classes: Sequence[str]) -> tuple[tuple[str, ...], list[
     counts = confusion(e.labels, e.predicted, len(classes))
     figures = per_class(counts)
     headings = ("class", "images", "recall", "precision", "F1", "most often taken for")
-    return headings, [_row(i, name, counts, figures, classes) for i, name in enumerate(classes)]
+    rows = [_row(i, name, counts, figures, classes) for i, name in enumerate(classes)]
+    if e.thresholds is None:
+        return headings, rows
+    above = _above(e, len(classes))
+    names = ("threshold", "recall_above", "precision_above", "f1_above")
+    more = [tuple(f"{above[name][i]:.3f}" for name in names) for i in range(len(classes))]
+    titles = ("threshold", "recall with it", "precision", "F1")
+    return (*headings, *titles), [row + own for row, own in zip(rows, more, strict=True)]
 
 
 def _row(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sightline.data.fonts import figure
 from sightline.metrics.calibration import calibration_error
-from sightline.metrics.classify import coverage_curve
+from sightline.metrics.classify import average_precision, coverage_curve
+from sightline.metrics.classify import precision_recall as curve
 from sightline.report.names import LONGEST, shorten, shortened
 from sightline.report.plots import NAMES_AT_POINTS, clipped, legend, linestyle, per_cent, start_of
 from sightline.report.svg import CELL
@@ -115,6 +116,52 @@ def _finish(drawing: Figure, axes: Axes) -> None:
     axes.grid(visible=True, color="0.92")
     axes.spines[["top", "right"]].set_visible(False)
     legend(drawing, axes)
+
+
+SHOWN = 10
+"""Classes with a colour and a name in a drawing of curves: the hardest."""
+
+
+def precision_recall(
+    labels: NDArray[np.int64], probabilities: NDArray[np.floating], classes: Sequence[str]
+) -> Figure:
+    """Draw precision against recall of each class, with its average precision.
+
+    Parameters
+    ----------
+    labels : int64 array, shape (N,)
+    probabilities : float array, shape (N, C)
+    classes : sequence of str
+        Those without an image are left out; of more than ten the others than the hardest are grey.
+    """
+    scores = {
+        c: average_precision(labels == c, probabilities[:, c]) for c in np.unique(labels).tolist()
+    }
+    order = sorted(scores, key=lambda c: scores[c])
+    drawing = figure(5.4, 4.2)
+    axes = drawing.add_subplot()
+    for place, c in reversed(list(enumerate(order))):
+        _, precision, recall = curve(labels == c, probabilities[:, c])
+        whole = int(np.argmax(recall >= 1)) + 1  # beyond it there is nothing left to find
+        precision, recall = precision[:whole], recall[:whole]
+        named = place < SHOWN
+        style = linestyle(place, 6) if named else {"color": CELL, "alpha": 0.25}
+        axes.step(
+            100 * np.append(0, recall), 100 * np.append(precision[0], precision), where="pre",
+            linewidth=1.3, markevery=(0.05 + 0.02 * place, 0.25) if named else None,
+            label=f"{clipped(classes[c])} ({100 * scores[c]:.1f})" if named else None, **style,
+        )  # fmt: skip
+    axes.set_xlim(0, 102)
+    axes.set_ylim(0, 102)
+    axes.set_xlabel(say("share of the class that is found (recall)"))
+    axes.set_ylabel(say("right among those taken for it (precision)"))
+    if len(order) > SHOWN:
+        shown, count = str(SHOWN), f"{len(order):,}"
+        axes.set_title(
+            say("the {count} hardest classes of {all}", count=shown, all=count), fontsize=10
+        )
+    _finish(drawing, axes)
+    return drawing
 
 
 def confusion_matrix(table: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:

@@ -7,6 +7,7 @@ carries the Chinese one along; pages show the one that the reader wants.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 Language = Literal["en", "zh"]
@@ -100,6 +101,26 @@ CHINESE = {
     "With predict --reject an answer below the threshold is none of the classes: fewer images are "
     "answered, and more of those answers are right.":
     "用 predict --reject 时，低于阈值的答案视为“都不是”：回答的图像变少，回答的正确率变高。",
+    "How much of each class is found, and how purely?": "每个类别找到了多少，其中有多少是对的？",
+    "For each class, all images are ordered by its probability: how many of the class are among "
+    "the first ones, and how many of those are of the class. The number is the area under the "
+    "curve, in per cent.":
+    "对每个类别，把所有图像按其概率排序：排在前面的图像中找到了该类的多少，其中又有多少确属该类。"
+    "数字是曲线下的面积（百分比）。",
+    "With predict --threshold auto an answer below its class's threshold is none of the classes; "
+    "each is the one with the highest F1 of its class on validation images.":
+    "用 predict --threshold auto 时，低于该类阈值的答案视为“都不是”；"
+    "每个阈值使该类在验证图像上的 F1 最高。",
+    "With predict --threshold auto an answer below its class's threshold is none of the classes; "
+    "each is the one with the highest F1 of its class on these same images.":
+    "用 predict --threshold auto 时，低于该类阈值的答案视为“都不是”；"
+    "每个阈值使该类在这些图像上的 F1 最高。",
+    "{method}: mean average precision {figure}": "{method}：平均精度均值 {figure}",
+    "With its thresholds {share} of the images are answered, {after} of them rightly; without, "
+    "{before} of all.":
+    "使用阈值时回答 {share} 的图像，其中 {after} 正确；不用阈值时全部图像的正确率为 {before}。",
+    "share of the class that is found (recall)": "该类被找到的比例（召回率）",
+    "right among those taken for it (precision)": "判为该类者中的正确比例（精确率）",
     "Where each method errs": "各方法错在哪里",
     "Where each method errs, on validation images": "错在哪里（验证图像）",
     "{method}: {count} wrong": "{method}：错 {count} 张",
@@ -176,6 +197,11 @@ def say(english: str, **values: Any) -> Said:
     chinese = {name: in_chinese(value) for name, value in values.items()}
     plain = {name: str.__str__(v) if isinstance(v, str) else v for name, v in values.items()}
     return Said(english.format(**plain), CHINESE[english].format(**chinese))
+
+
+def joined(texts: Sequence[str]) -> str:
+    """Return texts one after the other, in both languages."""
+    return Said(" ".join(texts), "".join(in_chinese(text) for text in texts))
 
 
 def known(text: str) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.dataset import Dataset
-from sightline.errors import RunError
+from sightline.errors import RunError, wrong_kind
 from sightline.metrics import Metrics, threads
 from sightline.models.method import CPU
 
@@ -51,6 +51,8 @@ def create(path: str | Path) -> Path:
     RunError
         When it cannot.
     """
+    if not isinstance(path, str | Path):
+        raise wrong_kind("path is a folder", path)
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

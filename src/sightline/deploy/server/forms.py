@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import re
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
@@ -32,8 +32,10 @@ class Asked(BaseModel, extra="forbid"):
 
     model: str | None = Field(None, description="name of a model; default: the first one")
     top: int = Field(5, ge=1, le=1000, description="how many classes to name")
-    threshold: float = Field(
-        0.0, ge=0, le=1, description="an answer with a lower score is marked as rejected"
+    threshold: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
+        0.0,
+        description='an answer with a lower score is marked as rejected; "auto": one with a lower '
+        "score than the threshold of its class, which training chose",
     )
 
 
@@ -181,8 +183,11 @@ def _valid(kind: type[Kind], given: Any, *, strict: bool) -> Kind:
         return kind.model_validate(given, strict=strict)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
+        # Of a parameter that takes a number or a word, pydantic names both; the number says more.
+        errors = [e for e in errors if e["type"] != "literal_error"] or errors
         first = errors[0]
-        where = ".".join(map(str, first["loc"]))
+        places = [str(part) for part in first["loc"]]
+        where = ".".join(places[:1] if places[:1] == ["threshold"] else places)
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         if first["type"] == "extra_forbidden":
             known = ", ".join(kind.model_fields)

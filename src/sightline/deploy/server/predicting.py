@@ -83,6 +83,7 @@ class Predictor:
     async def _answer(self, scope: Scope, body: bytes) -> Response:
         pictures, asked = await self._parsed(scope, body)
         served = self.models.get(asked.model)
+        limit = served.limits(asked.threshold)
         scope["sightline"] |= {"model": served.name, "images": len(pictures)}
         with served.batcher.places(len(pictures)):
             prepared = await self._prepared(served.runtime, pictures)
@@ -94,7 +95,7 @@ class Predictor:
         results = [
             json.dumps({"error": image.document}, ensure_ascii=False)
             if isinstance(image, Problem)
-            else served.document(next(answers), asked.top, asked.threshold).model_dump_json()
+            else served.document(next(answers), asked.top, limit).model_dump_json()
             for image in prepared
         ]
         text = f'{{"model":{served.label},"results":[{",".join(results)}]}}'

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from sightline.deploy.export import FOLDER, MODEL, ready
-from sightline.deploy.runtime import About, Runtime
+from sightline.deploy.runtime import About, Runtime, limit_of
 from sightline.deploy.server import logs
 from sightline.deploy.server.batching import Batcher
 from sightline.deploy.server.measures import Measures
@@ -56,8 +56,25 @@ class Served:
         """Return the metadata of the exported model."""
         return self.runtime.about
 
-    def document(self, answer: Prediction, top: int, threshold: float) -> BaseModel:
+    def limits(self, threshold: float | str) -> float | Sequence[float]:
+        """Return the score below which an answer is rejected, or that of each class for ``"auto"``.
+
+        Raises
+        ------
+        Problem
+            When the model has none of its own.
+        """
+        if not isinstance(threshold, str):
+            return threshold
+        if not self.about.thresholds:
+            raise Problem(
+                "bad-parameter", f"threshold: the model {self.name!r} has none; give a number"
+            )
+        return self.about.thresholds
+
+    def document(self, answer: Prediction, top: int, limit: float | Sequence[float]) -> BaseModel:
         """Return an answer as JSON has it."""
+        threshold = limit_of(answer, limit)
         said: BaseModel = self.runtime.task.document(answer, top=top, threshold=threshold)
         return said
 

@@ -258,9 +258,16 @@ def one_thread() -> AbstractContextManager[Any]:
     return cast(AbstractContextManager[Any], threadpool_limits(1, user_api="blas"))
 
 
-def sizes_of(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return sizes as a tuple of ints (JSON gives a list), each of them at least 1."""
-    checked = tuple(int(s) for s in sizes)
-    if any(s < 1 for s in checked):
-        raise ParameterError(f"{name} must have sizes of at least 1, not {checked}")
-    return checked
+def sizes_of(name: str, sizes: Sequence[int]) -> Sequence[int]:
+    """Return sizes as they were given, as scikit-learn's clone asks; each is a whole number from 1.
+
+    Raises
+    ------
+    ParameterError
+        When one is not.
+    """
+    if isinstance(sizes, str) or not isinstance(sizes, Sequence):
+        raise ParameterError(f"{name} are sizes such as (512, 256), not {sizes!r}")
+    if any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in sizes):
+        raise ParameterError(f"{name} must have sizes of at least 1, not {tuple(sizes)}")
+    return sizes

@@ -124,6 +124,8 @@ def check_fit(X: NDArray[Any], y: NDArray[np.int64]) -> None:
         raise DataError("the training set is empty")
     if len(X) != len(y):
         raise DataError(f"{len(X)} images but {len(y)} labels")
+    if np.asarray(y).dtype.kind not in "iub":
+        raise DataError(f"labels must be integers, not {np.asarray(y).dtype}")
 
 
 def _mean(rows: NDArray[Any]) -> NDArray[np.float64]:

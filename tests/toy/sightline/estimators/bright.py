@@ -40,10 +40,6 @@ class BrightCounter(Estimator):
         self.method_.fit(self.fitted_(X), shares(X), **how.for_method(self.method_))
         return len(X)
 
-    def predict(self, images):
-        X, frames = self.prepared(images)
-        return [] if X is None else self.answers(X, frames)
-
     def answers(self, X, frames):
         said = np.clip(self.method_.predict(self.fitted_(X)), 0, 1)
         sizes = [frame.size[0] * frame.size[1] for frame in frames]

@@ -1,0 +1,498 @@
+"""Make a data set of a table that lists images with labels, splits, groups and boxes."""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data import columns, files, memory
+from sightline.data.annotation import Annotation
+from sightline.data.columns import Roles, Table
+from sightline.data.dataset import Dataset, Source
+from sightline.data.folder import natural
+from sightline.data.item import Item
+from sightline.errors import DataError
+from sightline.types import Progress, Task
+
+ONLY = "object"
+"""Class of boxes that have none."""
+
+_SEPARATORS = ("|", ";", ",", " ")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+
+
+@dataclass(slots=True)
+class _Picture:
+    """The rows of one image."""
+
+    id: str
+    image: Any
+    rows: list[int] = field(default_factory=list)
+
+
+class _Left:
+    """What is left out, by reason: how often, and the first of it."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self._first: dict[str, list[str]] = {}
+
+    def add(self, reason: str, example: str) -> None:
+        """Note one more of a reason."""
+        self._first.setdefault(reason, []).append(example)
+
+    def notes(self, total: int) -> list[str]:
+        """Return a line a reason."""
+        return [
+            f"{self.where}: {len(examples):,} of {total:,} {reason}, first "
+            f"{', '.join(examples[:3])}"
+            for reason, examples in self._first.items()
+        ]
+
+
+def read(
+    table: Table, name: str, where: str, root: Path, named: Mapping[str, str], layout: str
+) -> Dataset:
+    """Make a data set of a table.
+
+    Parameters
+    ----------
+    table : mapping of str to sequence
+        Columns of equal length.
+    name, layout : str
+        See `Dataset`.
+    where : str
+        What errors and notes call the table.
+    root : path
+        What relative paths are relative to.
+    named : mapping of str to str
+        Columns that the user has named; see `sightline.data.columns.ROLES`.
+
+    Returns
+    -------
+    Dataset
+        With classes of images, or with boxes where the table has any.
+
+    Raises
+    ------
+    DataError
+        When the table is empty, no image is there, most images have several labels, or a box or a
+        split is none.
+    """
+    count = len(next(iter(table.values()), ()))
+    if not count:
+        raise DataError(f"{where} has no row")
+    meant = columns.roles(table, named, where, root)
+    left = _Left(where)
+    pictures = _pictures(table[meant.image], left, root, where)
+    made = _boxes if meant.box else _labels
+    labels, annotations, classes = made(table, meant, pictures, left, where)
+    splits = _splits(table, meant, pictures, left, where)
+    items: list[Item] = []
+    rows: dict[str, list[int]] = collections.defaultdict(list)
+    for picture, split in zip(pictures, splits, strict=True):
+        label = labels.get(picture.id, -1)
+        if split is None or (not meant.box and label < 0):
+            continue
+        group = memory.text_of(table[meant.group][picture.rows[0]]) if meant.group else ""
+        rows[split].append(len(items))
+        items.append(
+            Item(picture.id, picture.image, label, annotations.get(picture.id), group or None)
+        )
+    notes = left.notes(count)
+    if not items:
+        raise DataError("; ".join(notes) or f"{where} has no image")
+    return Dataset(
+        name=name,
+        source=Source(items, "RGB"),
+        rows={
+            split: np.array(rows[split], np.int64)
+            for split in ("train", "val", "test") if split in rows
+        },
+        classes=classes,
+        tasks=(Task.DETECT,) if meant.box else (Task.CLASSIFY,),
+        notes=notes + _said(table, meant),
+        path=str(root),
+        layout=layout,
+    )  # fmt: skip
+
+
+def _said(table: Table, meant: Roles) -> list[str]:
+    """Return a line that says how the columns were read."""
+    parts = [f"images {meant.image!r}"]
+    parts += [f"labels {meant.label!r}"] * (meant.label is not None)
+    parts += [f"labels in the {len(meant.one_hot)} columns of 0 and 1"] * bool(meant.one_hot)
+    parts += [f"boxes {'+'.join(meant.box)!r} as {meant.form}"] * bool(meant.box)
+    parts += [f"splits {meant.split!r}"] * (meant.split is not None)
+    parts += [f"groups {meant.group!r}"] * (meant.group is not None)
+    named = {meant.image, meant.label, meant.split, meant.group, *meant.one_hot, *meant.box,
+             *(meant.size or ())}  # fmt: skip
+    unused = [repr(column) for column in table if column not in named]
+    more = f"; not used: {', '.join(unused[:8])}{' ...' * (len(unused) > 8)}" if unused else ""
+    return [f"columns: {', '.join(parts)}{more}"]
+
+
+def _pictures(cells: Sequence[Any], left: _Left, root: Path, where: str) -> list[_Picture]:
+    """Return each image once, with its rows, in the order of the table."""
+    finder = columns.Files(root)
+    pictures: dict[str, _Picture] = {}
+    missing: set[str] = set()
+    for row, cell in enumerate(cells):
+        if not isinstance(cell, str | Path | int | np.integer | float) and cell is not None:
+            key = f"{row:06}"
+            pictures[key] = _Picture(key, memory.image_of(cell), [row])
+            continue
+        written = memory.text_of(cell)
+        if not written:
+            left.add("rows name no image and are left out", f"row {row + 1}")
+        elif written in pictures:
+            pictures[written].rows.append(row)
+        elif written not in missing:
+            path = finder.find(written)
+            if path is None:
+                missing.add(written)
+                if written not in finder.ambiguous:
+                    left.add(f"images are missing below {root} and are left out", written)
+                else:
+                    left.add("images are left out, as several files have their name", written)
+            else:
+                pictures[written] = _Picture(written, path, [row])
+    if not pictures:
+        urls = any(re.match(r"\w+://", one) for one in missing)
+        help_ = (
+            "download them first" if urls else "name their folder: root=..., or FILE:root=FOLDER"
+        )
+        raise DataError("; ".join(left.notes(len(cells))) + f"; {help_}")
+    return list(pictures.values())
+
+
+def _labels(
+    table: Table, meant: Roles, pictures: Sequence[_Picture], left: _Left, where: str
+) -> tuple[dict[str, int], dict[str, Annotation], tuple[str, ...]]:
+    """Return the class of each image by its id, no annotation, and the classes."""
+    said: dict[str, set[str]] = {}
+    cells = _label_cells(table, meant)
+    for row, cell in enumerate(cells):
+        if isinstance(cell, float) and cell == cell and not cell.is_integer():
+            raise DataError(
+                f"{where}, row {row + 1}: {cell} in {meant.label!r} is no class: a label is a "
+                "whole number or a name"
+            )
+    alone = {text for cell in cells if (text := _whole(cell)) is not None}
+    for picture in pictures:
+        said[picture.id] = {one for row in picture.rows for one in _parts_of(cells[row], alone)}
+    several = {key: sorted(names) for key, names in said.items() if len(names) > 1}
+    if len(several) * 2 > len(pictures):
+        key, names = next(iter(several.items()))
+        raise DataError(
+            f"{where}: {len(several):,} of {len(pictures):,} images have several labels, first "
+            f"{key} ({', '.join(names)}); an image has one class here: make a column of one"
+        )
+    for key, own in said.items():
+        if not own:
+            left.add("images have no label and are left out", key)
+        elif len(own) > 1:
+            example = f"{key} ({', '.join(sorted(own))})"
+            left.add("images have several labels and are left out", example)
+    plain = {key: next(iter(own)) for key, own in said.items() if len(own) == 1}
+    if plain and all(re.fullmatch(r"-?\d+\.0+", name) for name in plain.values()):
+        plain = {key: name.partition(".")[0] for key, name in plain.items()}
+    classes = tuple(sorted(set(plain.values()), key=natural))
+    numbers = {name: i for i, name in enumerate(classes)}
+    return {key: numbers[name] for key, name in plain.items()}, {}, classes
+
+
+def _label_cells(table: Table, meant: Roles) -> Sequence[Any]:
+    if meant.label is not None:
+        return table[meant.label]
+    flags = {name: [memory.text_of(v) in ("1", "True") for v in table[name]]
+             for name in meant.one_hot}  # fmt: skip
+    count = len(table[meant.image])
+    return [[name for name in meant.one_hot if flags[name][row]] for row in range(count)]
+
+
+def _whole(cell: Any) -> str | None:
+    """Return a label that is certainly one: of text without separators, or no text at all."""
+    if isinstance(cell, list | tuple | np.ndarray):
+        return memory.text_of(cell[0]) if len(cell) == 1 else None
+    text = memory.text_of(cell)
+    return text if text and not any(s in text for s in _SEPARATORS) else None
+
+
+def _parts_of(cell: Any, alone: set[str]) -> list[str]:
+    """Return the labels of a cell: several where each of its parts is also a label alone."""
+    if isinstance(cell, list | tuple | np.ndarray):
+        return [text for one in cell if (text := memory.text_of(one))]
+    text = memory.text_of(cell)
+    for separator in _SEPARATORS:
+        parts = [part.strip() for part in text.split(separator) if part.strip()]
+        if len(parts) > 1 and set(parts) <= alone:
+            return parts
+    return [text] if text else []
+
+
+def _boxes(
+    table: Table, meant: Roles, pictures: Sequence[_Picture], left: _Left, where: str
+) -> tuple[dict[str, int], dict[str, Annotation], tuple[str, ...]]:
+    """Return no class of an image, the annotation of each by its id, and the classes."""
+    by_row = [_box_of(table, meant, row, where) for row in range(len(table[meant.image]))]
+    size = _size_reader(table, meant)
+    values = [box for boxes in by_row for box in boxes]
+    if not values:
+        raise DataError(f"{where}: the column of boxes {'+'.join(meant.box)} is empty")
+    shares = bool(np.min(values) >= 0 and np.max(values) <= 1.0001)
+    names: dict[str, list[tuple[str, Sequence[float]]]] = {}
+    for picture in pictures:
+        names[picture.id] = []
+        for row in picture.rows:
+            text = memory.text_of(table[meant.label][row]) if meant.label else ONLY
+            if by_row[row] and not text:
+                left.add("boxes have no label and are left out", f"{picture.id}, row {row + 1}")
+            elif by_row[row]:
+                names[picture.id] += [(text, box) for box in by_row[row]]
+    classes = tuple(sorted({text for own in names.values() for text, _ in own}, key=natural))
+    numbers = {text: i for i, text in enumerate(classes)}
+    annotations = {}
+    for picture in pictures:
+        own = names[picture.id]
+        width, height = size(picture, shares)
+        boxes = np.array([box for _, box in own], np.float64).reshape(-1, 4)
+        if shares:
+            boxes *= (width, height, width, height)
+        annotations[picture.id] = Annotation(
+            width, height, as_corners(boxes, meant.form),
+            np.array([numbers[text] for text, _ in own], np.int64),
+        )  # fmt: skip
+    return {}, annotations, classes
+
+
+def as_corners(boxes: NDArray[np.float64], form: str) -> NDArray[np.float64]:
+    """Return boxes of a form, shape (N, 4), as ``xyxy``.
+
+    Examples
+    --------
+    >>> as_corners(np.array([[10.0, 20, 30, 40]]), "xywh").tolist()
+    [[10.0, 20.0, 40.0, 60.0]]
+    """
+    corners = boxes.copy()
+    if form == "cxcywh":
+        corners[:, :2] -= corners[:, 2:] / 2
+    if form != "xyxy":
+        corners[:, 2:] += corners[:, :2]
+    return corners
+
+
+def _box_of(table: Table, meant: Roles, row: int, where: str) -> list[list[float]]:
+    """Return the boxes of a row, four numbers each; none where its cells are empty."""
+    cells = [table[column][row] for column in meant.box]
+    if len(cells) == 4:
+        texts = [memory.text_of(cell) for cell in cells]
+        if not any(texts):
+            return []
+        numbers = [float(text) for text in texts if _NUMBER.fullmatch(text)]
+    else:
+        cell = cells[0]
+        if isinstance(cell, str):
+            text = memory.text_of(cell)
+            numbers = [float(n) for n in _NUMBER.findall(re.sub(r"['\"]\w+['\"]\s*:", "", text))]
+        elif cell is None or not len(np.shape(cell)):
+            text, numbers = memory.text_of(cell), []
+        else:
+            flat = np.concatenate([np.ravel(part) for part in cell]) if len(cell) else cell
+            text, numbers = str(cell), [float(n) for n in np.ravel(flat)]
+        if text in ("", "[]") or (not numbers and text == "[]"):
+            return []
+    if not numbers or len(numbers) % 4 or not np.isfinite(numbers).all():
+        raise DataError(
+            f"{where}, row {row + 1}: {', '.join(map(repr, map(str, cells)))} in "
+            f"{'+'.join(meant.box)} is no box of four numbers"
+        )
+    return [numbers[i : i + 4] for i in range(0, len(numbers), 4)]
+
+
+def _size_reader(table: Table, meant: Roles) -> Callable[[_Picture, bool], tuple[int, int]]:
+    """Return a function that says an image's (width, height): as stated, else read where needed."""
+
+    def size(picture: _Picture, needed: bool) -> tuple[int, int]:
+        if meant.size is not None:
+            stated = [memory.text_of(table[column][picture.rows[0]]) for column in meant.size]
+            if all(re.fullmatch(r"\d+(\.0+)?", text) for text in stated):
+                return int(float(stated[0])), int(float(stated[1]))
+        return files.size_of(Item(picture.id, picture.image), Annotation()) if needed else (0, 0)
+
+    return size
+
+
+def _splits(
+    table: Table, meant: Roles, pictures: Sequence[_Picture], left: _Left, where: str
+) -> list[str | None]:
+    """Return the split of each image; None where it is to be left out.
+
+    Raises
+    ------
+    DataError
+        When a cell names no split, or the rows of an image name several.
+    """
+    if meant.split is None:
+        return ["train"] * len(pictures)
+    cells = table[meant.split]
+    splits: list[str | None] = []
+    for picture in pictures:
+        texts = {memory.text_of(cells[row]) for row in picture.rows}
+        own = {columns.split_of(text) for text in texts}
+        if texts == {""}:
+            left.add("images name no split and are left out", picture.id)
+            splits.append(None)
+        elif None in own:
+            wrong = next(t for t in sorted(texts) if columns.split_of(t) is None)
+            raise DataError(
+                f"{where}: {picture.id} has {wrong!r} in {meant.split!r}, which is no split; known "
+                "are train, val, valid, validation and test"
+            )
+        elif len(own) > 1:
+            raise DataError(f"{where}: {picture.id} is in several splits; keep it in one")
+        else:
+            splits.append(own.pop())
+    return splits
+
+
+def rows_of(data: Dataset, out: Path, progress: Progress | None = None) -> dict[str, list[Any]]:
+    """Write the images of a data set below a folder; return the table that lists them.
+
+    Parameters
+    ----------
+    data : Dataset
+        With classes of images, or boxes.
+    out : path
+        Images go to ``images/SPLIT``; files are copied as they are, arrays become PNG.
+
+    Returns
+    -------
+    dict of str to list
+        ``path``, ``label``, ``split``, ``group`` where there are any, and of boxes ``xmin``,
+        ``ymin``, ``xmax``, ``ymax``, ``width`` and ``height``: one row a box, and one without a
+        box for an image that has none.
+
+    Raises
+    ------
+    DataError
+        When the data has neither classes nor boxes.
+    """
+    detect = data.task is not Task.CLASSIFY
+    if detect and Task.DETECT not in data.tasks and Task.INSTANCES not in data.tasks:
+        raise DataError(f"{data.name} has neither classes nor boxes, so it cannot be a table")
+    names = ("path", "label", "split", *(("xmin", "ymin", "xmax", "ymax", "width", "height")
+             if detect else ()))  # fmt: skip
+    table: dict[str, list[Any]] = {name: [] for name in names}
+    grouped = any(item.group is not None for item in data.source.items)
+    if grouped:
+        table["group"] = []
+    stems = files.stems(data.source.items)
+    done, total = 0, sum(len(rows) for rows in data.rows.values())
+    for split, rows in data.rows.items():
+        for row in rows.tolist():
+            item = data.source.items[row]
+            path = files.put(item, data, out / "images" / split, stems[row], files.WIDELY_READ)
+            about = {"path": path.relative_to(out).as_posix(), "split": split}
+            if grouped:
+                about["group"] = item.group or ""
+            for own in _objects(data, item) if detect else [{"label": _name(data, item.label)}]:
+                for name in table:
+                    table[name].append((about | own).get(name))
+            done += 1
+            if progress:
+                progress(done, total)
+    return table
+
+
+def _objects(data: Dataset, item: Item) -> list[dict[str, Any]]:
+    from sightline.data import draw_masks
+
+    annotation = item.read_annotation() or Annotation()
+    width, height = files.size_of(item, annotation)
+    objects = draw_masks.resolve(annotation, height, width, data.task is Task.INSTANCES)
+    size = {"width": width, "height": height}
+    made = [
+        {"label": _name(data, label), **size,
+         **dict(zip(("xmin", "ymin", "xmax", "ymax"), map(_short, box), strict=True))}
+        for box, label in zip(objects.boxes.tolist(), objects.labels.tolist(), strict=True)
+    ]  # fmt: skip
+    return made or [size]
+
+
+def _short(value: float) -> float | int:
+    """Return a coordinate to four decimals, whole ones as whole numbers."""
+    rounded = round(value, 4)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def _name(data: Dataset, label: int) -> str:
+    return data.classes[label] if label >= 0 else ""
+
+
+def tables_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Return the tables of some endings in a folder, sorted; not those below it."""
+    return [
+        folder / name for name in files.names_in(folder)
+        if name.lower().endswith(tuple(suffixes)) and not name.startswith((".", "~"))
+    ]  # fmt: skip
+
+
+def together(tables: Mapping[str, Table], where: str) -> dict[str, list[Any]]:
+    """Return several tables, each of one split, as one with a column ``split``.
+
+    Raises
+    ------
+    DataError
+        When their columns differ.
+    """
+    first = next(iter(tables.values()))
+    whole: dict[str, list[Any]] = {name: [] for name in (*first, "split")}
+    for split, table in tables.items():
+        if set(table) - {"split"} != set(first) - {"split"}:
+            raise DataError(f"{where}: the tables of its splits have other columns than each other")
+        count = len(next(iter(table.values()), ()))
+        for name in first:
+            whole[name] += table[name]
+        if "split" not in first:
+            whole["split"] += [split] * count
+    return whole
+
+
+def by_name(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return tables by the split that their name holds, such as ``train.csv`` or ``train_labels``.
+
+    Those of no split are called by their path.
+    """
+    named: dict[str, Path] = {}
+    for path in paths:
+        words = re.split(r"[-_. ]", path.name.casefold())
+        split = next((s for word in words if (s := columns.split_of(word))), str(path))
+        named.setdefault(split, path)
+    return named
+
+
+def parsed(text: str) -> dict[str, str]:
+    """Return the options behind a table's name: ``image=file,label=species,root=DIR``.
+
+    Raises
+    ------
+    DataError
+        When a part is not NAME=VALUE.
+    """
+    options: dict[str, str] = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not value:
+            raise DataError(
+                f"{part!r} is not NAME=COLUMN; names are {', '.join(columns.ROLES)}, root"
+            )
+        options[key.strip()] = value.strip()
+    return options
