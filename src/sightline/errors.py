@@ -7,7 +7,9 @@ line prints it as it stands, without a traceback.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -32,6 +34,63 @@ class UnknownNameError(SightlineError):
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
         super().__init__(f"unknown {kind} {name!r}; {hint}")
         self.kind, self.name, self.nearest = kind, name, near[0] if near else None
+
+
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+
+
+def missing(place: str | Path, what: str) -> str:
+    """Return the message for a place that is not there: a URL, or a path with a like one beside.
+
+    Parameters
+    ----------
+    place : str or path
+        As it was given.
+    what : str
+        That is not there, such as ``"no such run"``.
+
+    Examples
+    --------
+    >>> missing("https://example.org/photos.zip", "no such folder")
+    'https://example.org/photos.zip is a URL, not a file here: download it, and give the file'
+    """
+    text = re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]+):/(?=[^/])", r"\1://", str(place))
+    if _URL.match(text):
+        return f"{text} is a URL, not a file here: download it, and give the file"
+    near = nearest(Path(place).expanduser())
+    return f"{place}: {what}" + ("" if near is None else f"; did you mean {near}?")
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is a URL with a scheme, such as https://; a Windows drive is none."""
+    return _URL.match(text) is not None
+
+
+def nearest(path: Path) -> Path | None:
+    """Return the path whose name is nearest, where the folders above it are there; None: none is.
+
+    The first part that is not there is the one that was mistyped.
+    """
+    parts = path.parts
+    there = Path(*parts[:1]) if path.is_absolute() else Path()
+    for i, part in enumerate(parts[1:] if path.is_absolute() else parts):
+        try:
+            if (there / part).exists():
+                there /= part
+                continue
+            names = sorted(entry.name for entry in there.iterdir())
+        except OSError:
+            return None
+        close = difflib.get_close_matches(part, names, n=1, cutoff=0.6)
+        if not close:
+            folded = [n for n in names if n.casefold() == part.casefold()]
+            close = folded[:1]
+        if not close:
+            return None
+        rest = parts[i + 1 + path.is_absolute() :]
+        whole = (there / close[0]).joinpath(*rest)
+        return whole if whole.exists() else there / close[0]
+    return None
 
 
 class ParameterError(SightlineError, ValueError):

@@ -8,7 +8,7 @@ from typing import Any
 from sightline.bench import compare as bench
 from sightline.bench import results
 from sightline.cli import console, tables
-from sightline.errors import RunError
+from sightline.errors import RunError, missing
 from sightline.metrics import figure_text
 from sightline.training import run
 
@@ -23,7 +23,8 @@ def runs(folder: Path = Path("runs"), /, *, json: console.Json = False) -> int:
     """
     if not folder.is_dir():
         raise RunError(
-            f"{folder}: there is no such folder; sightline train and compare write to runs/"
+            missing(folder, "there is no such folder")
+            + "; sightline train and compare write to runs/"
         )
     entries = sorted(
         (entry for place in folder.iterdir() if place.is_dir() and (entry := _entry(place))),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.place import Member, size_of
-from sightline.errors import DataError, TooLargeError
+from sightline.errors import DataError, TooLargeError, missing
 from sightline.types import Frame
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def open_checked(source: Encoded, max_pixels: int = MAX_PIXELS) -> Image.Image:
                 io.BytesIO(held) if isinstance(held, bytes) else held, formats=FORMATS
             )
     except FileNotFoundError:
-        raise DataError(f"{name}: no such file") from None
+        raise DataError(missing(name, "no such file")) from None
     except IsADirectoryError:
         raise DataError(f"{name} is a folder, not an image") from None
     except PermissionError:

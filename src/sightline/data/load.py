@@ -17,7 +17,15 @@ from sightline.data import archive, images, place, splits, store
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset
 from sightline.data.item import Item
-from sightline.errors import DataError, ParameterError, UnknownNameError, wrong_kind
+from sightline.errors import (
+    DataError,
+    ParameterError,
+    UnknownNameError,
+    is_url,
+    missing,
+    nearest,
+    wrong_kind,
+)
 from sightline.types import Progress, Task
 
 LAYOUTS = ("packed", "coco", "voc", "yolo", "masks", "csv", "parquet", "folder", "webdataset")
@@ -249,9 +257,10 @@ def _by_path(text: str, layout: str | None, table: _Table, progress: Progress | 
         table.root = options.pop("root", table.root)
         table.columns = {**options, **(table.columns or {})}
     if not path.exists():
-        if path.parent == Path() and path.suffix == "":
+        like_a_name = path.parent == Path() and path.suffix == "" and not is_url(text)
+        if like_a_name and nearest(path) is None:
             raise UnknownNameError("data set", path.name.partition(":")[0], names())
-        raise DataError(f"{path}: no such file or folder, and no built-in data set")
+        raise DataError(missing(text, "no such file or folder, and no built-in data set"))
     name = path.name.split(".")[0] or path.resolve().name
     if path.is_file() and not archive.is_archive(path):
         return _by_file(path.resolve(), name, table, layout)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sightline import tasks
 from sightline.data import images
-from sightline.errors import DataError, MissingExtraError, ParameterError, RunError
+from sightline.errors import DataError, MissingExtraError, ParameterError, RunError, missing
 from sightline.types import Frame, Prediction
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ def session(
     except ImportError:
         raise MissingExtraError("an exported model", "serve") from None
     if not path.is_file():
-        raise RunError(f"{path}: no such exported model")
+        raise RunError(missing(path, "no such exported model"))
     there = onnxruntime.get_available_providers()
     for provider in providers:
         if provider not in there:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sightline.data import images
 from sightline.deploy.runtime import Runtime
-from sightline.errors import DataError, MissingExtraError
+from sightline.errors import DataError, MissingExtraError, missing
 from sightline.types import Frame
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def listed(source: str) -> list[Place]:
         elif fs.exists(root):
             paths = [root]
         else:
-            raise DataError(f"{source}: there is no such file or folder")
+            raise DataError(missing(str(source), "there is no such file or folder"))
     except OSError as error:
         raise DataError(f"{source} cannot be listed: {error}") from error
     tables = [p for p in paths if p.endswith(".parquet") and p.rsplit("/", 1)[-1][0] not in "._"]

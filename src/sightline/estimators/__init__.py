@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline import tasks
 from sightline.data.load import load_data
-from sightline.errors import RunError, wrong_kind
+from sightline.errors import RunError, missing, wrong_kind
 from sightline.models import registry
 from sightline.models.device import check
 from sightline.training import run
@@ -108,7 +108,7 @@ def load_model(path: str | Path, device: str = "cpu") -> Estimator:
         return _on(device, kind.create(str(path), {}).as_it_is())
     folder = Path(path)
     if not folder.exists():
-        raise RunError(f"{folder}: no such run")
+        raise RunError(missing(path, "no such run"))
     config = run.read_json(folder / run.CONFIG)
     try:
         version, task = int(config["format"]), str(config["task"])

@@ -19,7 +19,7 @@ from sightline import tasks
 from sightline.data import store, transforms
 from sightline.data.dataset import Split
 from sightline.data.transforms import Fitted, Preprocess
-from sightline.errors import ParameterError
+from sightline.errors import ParameterError, missing
 from sightline.estimators.network import NetworkMethod
 from sightline.models import registry
 from sightline.training import run
@@ -59,7 +59,8 @@ class Backbone:
             return cls(_kind(card.name).with_published(card))
         if not Path(spec).is_dir():
             raise ParameterError(
-                f"features={spec}: no such run; give a run's folder, imagenet:NAME or timm:NAME"
+                f"features={missing(spec, 'no such run')}; give a run's folder, imagenet:NAME or "
+                "timm:NAME"
             )
         config = run.read_json(Path(spec) / run.CONFIG)
         model = config.get("model", "") if isinstance(config, dict) else ""

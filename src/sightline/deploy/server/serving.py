@@ -23,7 +23,7 @@ from sightline.deploy.server.batching import Batcher
 from sightline.deploy.server.measures import Measures
 from sightline.deploy.server.problems import Problem
 from sightline.deploy.server.settings import Settings
-from sightline.errors import ParameterError, RunError, SightlineError, UnknownNameError
+from sightline.errors import ParameterError, RunError, SightlineError, UnknownNameError, missing
 from sightline.training import run
 from sightline.types import Frame, Prediction
 
@@ -245,7 +245,7 @@ def _named(place: str) -> tuple[str, Path]:
     name, sign, rest = place.partition("=")
     path = Path(rest if sign and name and not Path(place).exists() else place)
     if not path.exists():
-        raise RunError(f"{path}: there is no such run folder or exported model")
+        raise RunError(missing(path, "there is no such run folder or exported model"))
     if path != Path(place):
         return name, path
     own = path.resolve()
