@@ -43,7 +43,7 @@ def test_the_page_of_a_run(tmp_path, digits):
 def test_a_method_without_epochs_has_no_curves(tmp_path, digits):
     model = sightline.create_model("majority", digits).fit(digits.train)
     page = html.training(tmp_path, model, digits, model.evaluate(digits.val), 0.1)
-    assert page.read_text(encoding="utf-8").count("<svg") == 3
+    assert page.read_text(encoding="utf-8").count("<svg") == 4
 
 
 @pytest.fixture(scope="module")

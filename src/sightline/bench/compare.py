@@ -335,6 +335,11 @@ def _claim(folder: Path, asked: dict[str, Any]) -> None:
     )
 
 
+def finished(folder: Path, method: str) -> MethodEntry | None:
+    """Return the entry of a method that has ended in a comparison's folder; None: it has not."""
+    return _finished(place_of(folder, method))
+
+
 def _finished(place: Path) -> MethodEntry | None:
     if not (place / worker.RESULT).is_file():
         return None

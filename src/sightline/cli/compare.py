@@ -12,10 +12,11 @@ from rich.text import Text
 
 from sightline.bench import advice
 from sightline.bench import compare as bench
-from sightline.bench.results import Cost, Results
+from sightline.bench.pick import short as rounded
+from sightline.bench.results import Cost, MethodEntry, Results
 from sightline.cli import console, progress, tables
 from sightline.counting import counted
-from sightline.metrics import duration
+from sightline.metrics import duration, figure_text
 from sightline.metrics.paired import check_margin
 from sightline.report import html
 from sightline.report.comparison import RUNS, new_folder
@@ -94,7 +95,9 @@ def compare(
     if folder is None:
         folder = new_folder(loaded)
     try:
-        with progress.several(request.methods, console.err()) as report:
+        with progress.several(
+            request.methods, console.err(), lambda name: _row(bench.finished(folder, name))
+        ) as report:
             results = bench.compare(loaded, request, folder, report)
     except KeyboardInterrupt:
         console.note(
@@ -109,6 +112,15 @@ def compare(
         show(results)
         console.out().print(f"report: {page}", soft_wrap=True)
     return 0 if len(results.ok) == len(results.methods) else 1
+
+
+def _row(entry: MethodEntry | None) -> str:
+    """Say in a few words what a method reached, as its row will."""
+    if entry is None or entry.headline is None:
+        return ""
+    figure = figure_text(entry.headline, entry.share)
+    latency = "" if entry.latency_ms is None else f", {rounded(entry.latency_ms)} ms an image"
+    return f"{(entry.metric or 'headline').replace('_', ' ')} {figure}{latency}"
 
 
 def show(results: Results) -> None:

@@ -50,13 +50,18 @@ def one(label: str, screen: Console) -> Iterator[Report]:
 
 @contextlib.contextmanager
 def several(
-    names: Sequence[str], screen: Console
+    names: Sequence[str], screen: Console, result: Callable[[str], str] = lambda _: ""
 ) -> Iterator[Callable[[str, str, int, int], None]]:
     """Show several pieces of work that follow each other: the running one, and the whole.
 
     Yield the callback that is told (name, stage, done, total); the stages ``done`` and ``failed``
-    end a piece of work.
+    end a piece of work, and ``result`` says in words what came out of one that is done.
     """
+
+    def ended(name: str, stage: str) -> str:
+        said = result(name) if stage == "done" else ""
+        return f"{short[name]}: {said + '; ' if said else ''}{pace.told(name, stage)}"
+
     short = shortened(names)
     pace = Pace(names)
     if not screen.is_terminal:
@@ -72,9 +77,7 @@ def several(
             if new and stage not in ENDS:
                 lines[name] = PlainLines(f"{pace.place(name)} {short[name]}", write)
             if stage in ENDS:
-                write(
-                    f"{pace.place(name)} {short[name]}: {pace.told(name, stage)}{pace.left_text()}"
-                )
+                write(f"{pace.place(name)} {ended(name, stage)}{pace.left_text()}")
             elif name in lines:
                 lines[name](done, total, f": {stage}")
 
@@ -93,7 +96,7 @@ def several(
             pace.take(name, stage, done, total)
             if stage in ENDS:
                 shown.update(running, visible=False)
-                shown.console.print(Text(f"{short[name]}: {pace.told(name, stage)}", style="dim"))
+                shown.console.print(Text(ended(name, stage), style="dim"))
             else:
                 words = f"{escape(short[name])}: {stage}"
                 shown.update(running, description=words, completed=done, total=total or None)

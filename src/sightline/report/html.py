@@ -19,7 +19,7 @@ from sightline.metrics.duration import human
 from sightline.report import plots, words
 from sightline.report.curves import training_curves
 from sightline.report.parts import Column, Picture, thumbnail
-from sightline.report.reason import reason
+from sightline.report.reason import lines, reason, result
 from sightline.report.svg import SERIES
 from sightline.report.words import Language, Said, figure_name, in_chinese, known, say
 from sightline.training import run
@@ -95,6 +95,8 @@ def comparison(folder: Path, data: Dataset, *, language: Language | None = None)
         title=say("{data}: which method is good enough?", data=results.data.name),
         results=results,
         reason=reason(results),
+        result=result(next(m for m in results.ok if m.name == picked)) if picked else None,
+        lines=lines(results) if picked else [],
         request=request,
         columns=columns(results.task),
         note=ours.NOTE,
@@ -152,6 +154,7 @@ def training(
         seconds=seconds,
         measured=_measured(metrics),
         remarks=model.remarks,
+        calibration=_calibration(model.config.get("calibration")),
         curves=curves,
         last=history[-1] if history else None,
         sections=of(model.task).sections(data, {model.name: evaluation}, split="val"),
@@ -162,6 +165,18 @@ def training(
     )
     run.write_text(folder / REPORT, page)
     return folder / REPORT
+
+
+def _calibration(facts: Mapping[str, Any] | None) -> Said | None:
+    """Return what a temperature does to the probabilities; None where none was fitted."""
+    if not facts:
+        return None
+    return say(
+        "probabilities calibrated with temperature {t}, from {images} validation images: "
+        "calibration error {before} points before, {after} after",
+        t=f"{facts['temperature']:.3g}", images=f"{facts['images']:,}",
+        before=f"{100 * facts['before']:.1f}", after=f"{100 * facts['after']:.1f}",
+    )  # fmt: skip
 
 
 def _measured(metrics: Metrics) -> Said:
@@ -201,6 +216,7 @@ def _details(folder: Path, methods: Sequence[MethodEntry]) -> dict[str, Mapping[
         of = "1 validation image" if images == 1 else "{images} validation images"
         details[m.name] = {
             "threads": m.threads, "device": m.device, "options": config["options"],
+            "calibration": _calibration(config.get("calibration")),
             "tuned": say(f"best of {{settings}} settings on {of}", settings=tuning["settings"],
                          images=f"{images:,}") if tuning.get("settings") else "",
         }  # fmt: skip

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sightline.bench.pick import about, is_cheaper, short
+from sightline.bench.advice import sentences
+from sightline.bench.pick import about, is_cheaper, result_of, short
 from sightline.bench.results import CandidateEntry, Cost, MethodEntry, PickEntry, Results
 from sightline.metrics import figure_text
 from sightline.metrics.duration import human
@@ -28,6 +29,47 @@ def reason(results: Results) -> Said | None:
     if results.pick is None:
         return None
     return Said(results.pick.reason, _Chinese(results.pick, results.ok).reason())
+
+
+def result(picked: MethodEntry) -> Said | None:
+    """Return what the chosen method gets on test images, in both languages; None: unmeasured."""
+    english = result_of(picked)
+    if english is None or picked.interval is None:
+        return None
+    low, high = (figure_text(end, picked.share, 1) for end in picked.interval)
+    metric = in_chinese(figure_name(picked.metric or "headline"))
+    figure = figure_text(picked.headline, picked.share, 1)
+    return Said(english, f"测试图像上的{metric}为 {figure}（95% 区间 {low} 至 {high}）")
+
+
+def lines(results: Results) -> list[Said]:
+    """Return how sure a choice is and what would help, a sentence each, in both languages.
+
+    Parameters
+    ----------
+    results : Results
+        With a choice.
+    """
+    pick = results.pick
+    assert pick is not None
+    said = []
+    tested = [c for c in pick.candidates if c.p is not None]
+    if pick.sure and tested:
+        images = max(c.images or 0 for c in tested)
+        told = f"{pick.best or pick.name} 与其余 {len(tested)} 种方法中的 {pick.apart or 0} 种"
+        chinese = f"把握：{images:,} 张验证图像足以区分 {told}"
+        said.append(Said(f"How sure: {pick.sure}", chinese))
+    for one, english in zip(pick.advice, sentences(pick.advice), strict=True):
+        chinese = _ADVICE[one.kind].format(command=one.command, images=about(one.images or 0))
+        said.append(Said(f"What would help: {english}", f"可以改进：{chinese}"))
+    return said
+
+
+_ADVICE = {
+    "pretrained features": "用见过百万张照片的网络的特征：{command}",
+    "more images": "再有大约 {images} 张带标签的测试图像，数字就精确到 5 个百分点以内",
+    "another split": "换一种划分，看看数字有多少是划分造成的：{command}",
+}
 
 
 class _Chinese:

@@ -25,6 +25,11 @@ CHINESE = {
     "{count} images": "{count} 张图像",
     "No method ran to the end.": "没有一种方法运行完毕。",
     "Take": "选用",
+    "Why": "理由",
+    "probabilities calibrated with temperature {t}, from {images} validation images: calibration "
+    "error {before} points before, {after} after":
+    "概率用温度 {t} 校准（取自 {images} 张验证图像）："
+    "校准误差由 {before} 个百分点变为 {after} 个百分点",
     "method": "方法",
     "failed": "失败",
     "more columns to the right": "右侧还有更多列",

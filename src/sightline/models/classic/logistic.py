@@ -41,7 +41,8 @@ class LogisticClassifier(Method):
     tol : float
         Largest entry of the gradient (of centred features of deviation 1) that counts as 0.
     patience : int
-        Iterations without a better validation loss after which to stop and keep the best; 0 never
+        Iterations after which to stop when neither loss nor accuracy on validation images has been
+        better; the weights of the best accuracy (of equals those of least loss) are kept. 0 never
         stops. Only where there are validation images.
     class_weight : str
         uniform; balanced (each class weighs the same in all); or a number for each class, such as
@@ -191,7 +192,10 @@ class LogisticClassifier(Method):
 
 
 class _Watch:
-    """Keeps the history and the best weights by validation loss; stops early when it rises."""
+    """Keeps the history and the best weights by validation; stops when nothing gets better.
+
+    Accuracy may rise for long after the loss has begun to, as the weights grow.
+    """
 
     def __init__(
         self, model: LogisticClassifier, objective: Objective, X_val: ArrayLike | None,
@@ -200,7 +204,7 @@ class _Watch:
         self.model, self.objective, self.progress = model, objective, progress
         self.history: list[dict[str, Any]] = []
         self.best: NDArray[np.float64] | None = None
-        self._lowest, self._best_at = np.inf, 0
+        self._lowest, self._highest, self._better_at = np.inf, (-np.inf, -np.inf), 0
         self._val: tuple[NDArray[Any], NDArray[np.int64]] | None = None
         if X_val is not None and y_val is not None and len(np.asarray(y_val)):
             held = features.rows(X_val, objective.X.shape[1])
@@ -219,9 +223,13 @@ class _Watch:
             line["val_loss"] = float(log_losses(z, places).mean())
             line["val_accuracy"] = float((decided == places).mean())
             if self.model.patience:
-                if line["val_loss"] < self._lowest:
-                    self._lowest, self._best_at, self.best = line["val_loss"], iteration, point.x
-                done = iteration - self._best_at >= self.model.patience
+                figures = (line["val_accuracy"], -line["val_loss"])
+                if line["val_loss"] < self._lowest or figures > self._highest:
+                    self._better_at = iteration
+                self._lowest = min(self._lowest, line["val_loss"])
+                if figures > self._highest:
+                    self._highest, self.best = figures, point.x
+                done = iteration - self._better_at >= self.model.patience
         self.history.append(line)
         if self.progress:
             self.progress(iteration, self.model.max_iter)
