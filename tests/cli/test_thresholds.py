@@ -38,7 +38,7 @@ def test_the_run_keeps_what_is_best_on_validation(place):
     assert len(kept) == 10
     assert max(kept) > 0
     assert model.tune_thresholds(data.val).thresholds.tolist() == list(kept)
-    assert "with its thresholds" in (place / "run/report.html").read_text(encoding="utf-8")
+    assert "With its thresholds" in (place / "run/report.html").read_text(encoding="utf-8")
 
 
 def test_fitting_anew_forgets_them(place):
@@ -114,7 +114,7 @@ def test_names_of_any_script_are_drawn(install):
     p = np.random.default_rng(0).dirichlet(np.ones(12), 200).astype(np.float32)
     labels = p.argmax(1).astype(np.int64)
     drawing = precision_recall(labels, p, ["猫", *map(str, range(11))])
-    texts = [text.get_text() for text in drawing.axes[0].get_legend().get_texts()]
+    texts = [text.get_text() for text in drawing.legends[0].get_texts()]
     assert len(texts) == 10
     shown = precision_recall(labels[:20] % 3, p[:20, :3], ["猫", "b", "c"])
-    assert any("猫 (" in t.get_text() for t in shown.axes[0].get_legend().get_texts())
+    assert any("猫 (" in t.get_text() for t in shown.legends[0].get_texts())

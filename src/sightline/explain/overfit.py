@@ -131,7 +131,9 @@ def study(
                 hidden=(width,), epochs=epochs, batch_size=20, learning_rate=0.005,
                 schedule="constant", flip="off", seed=seed, **knobs,
             )  # fmt: skip
-            model.fit(X, y, X_val=X_val, y_val=y_val)
+            # Shown validation images, a network keeps its best epoch, which regularises it, too.
+            held: dict[str, Any] = {"X_val": X_val, "y_val": y_val} if model.patience else {}
+            model.fit(X, y, **held)
             scores.append((model.score(X, y), model.score(X_val, y_val), len(model.history_)))
             if progress:
                 progress(i * seeds + seed + 1, len(jobs) * seeds)

@@ -124,7 +124,9 @@ def _note(counts: NDArray[np.int64], classes: Sequence[str]) -> str:
     """Return the line above the mistakes; of very many classes with those that are confused."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
-    if len(classes) <= classify_plots.NAMED or not wrong.any():
+    if not wrong.any():
+        return ""
+    if len(classes) <= classify_plots.NAMED:
         return say("The wrong answers given with most confidence:")
     worst = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSED]
     pairs = (np.unravel_index(place, wrong.shape) for place in worst if wrong.flat[place])
