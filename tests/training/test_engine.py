@@ -607,13 +607,15 @@ def test_published_weights_bring_their_figures(digits, monkeypatch):
     assert model.published["licence"] == "l"
 
 
-@pytest.mark.parametrize("slow_down", [1.0, 3.0])
-def test_a_budget_is_used_though_the_pilot_was_wrong(digits, monkeypatch, slow_down):
-    """The pilot's steps take as long as the others, or three times; the clock is the test's."""
-    now = [0.0]
+def clocked(digits, monkeypatch, epochs, slow_down=1.0):
+    """A training of ten steps an epoch, whose steps take a second of the test's own clock.
+
+    The first five, which are the pilot's, take `slow_down` of them.
+    """
+    now, calls = [0.0], []
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     X, y, *_ = digits
-    knobs = LabelledRecipe(epochs=1000, batch_size=len(X) // 10, device="cpu")
+    knobs = LabelledRecipe(epochs=epochs, batch_size=len(X) // 10, device="cpu")
     fabric = launch(knobs)
     feed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, fabric.device, 0)
 
@@ -622,14 +624,28 @@ def test_a_budget_is_used_though_the_pilot_was_wrong(digits, monkeypatch, slow_d
         calls.append(training.planned)
         return torch.zeros(())
 
-    calls = []
     training = Training(
         fabric, Small(), feed, knobs, lambda m, b: cross_entropy(m(b[0]), b[1]), step=step
     )  # fmt: skip
+    return training, now
+
+
+@pytest.mark.parametrize("slow_down", [1.0, 3.0])
+def test_a_budget_is_used_though_the_pilot_was_wrong(digits, monkeypatch, slow_down):
+    training, now = clocked(digits, monkeypatch, 1000, slow_down)
     training.fit_to(200.0)
     training.run()
     assert 0.95 * 200 <= now[0] <= 200
     assert training.recipe.epochs != training.recipe.first_epochs or slow_down == 1
+
+
+@pytest.mark.parametrize(("stretch", "budget", "epochs"), [(1, 500, 2), (3, 500, 6), (3, 45, 3.8)])
+def test_a_budget_may_stretch_the_epochs(digits, monkeypatch, stretch, budget, epochs):
+    """Ten seconds an epoch: 500 seconds are enough for any, 45 for about four after the pilot."""
+    training, _ = clocked(digits, monkeypatch, 2)
+    training.fit_to(budget, stretch)
+    training.run()
+    assert training.recipe.epochs == pytest.approx(epochs, abs=0.3)
 
 
 @pytest.mark.parametrize(("images", "accumulate"), [(17, 1), (21, 4), (33, 3), (2, 1)])

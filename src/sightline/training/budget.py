@@ -52,12 +52,14 @@ class Budget:
     Parameters
     ----------
     training : Training
-        Not begun; its epochs are lowered, never raised above what its recipe asks for.
+        Not begun.
     seconds : float
+    stretch : float
+        How many times its recipe's epochs it may have where there is time for them.
     """
 
-    def __init__(self, training: Timed, seconds: float) -> None:
-        self.training, self.most = training, training.recipe.epochs
+    def __init__(self, training: Timed, seconds: float, stretch: float = 1.0) -> None:
+        self.training, self.most = training, stretch * training.recipe.epochs
         self.deadline = time.perf_counter() + USED * seconds
         self._set(self._left() / self._pilot())
 

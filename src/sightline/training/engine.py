@@ -192,9 +192,9 @@ class Training:
         early = self.recipe.first_epochs and self.step < self.feed.steps
         return max(1, round(self.recipe.first_epochs * self.feed.steps)) if early else self.steps
 
-    def fit_to(self, budget: float) -> None:
-        """Lower the epochs, if need be, so that the training ends within so many seconds."""
-        self.budget = Budget(self, budget)
+    def fit_to(self, budget: float, stretch: float = 1.0) -> None:
+        """Set the epochs so that the training ends within so many seconds; see `Budget`."""
+        self.budget = Budget(self, budget, stretch)
 
     def last_for(self, epochs: float) -> None:
         """Set the epochs of the whole training; of several processes the first one's count."""
