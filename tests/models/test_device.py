@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -71,3 +72,25 @@ def test_runs_of_before_the_knob_had_one_name_are_read(tmp_path):
     assert '"accelerator"' in old
     (folder / "config.json").write_text(old, encoding="utf-8")
     assert sightline.load_model(folder).options["device"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("flags", "has"),
+    [("flags\t\t: fpu avx2 avx512f avx512_bf16 sha_ni", True), ("flags\t\t: fpu amx_bf16", True),
+     ("flags\t\t: fpu avx2 avx512f", False), ("model name : avx512_bf16", False), ("", False)],
+)  # fmt: skip
+def test_bfloat16_is_read_off_the_processors_flags(monkeypatch, flags, has):
+    monkeypatch.setattr(device.Path, "read_text", lambda *_, **__: f"processor : 0\n{flags}\n")
+    assert device.multiplies_bfloat16.__wrapped__() is has
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_precision_is_chosen_by_the_processor_and_recorded(monkeypatch, has):
+    from sightline.training import recipe
+
+    monkeypatch.setattr(recipe, "multiplies_bfloat16", lambda: has)
+    data = sightline.load_data("digits")
+    model = sightline.create_model("mlp", data, epochs=0.1, precision="auto", device="cpu")
+    model.fit(data.train)
+    assert model.method_.used["precision"] == ("bf16-mixed" if has else "32-true")
+    assert model.method_.decide(data.val.arrays().X)[1].dtype == np.float32

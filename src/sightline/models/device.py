@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -66,6 +67,20 @@ def present(device: str) -> str:
     if kind == "auto":
         return "cpu"
     raise ParameterError(f"device={device} is not available here; use device=cpu or device=auto")
+
+
+@functools.cache
+def multiplies_bfloat16() -> bool:
+    """Tell whether the processor has instructions for products of bfloat16 (AVX-512 BF16, AMX).
+
+    They take half the time of float32's; elsewhere bfloat16 is emulated, and slower.
+    """
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
+    return flags is not None and bool({"avx512_bf16", "amx_bf16"} & set(flags[1].split()))
 
 
 def may_have_graphics() -> bool:

@@ -29,7 +29,7 @@ from sightline.training import checkpoint, run, schedule
 from sightline.training.budget import Budget
 from sightline.training.feed import Batch, Feed
 from sightline.training.optimizers import NORMS, optimizer
-from sightline.training.recipe import Recipe
+from sightline.training.recipe import Recipe, precision_of
 from sightline.types import Progress
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def launch(recipe: Recipe) -> Fabric:
     try:
         fabric = Fabric(
             accelerator=kind, devices=recipe.devices if number is None else [number],
-            num_nodes=recipe.nodes, precision=recipe.precision,
+            num_nodes=recipe.nodes, precision=precision_of(recipe),
             strategy="ddp" if processes > 1 else "auto",
         )  # fmt: skip
         fabric.launch()
@@ -108,7 +108,7 @@ def used(fabric: Fabric, recipe: Recipe) -> dict[str, Any]:
     """Return what a training computes on: the processor, or the graphics processor by its name."""
     cuda = fabric.device.type == "cuda"
     name = torch.cuda.get_device_name(fabric.device) if cuda else fabric.device.type
-    return {"device": name, "devices": fabric.world_size, "precision": recipe.precision}
+    return {"device": name, "devices": fabric.world_size, "precision": precision_of(recipe)}
 
 
 class Training:

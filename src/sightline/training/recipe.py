@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sightline.errors import ParameterError, UnknownNameError
-from sightline.models.device import parts
+from sightline.models.device import multiplies_bfloat16, parts, present
 
 SHIPPED = Path(__file__).parent / "recipes"
 
@@ -50,8 +50,9 @@ class Recipe:
         Largest norm of the gradient; 0: no limit.
     accumulate : int
         Parts that a batch is computed in, to save memory.
-    precision : {"32-true", "bf16-mixed", "16-mixed"}
-        Of the arithmetic.
+    precision : {"auto", "32-true", "bf16-mixed", "16-mixed"}
+        Of the arithmetic of a training; answers are computed in float32. auto: bf16-mixed on a
+        processor that has instructions for it, else 32-true.
     channels_last : bool
         Memory format of images and weights.
     compile : bool
@@ -93,7 +94,7 @@ class Recipe:
     ema: float = 0.0
     clip: float = 0.0
     accumulate: int = 1
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true"
     channels_last: bool = False
     compile: bool = False
     patience: int = 0
@@ -140,6 +141,14 @@ class Recipe:
         for name in names:
             if not getattr(self, name) >= 0:
                 raise ParameterError(f"{name} must not be negative, not {getattr(self, name)}")
+
+
+def precision_of(recipe: Recipe) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    """Return the precision of a training, auto as it is here."""
+    if recipe.precision != "auto":
+        return recipe.precision
+    on_processor = present(recipe.device) == "cpu"
+    return "bf16-mixed" if on_processor and multiplies_bfloat16() else "32-true"
 
 
 def read(recipe: str | Path, kind: type[Recipe] = Recipe) -> dict[str, Any]:

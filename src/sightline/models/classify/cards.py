@@ -237,6 +237,7 @@ CARDS: tuple[ModelCard, ...] = (
                 "smoothing": 0.2,
                 "shift": 2,
                 "tta": "flip",
+                "precision": "auto",
                 "channels_last": True,
             }
         ),
