@@ -7,11 +7,9 @@ the recipe says how long and how fast.
 
 from __future__ import annotations
 
-import atexit
 import copy
 import dataclasses
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,16 +22,18 @@ from torch import Tensor, nn
 
 from sightline.errors import RunError, TrainingError
 from sightline.metrics import threads
-from sightline.models import device
-from sightline.training import checkpoint, run, schedule
+from sightline.training import checkpoint, schedule
 from sightline.training.budget import Budget
 from sightline.training.feed import Batch, Feed
+from sightline.training.launch import launch, used
 from sightline.training.optimizers import NORMS, optimizer
-from sightline.training.recipe import Recipe, precision_of
+from sightline.training.recipe import Recipe
 from sightline.types import Progress
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+__all__ = ["Judge", "Loss", "OnEpoch", "Outcome", "Step", "Training", "descend", "launch", "used"]
 
 Loss = Callable[[nn.Module, Batch], Tensor]
 """Mean loss of a batch, or of a part of one: called with the network and the batch."""
@@ -71,44 +71,6 @@ class Outcome:
     remarks: list[str] = field(default_factory=list)
     recipe: Recipe = field(default_factory=Recipe)
     kept: int | None = None
-
-
-def launch(recipe: Recipe) -> Fabric:
-    """Start Fabric on the device or devices that a recipe names.
-
-    Raises
-    ------
-    TrainingError
-        When there is no such device, or several were not started by torchrun.
-    """
-    from lightning_fabric import Fabric
-
-    processes = recipe.devices * recipe.nodes
-    if processes > 1 and "RANK" not in os.environ:
-        raise TrainingError(
-            f"{processes} devices need as many processes: start them with torchrun "
-            f"--nproc-per-node {recipe.devices} -m sightline ..., see docs/scale.md"
-        )
-    kind, number = device.parts(recipe.device)
-    try:
-        fabric = Fabric(
-            accelerator=kind, devices=recipe.devices if number is None else [number],
-            num_nodes=recipe.nodes, precision=precision_of(recipe),
-            strategy="ddp" if processes > 1 else "auto",
-        )  # fmt: skip
-        fabric.launch()
-        atexit.register(run.leave_others)
-    except (RuntimeError, ValueError, TypeError) as error:
-        why = str(error).splitlines()[0]
-        raise TrainingError(f"cannot train on {recipe.devices} x {recipe.device}: {why}") from None
-    return fabric
-
-
-def used(fabric: Fabric, recipe: Recipe) -> dict[str, Any]:
-    """Return what a training computes on: the processor, or the graphics processor by its name."""
-    cuda = fabric.device.type == "cuda"
-    name = torch.cuda.get_device_name(fabric.device) if cuda else fabric.device.type
-    return {"device": name, "devices": fabric.world_size, "precision": precision_of(recipe)}
 
 
 class Training:
