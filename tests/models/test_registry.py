@@ -57,7 +57,7 @@ def test_listing_imports_no_torch():
 HEAVY = {"torch", "torchvision", "sklearn", "pandas", "matplotlib", "numba", "rich", "jinja2"}
 ALLOWED = {
     "majority": set(), "nearest-mean": set(), "linear": {"scipy"}, "logistic": set(),
-    "knn": {"scipy", "torch", "numba"}, "mlp-numpy": set(), "convnet-numpy": set(),
+    "knn": {"scipy", "numba"}, "mlp-numpy": set(), "convnet-numpy": set(),
 }  # fmt: skip
 """What each method may import when it is loaded, fitted on digits, measured and asked."""
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +16,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from sightline.models.classic.search import kernels, manhattan, products
+from sightline.metrics import threads
+from sightline.models.classic import knn
+from sightline.models.classic.search import exact, products, tiles
 from sightline.models.classic.search.exact import ExactSearch
 from sightline.models.classic.search.sieve import COLUMNS
 
@@ -139,31 +148,144 @@ def test_a_chunk_keeps_to_its_memory():
             assert 8 * rows**2 + 8 * rows * block <= megabytes * 2**20 or rows == 1
 
 
-@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 300), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
-def test_both_byte_kernels_sum_alike(m, n, d, seed):
-    random = np.random.default_rng(seed)
-    Q, X = (random.integers(0, 256, (rows, d), dtype=np.uint8) for rows in (m, n))
-    true = np.abs(Q[:, None].astype(int) - X[None]).sum(2)
-    assert (manhattan.absolute_sums(Q, X) == true).all()
-    plain = np.empty((m, n), np.int32)
-    kernels.over_rows(kernels.absolute_sums_u8, m, Q, X, plain)
-    assert (plain == true).all()
+@pytest.fixture
+def many(monkeypatch):
+    """Let no number of queries be few."""
+    monkeypatch.setattr(exact, "_FEW", 0)
 
 
-def test_a_processor_without_the_instruction_has_the_plain_loop(monkeypatch):
-    monkeypatch.setattr(manhattan, "width", lambda: 0)
-    Q, X = np.array([[0, 255]], np.uint8), np.array([[255, 0], [1, 1]], np.uint8)
-    assert manhattan.absolute_sums(Q, X).tolist() == [[510, 255]]
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("metric", NAMES)
+@pytest.mark.parametrize("way", ["vnni", "six-bit", "loop", "float32"])
+def test_every_way_to_multiply_finds_what_the_definition_says(way, metric, monkeypatch):
+    asked = {"vnni": tiles.exact_products, "six-bit": tiles.coarse_products}.get(way)
+    if asked and not asked():
+        pytest.skip("this processor has no such instruction")
+    monkeypatch.setattr(products, "way", lambda: way)
+    if way == "six-bit":  # tiles of int8 queries are of this processor's own way, if it has VNNI
+        monkeypatch.setattr(tiles, "six_bit_products", six_bits_by_definition)
+    for X, Q in cases():
+        true, order = knn.nearest(X, Q, min(len(X), 6), metric)
+        distances, rows = search(X, Q, metric, min(len(X), 6))
+        np.testing.assert_allclose(distances, true, rtol=1e-9, atol=1e-12)
+        if metric != "cosine":
+            assert (rows == order).all()
 
 
-def test_byte_products_are_exact_by_either_way(monkeypatch):
-    random = np.random.default_rng(4)
-    A, B = (random.choice(np.array([-128, -1, 127], np.int8), (7, 5000)) for _ in range(2))
-    true = A.astype(int) @ B.astype(int).T
-    for faster in (True, False):
-        monkeypatch.setattr(products, "_int8_is_faster", lambda faster=faster: faster)
-        assert (products.byte_products(A, B, "cpu") == true).all()
+def six_bits_by_definition(Q, X, q_shift, eighths):
+    q, x = Q.astype(int) >> 2, X.astype(int) >> 2
+    return (q @ x.T + q_shift[:, None] + (eighths * x.sum(1) >> 3)).astype(np.int32)
+
+
+def cases():
+    """Rows and queries that tiles, vectors and 16 bits do not fit."""
+    random = np.random.default_rng(6)
+    for d in (1, 33, 64, 200):
+        for n, m in ((1, 1), (75, 5)):
+            for values in (3, 256):
+                X, Q = (random.integers(0, values, (rows, d), dtype=np.uint8) for rows in (n, m))
+                Q[0], X[n // 3] = X[-1], 0
+                yield X, Q
+            for x, q in itertools.product((0, 255), repeat=2):
+                yield np.full((n, d), x, np.uint8), np.full((m, d), q, np.uint8)
+
+
+BASE = "+sse,+sse2,+sse3"
+OLDER = "+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+sahf"
+AVX2 = f"{BASE},{OLDER},+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"
+AVX512 = f"{AVX2},+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"
+HELD_TO = {
+    "any": ("", 16, None, None),
+    "ssse3": (f"{BASE},{OLDER}", 16, None, 16),
+    "avx2": (AVX2, 32, None, 32),
+    "avx512": (AVX512, 64, None, 64),
+    "avx-vnni": (f"{AVX2},+avxvnni", 32, 32, 32),
+    "avx512-vnni": (f"{AVX512},+avx512vnni", 64, 64, 64),
+}
+"""Features of a processor, and the bytes of its instructions that `tiles` chooses."""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="x86 instructions")
+@pytest.mark.parametrize("name", HELD_TO)
+def test_every_processor_finds_what_the_definition_says(name):
+    held, *widths = HELD_TO[name]
+    wanted = {flag[1:] for flag in held.split(",") if flag}
+    if not wanted <= tiles.features() | {"sahf"}:
+        pytest.skip("this processor lacks them")
+    environment = os.environ | {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": held}
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import numpy as np
+from sightline.models.classic import knn
+from sightline.models.classic.search import exact, products, tiles
+from test_neighbours import cases, search
+
+chosen = tiles.absolute(), tiles.exact_products(), tiles.coarse_products()
+assert [one and one.width for one in chosen] == {widths!r}
+assert products.way() in ("float32", "vnni" if chosen[1] else "six-bit" if chosen[2] else "loop")
+way = "vnni" if chosen[1] else "six-bit" if chosen[2] else "loop"
+products.way = lambda: way
+for few in (0, 100):
+    exact._FEW = few
+    for X, Q in cases():
+        for metric in ("l1", "l2", "cosine"):
+            true, order = knn.nearest(X, Q, min(len(X), 6), metric)
+            distances, rows = search(X, Q, metric, min(len(X), 6))
+            np.testing.assert_allclose(distances, true, rtol=1e-9, atol=1e-12)
+            assert metric == "cosine" or (rows == order).all()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_six_bits_lose_no_neighbour_where_their_rounding_is_worst(monkeypatch, many):
+    """All of a pair's residuals point apart, so that the bound is nearly reached."""
+    random = np.random.default_rng(7)
+    base = random.integers(1, 62, 300)
+    Q = (4 * base + 3).astype(np.uint8)[None]
+    near, far = (4 * base + 4), (4 * base + 3 + random.choice([-2, 2], 300))
+    X = np.stack([*[far] * 40, near]).astype(np.uint8)
+    monkeypatch.setattr(products, "way", lambda: "six-bit")
+    monkeypatch.setattr(tiles, "six_bit_products", six_bits_by_definition)
+    for metric in ("l2", "cosine"):
+        true, order = knn.nearest(X, Q, 1, metric)
+        distances, rows = search(X, Q, metric, 1)
+        assert rows.tolist() == order.tolist() == [[40]]
+        np.testing.assert_allclose(distances, true, rtol=1e-9)
+
+
+@pytest.mark.parametrize("metric", NAMES)
+def test_few_queries_are_answered_as_many_are(metric, monkeypatch):
+    random = np.random.default_rng(8)
+    X = random.integers(0, 3, (501, 40), dtype=np.uint8)
+    Q = random.integers(0, 3, (exact._FEW, 40), dtype=np.uint8)
+    few = search(X, Q, metric, 30)
+    monkeypatch.setattr(threads, "in_use", lambda: 3)
+    shared = search(X, Q, metric, 30)
+    monkeypatch.setattr(exact, "_FEW", 0)
+    for one, other in zip(few + few, shared + search(X, Q, metric, 30), strict=True):
+        assert (one == other).all()
+
+
+def test_the_fastest_way_is_measured_once(monkeypatch):
+    seconds = {tiles.products: 1.0, tiles.six_bit_products: 1.0, products._by_loop: 1.0}
+    asked = []
+
+    def timed(product, *factors):
+        asked.append(product)
+        return seconds.get(product, 0.5)
+
+    monkeypatch.setattr(products, "_seconds", timed)
+    products.way.cache_clear()
+    assert products.way() == products.way() == "float32"
+    assert len(asked) == 2
+    seconds.update(dict.fromkeys(seconds, 0.3))
+    products.way.cache_clear()
+    assert products.way() in ("vnni", "six-bit", "loop")
+    products.way.cache_clear()
 
 
 @pytest.mark.gpu

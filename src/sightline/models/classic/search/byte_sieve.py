@@ -1,23 +1,30 @@
-r"""Bound distances of bytes by integer sums, exactly, so that no second look is needed.
+r"""Bound distances of bytes by integer sums: exact ones, or of six bits, which come faster.
 
-Pixels less 128 are as far apart as pixels, and their products fit eight bits:
+The exact sums are the distance itself (:math:`L_1`), or lead to it:
 
-.. math:: |q - x|^2 = |q - 128|^2 + |x - 128|^2 - 2 (q - 128) \cdot (x - 128)
+.. math:: |q - x|^2 = |q|^2 + |x|^2 - 2 q \cdot x
 
-The sums of the L1 distance are integers as they are. Only float32 rounding in the comparison
-itself needs slack, a few units in the last place of its terms.
+Only float32 rounding in the comparison itself needs slack, a few units in the last place of its
+terms. A processor without an instruction for products of bytes multiplies their six highest bits
+a instead (`SixBitSieve`). A byte is near :math:`\hat x = 4 a + 1.5`, and how far a row lies from
+its :math:`\hat x` is known exactly, so nothing is lost by
+
+.. math:: |q - x| \ge |\hat q - \hat x| - |q - \hat q| - |x - \hat x|
+
+The cosine distance is half the squared Euclidean one of the rows at unit length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.models.classic.search import kernels, manhattan, products
+from sightline.models.classic.search import kernels, products, tiles
 from sightline.models.classic.search.sieve import (
+    COLUMNS,
     UNIT_ROUNDOFF,
     Chunk,
     Metric,
@@ -27,77 +34,138 @@ from sightline.models.classic.search.sieve import (
 )
 
 _SLACK = 1 - 16 * UNIT_ROUNDOFF
+_UNIT_ROWS = 2.0**-40  # more than float64 takes from a squared distance of unit rows
 
 Bytes = NDArray[np.uint8]
 
 
+def byte_sieve(X: Bytes, metric: Metric, device: str) -> ByteSieve | SixBitSieve:
+    """Return the fastest sieve for uint8 queries on uint8 training rows X, shape (n, d)."""
+    if metric != "l1" and device == "cpu" and products.way() == "six-bit":
+        return SixBitSieve(X, metric)
+    return ByteSieve(X, metric, device)
+
+
 class ByteSieve:
-    """A sieve for uint8 queries on uint8 training rows X, shape (n, d)."""
+    """A sieve by exact sums, for uint8 queries on uint8 training rows X, shape (n, d)."""
 
     def __init__(self, X: Bytes, metric: Metric, device: str) -> None:
         self.X, self.metric, self.device = X, metric, device
         n, d = X.shape
-        # Products of bytes as they are, the largest sums here, still fit int32?
+        # Products of bytes, the largest sums here, still fit int32?
         self.total = np.int32 if 255**2 * d < 2**31 else np.int64
         if metric == "l2":
-            self.x_term = kernels.squared_norms(X, np.ones(n), np.full(d, 128.0))
+            self.x_term = kernels.squared_norms(X, np.ones(n), np.zeros(d))
         else:
             self.x_term = inverse_norms(X) if metric == "cosine" else np.zeros(n)
 
     def __call__(self, Q: Bytes) -> Sieve:
         """Build the sieve of a chunk of queries, shape (m, d)."""
         m, d = Q.shape
+        ones, zeros = np.ones(m), np.zeros(m)
         if self.metric == "l1":
-            terms = np.ones(m), np.zeros(m), kernels.FROM_PRODUCT, np.zeros(m), 1.0
+            terms = ones, zeros, kernels.FROM_PRODUCT, zeros, zeros, 1.0
         elif self.metric == "l2":
-            squared = kernels.squared_norms(Q, np.ones(m), np.full(d, 128.0))
-            terms = np.ones(m), -squared * _SLACK, kernels.FROM_PRODUCT, squared, -2.0
+            squared = kernels.squared_norms(Q, ones, np.zeros(d))
+            terms = ones, -squared * _SLACK, kernels.FROM_PRODUCT, squared, zeros, -2.0
         else:  # nearer than D: -q x / |x| < (D - 1) |q|
             scale = inverse_norms(Q)
             norm = 1 / np.where(scale > 0, scale, 1)
-            terms = norm, -norm * _SLACK, kernels.COSINE, scale, 0.0
+            terms = norm, -norm * _SLACK, kernels.COSINE, scale, zeros, 0.0
         return Sieve(lambda start, stop: self._chunk(Q, start, stop), *terms)
 
     def _chunk(self, Q: Bytes, start: int, stop: int) -> Chunk:
         X, x_term = self.X[start:stop], self.x_term[start:stop]
+        pair = _absolute_sums if self.metric == "l1" else products.byte_products
+        sums = by_columns(lambda c: pair(Q[:, c], X[:, c], self.device), Q.shape[1], self.total)
         if self.metric == "l1":
-            sums = self._sum(_absolute_sums, Q, X)
             return Chunk(sums, _floats(x_term), _floats(x_term + _SLACK), x_term)
         if self.metric == "l2":
-            products = self._sum(_shifted_products, Q, X)
-            return Chunk(products, _floats(x_term * _SLACK), _floats(0 * x_term - 2), x_term)
-        return Chunk(self._plain_products(Q, X), _floats(0 * x_term), _floats(-x_term), x_term)
+            return Chunk(sums, _floats(x_term * _SLACK), _floats(0 * x_term - 2), x_term)
+        return Chunk(sums, _floats(0 * x_term), _floats(-x_term), x_term)
 
-    def _plain_products(self, Q: Bytes, X: Bytes) -> NDArray[Any]:
-        """Return the inner products of the bytes as they are, shape (m, c).
 
-        ``q x = (q - 128)(x - 128) + 128 (q - 128) + 128 x``.
-        """
-        import torch
+class SixBitSieve:
+    """A sieve by products of six bits, for uint8 queries on uint8 training rows X, (n, d)."""
 
-        products = torch.from_numpy(
-            self._sum(_shifted_products, Q, X).astype(self.total, copy=False)
+    def __init__(self, X: Bytes, metric: Metric) -> None:
+        self.X, self.metric = X, metric
+        self.rows = _Rounded(X, metric)
+        self.blocks = math.ceil(X.shape[1] / COLUMNS)
+        self.farthest = float(self.rows.error.max())
+
+    def __call__(self, Q: Bytes) -> Sieve:
+        """Build the sieve of a chunk of queries, shape (m, d)."""
+        rounded, m = _Rounded(Q, self.metric), len(Q)
+        reach = rounded.error + self.farthest
+        if self.metric == "l2":
+            slope, intercept, rule = np.ones(m), -16 * _SLACK * rounded.squares, kernels.OF_BYTES
+        else:  # all that is known of a query of zeros is that it is at 1 from everything
+            slope, rule = rounded.norm, kernels.COSINE
+            intercept = np.where(rounded.scale > 0, -_SLACK * slope, np.inf)
+            reach = reach / math.sqrt(2)
+        return Sieve(
+            lambda start, stop: self._chunk(Q, start, stop),
+            *(slope, intercept, rule, rounded.scale, reach),
         )
-        q_sums = 128 * (Q.sum(1, dtype=np.int64) - 128 * Q.shape[1])
-        x_sums = 128 * X.sum(1, dtype=np.int64)
-        products += torch.from_numpy(q_sums.astype(self.total))[:, None]
-        products += torch.from_numpy(x_sums.astype(self.total))
-        return np.asarray(products.numpy())
 
-    def _sum(self, pair: Callable[[Bytes, Bytes, str], NDArray[Any]], Q: Bytes, X: Bytes) -> Any:
-        return by_columns(lambda c: pair(Q[:, c], X[:, c], self.device), Q.shape[1], self.total)
+    def _chunk(self, Q: Bytes, start: int, stop: int) -> Chunk:
+        X, part = self.X[start:stop], slice(start, stop)
+        total = np.int32 if 63**2 * Q.shape[1] < 2**30 else np.int64
+
+        def pair(c: slice) -> NDArray[np.int32]:
+            queries, shift, eighths = Q[:, c], np.zeros(len(Q), np.int32), 0
+            if self.metric == "cosine":
+                # q^ x^ / 16 = a b + 3/8 (sum a + sum b) + 9/64 d, at most 2 rounded down
+                sums = (queries >> tiles.COARSE_BITS).sum(1, dtype=np.int64)
+                shift = ((24 * sums + 9 * queries.shape[1]) >> 6).astype(np.int32)
+                eighths = 3
+            return tiles.six_bit_products(queries, X[:, c], shift, eighths)
+
+        sums, scale = by_columns(pair, Q.shape[1], total), self.rows.scale[part]
+        if self.metric == "l2":
+            squares = _floats(16 * _SLACK * self.rows.squares[part])
+            return Chunk(sums, squares, np.full(len(X), -32, np.float32), scale)
+        weight = np.where(scale > 0, 16 / self.rows.norm[part], 0)
+        low = np.where(scale > 0, -2 * self.blocks * weight, -np.inf)
+        return Chunk(sums, _floats(low), _floats(-weight), scale)
 
 
-def _shifted_products(Q: Bytes, X: Bytes, device: str) -> NDArray[np.int32]:
-    # Flipping the highest bit subtracts 128 from a byte read as signed.
-    return products.byte_products((Q ^ 128).view(np.int8), (X ^ 128).view(np.int8), device)
+class _Rounded:
+    """What is known of rows of bytes x, shape (n, d), and of their x^ = 4 a + 1.5.
+
+    Attributes
+    ----------
+    squares, norm, scale, error : float64 array, shape (n,)
+        |a|², |x^|, 1 / |x| (0 for a row of zeros) and at least |x - x^|, for the cosine distance
+        with both at unit length.
+    """
+
+    def __init__(self, X: Bytes, metric: Metric) -> None:
+        moments = np.zeros((len(X), 5), np.int64)
+        kernels.over_rows(kernels.six_bit_moments, len(X), X, moments)
+        total, square, high, self.squares, mixed = moments.T.astype(np.float64)
+        product, rounded = 4 * mixed + 1.5 * total, 16 * self.squares + 12 * high
+        rounded += 2.25 * X.shape[1]
+        self.norm, norm = np.sqrt(rounded), np.sqrt(square)
+        self.scale = np.divide(1.0, norm, out=np.zeros(len(X)), where=norm > 0)
+        if metric == "l2":
+            self.error = np.sqrt(square + rounded - 2 * product)
+        else:
+            apart = 2 - 2 * product * self.scale / self.norm
+            self.error = np.sqrt(np.maximum(np.where(norm > 0, apart, 0), 0) + _UNIT_ROWS)
 
 
 def _absolute_sums(Q: Bytes, X: Bytes, device: str) -> NDArray[Any]:
     if device != "cpu":  # float32 holds 8,192 differences of bytes exactly
         Q, X = np.ascontiguousarray(Q), np.ascontiguousarray(X)
         return products.distance_sums(Q, X, device).astype(np.int32)
-    return manhattan.absolute_sums(Q, X)
+    if tiles.absolute():
+        return tiles.absolute_sums(Q, X)
+    sums = np.empty((len(Q), len(X)), np.int32)
+    queries, rows = np.ascontiguousarray(Q), np.ascontiguousarray(X)
+    kernels.over_rows(kernels.absolute_sums_u8, len(Q), queries, rows, sums)
+    return sums
 
 
 def _floats(values: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 Queries and training rows meet in chunks. For each pair of chunks a matrix product (or sums of
 absolute differences) sieves the pairs that can be near, and only those are measured in
 float64 and merged into the k nearest so far. Sorted by distance, of equal distances the lower
-index first.
+index first. A few queries of bytes are compared with each training row as it is read, once.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.metrics import threads
 from sightline.models.classic.search import kernels
-from sightline.models.classic.search.byte_sieve import ByteSieve
+from sightline.models.classic.search.byte_sieve import ByteSieve, SixBitSieve, byte_sieve
 from sightline.models.classic.search.float_sieve import FloatSieve
-from sightline.models.classic.search.sieve import COLUMNS, Metric
+from sightline.models.classic.search.sieve import COLUMNS, RULES, Metric, inverse_norms
 from sightline.types import Progress
 
 Found = tuple[NDArray[np.float64], NDArray[np.int64]]
 """Distances and indices, each of shape (m, k)."""
 
 _MOST_ROWS = 4096  # of a chunk: more gains no speed
+_FEW = 4  # queries that one pass over the training rows answers sooner than sieves do
 
 
 class ExactSearch:
@@ -45,8 +47,8 @@ class ExactSearch:
         self.X, self.metric, self.device, self.chunk_mb = X, metric, device, chunk_mb
 
     @functools.cached_property
-    def _bytes(self) -> ByteSieve:
-        return ByteSieve(self.X, self.metric, self.device)
+    def _bytes(self) -> ByteSieve | SixBitSieve:
+        return byte_sieve(self.X, self.metric, self.device)
 
     @functools.cached_property
     def _floats(self) -> FloatSieve:
@@ -64,7 +66,13 @@ class ExactSearch:
             Called with (queries done, queries in all).
         """
         n, m = len(self.X), len(Q)
-        sieves = self._bytes if Q.dtype == self.X.dtype == np.uint8 else self._floats
+        of_bytes = Q.dtype == self.X.dtype == np.uint8
+        if of_bytes and m <= _FEW and self.device == "cpu":
+            distances, indices = self._scan(Q, k)
+            if progress:
+                progress(m, m)
+            return distances, indices
+        sieves = self._bytes if of_bytes else self._floats
         distances, indices = np.full((m, k), np.inf), np.full((m, k), -1, np.int64)
         rows = self._rows()
         for begin in range(0, m, rows):
@@ -74,13 +82,28 @@ class ExactSearch:
                 last = min(first + rows, n)
                 kernels.over_rows(
                     kernels.keep_nearest, part.stop - begin,
-                    *sieve.chunk(first, last), sieve.slope, sieve.intercept, sieve.q_term,
-                    sieve.factor, Q[part], self.X[first:last], sieve.rule, first,
+                    *sieve.chunk(first, last), sieve.slope, sieve.reach, sieve.intercept,
+                    sieve.q_term, sieve.factor, Q[part], self.X[first:last], sieve.rule, first,
                     distances[part], indices[part],
                 )  # fmt: skip
                 if progress:
                     progress(begin + (part.stop - begin) * last // n, m)
         return (np.sqrt(distances) if self.metric == "l2" else distances), indices
+
+    def _scan(self, Q: NDArray[np.uint8], k: int) -> Found:
+        """Find the nearest rows of a few queries by one pass over the training rows."""
+        shares = max(1, min(threads.in_use(), len(self.X)))
+        distances = np.full((shares, len(Q), k), np.inf)
+        indices = np.full(distances.shape, -1, np.int64)
+        rule = kernels.OF_BYTES if self.metric == "l2" else RULES[self.metric]
+        q_term = inverse_norms(Q) if self.metric == "cosine" else np.ones(len(Q))
+        kernels.over_rows(kernels.scan, shares, Q, self.X, rule, q_term, distances, indices)
+        # Shares are in the order of their rows, so a stable sort leaves the lower index first.
+        near = distances.swapaxes(0, 1).reshape(len(Q), -1)
+        rows = indices.swapaxes(0, 1).reshape(len(Q), -1)
+        order = np.argsort(near, axis=1, kind="stable")[:, :k]
+        near = np.take_along_axis(near, order, 1)
+        return np.sqrt(near) if self.metric == "l2" else near, np.take_along_axis(rows, order, 1)
 
     def _rows(self) -> int:
         """Return the rows of a chunk: ``8 rows² + 8 rows columns`` bytes are available."""

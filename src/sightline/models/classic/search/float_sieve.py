@@ -69,17 +69,20 @@ class FloatSieve:
                 )
 
             low = self._low(scale * self.norms[start:stop], d).astype(np.float32)
-            weight = np.full(len(X), -2 if self.metric != "l1" else 1 - _gamma(d), np.float32)
+            weight = np.full(
+                len(X), -2 if self.metric != "l1" else 1 - _gamma(d, self.device), np.float32
+            )
             return Chunk(by_columns(inexact, d, np.float32), low, weight, x_term)
 
-        return Sieve(chunk, np.full(m, slope), -self._low(a, d), RULES[self.metric], q_term)
+        terms = np.full(m, slope), -self._low(a, d), RULES[self.metric], q_term, np.zeros(m)
+        return Sieve(chunk, *terms)
 
     def _low(self, norms: NDArray[np.float64], d: int) -> NDArray[np.float64]:
         """Return the part of the bound that one side of the pair adds, from its norm."""
         if self.metric == "l1":  # |a|_1 <= sqrt(d) |a|
             return -2 * UNIT_ROUNDOFF * math.sqrt(d) * norms - d * _UNDERFLOW
         rounding = _UNIT_ROWS * (norms + _UNIT_ROWS) if self.metric == "cosine" else 0.0
-        return (1 - _gamma(d)) * norms**2 - rounding - d * _UNDERFLOW
+        return (1 - _gamma(d, self.device)) * norms**2 - rounding - d * _UNDERFLOW
 
     def _centred(
         self, rows: NDArray[Any], row_scale: NDArray[np.float64], scale: float, columns: slice
@@ -101,10 +104,7 @@ class FloatSieve:
         return sums
 
 
-def _gamma(d: int) -> float:
+def _gamma(d: int, device: str) -> float:
     """Return a bound on the relative error of a sum of d float32 products and a comparison."""
-    import torch
-
-    inputs = products.INPUT_ROUNDING[torch.get_float32_matmul_precision()]
     terms = (min(d, COLUMNS) + math.ceil(d / COLUMNS) + 16) * UNIT_ROUNDOFF
-    return terms / (1 - terms) + 4 * inputs
+    return terms / (1 - terms) + 4 * products.input_rounding(device)

@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 
 from sightline.metrics import threads
 
-EUCLIDEAN, MANHATTAN, COSINE, FROM_PRODUCT = 0, 1, 2, 3
+EUCLIDEAN, MANHATTAN, COSINE, FROM_PRODUCT, OF_BYTES = 0, 1, 2, 3, 4
 """How `keep_nearest` computes the distance of a pair that passed its sieve."""
 
 _BLOCK = 64  # pairs that are sieved together, branch-free, before any is looked at
 _TILE = 64  # training rows that stay in the second-level cache while all queries pass
+# Bytes whose products an int32 holds the sum of. Loops over a slice of them start at 0: else
+# Numba allows for a negative index, and LLVM does not vectorise.
+_COLUMNS = 2**13
+_ROUNDING = 1e-12  # far more than a cosine of unit rows is off in float64
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,26 +77,129 @@ def _distance(q: Any, x: Any, q_scale: float, x_scale: float, rule: int) -> floa
 
 
 @compiled
+def _squared_difference(q: Any, x: Any) -> float:
+    """Sum the squared differences of two rows of bytes, exactly, in integers."""
+    total = np.int64(0)
+    for begin in range(0, q.shape[0], _COLUMNS):
+        part, a, b = np.int32(0), q[begin : begin + _COLUMNS], x[begin : begin + _COLUMNS]
+        for k in range(a.shape[0]):
+            difference = np.int32(np.int32(a[k]) - np.int32(b[k]))
+            part = np.int32(part + np.int32(difference * difference))
+        total += part
+    return np.float64(total)
+
+
+@compiled
+def _absolute_difference(q: Any, x: Any) -> float:
+    total = np.int32(0)
+    for k in range(q.shape[0]):
+        total = np.int32(total + abs(np.int32(np.int32(q[k]) - np.int32(x[k]))))
+    return np.float64(total)
+
+
+@compiled
+def _product(q: Any, x: Any) -> float:
+    """Sum the products of two rows of bytes, exactly, in integers."""
+    total = np.int64(0)
+    for begin in range(0, q.shape[0], _COLUMNS):
+        part, a, b = np.int32(0), q[begin : begin + _COLUMNS], x[begin : begin + _COLUMNS]
+        for k in range(a.shape[0]):
+            part = np.int32(part + np.int32(np.int32(a[k]) * np.int32(b[k])))
+        total += part
+    return np.float64(total)
+
+
+@compiled
+def _insert(distances: Any, indices: Any, distance: float, index: int) -> None:
+    """Put a row into the k nearest so far, behind those that are as near."""
+    place = distances.shape[0] - 1
+    while place > 0 and distances[place - 1] > distance:
+        distances[place] = distances[place - 1]
+        indices[place] = indices[place - 1]
+        place -= 1
+    distances[place] = distance
+    indices[place] = index
+
+
+@compiled
+def scan(
+    Q: Any, X: Any, rule: int, q_term: Any, distances: Any, indices: Any, start: int, stop: int
+) -> None:
+    """Find each share's k nearest training rows of a few queries, reading each row once.
+
+    Parameters
+    ----------
+    Q, X : uint8 array, shape (m, d) and (n, d)
+    rule : int
+        ``OF_BYTES`` (Euclidean, squared), ``MANHATTAN`` or ``COSINE``.
+    q_term : float64 array, shape (m,)
+        The queries' inverse norms, for ``COSINE``.
+    distances, indices : float64 and int64 array, shape (shares, m, k)
+        In place; infinite and -1 before.
+    """
+    shares, k = distances.shape[0], distances.shape[2]
+    for share in range(start, stop):
+        for j in range(X.shape[0] * share // shares, X.shape[0] * (share + 1) // shares):
+            x = X[j]
+            x_term = 0.0
+            if rule == COSINE:
+                squared = _product(x, x)
+                x_term = 1 / np.sqrt(squared) if squared > 0 else 0.0
+            for i in range(Q.shape[0]):
+                worst = distances[share, i, k - 1]
+                if rule == OF_BYTES:
+                    distance = _squared_difference(Q[i], x)
+                elif rule == MANHATTAN:
+                    distance = _absolute_difference(Q[i], x)
+                elif 1 - _product(Q[i], x) * q_term[i] * x_term < worst + _ROUNDING:
+                    distance = _distance(Q[i], x, q_term[i], x_term, rule)
+                else:
+                    continue
+                if distance < worst:
+                    _insert(distances[share, i], indices[share, i], distance, j)
+
+
+@compiled
+def six_bit_moments(X: Any, out: Any, start: int, stop: int) -> None:
+    """Set ``out``, int64 (n, 5), to sums of x, x², a, a² and a x by row of bytes; a is x >> 2."""
+    for i in range(start, stop):
+        for begin in range(0, X.shape[1], _COLUMNS):
+            x = X[i, begin : begin + _COLUMNS]
+            s = t = u = v = w = np.int32(0)
+            for k in range(x.shape[0]):
+                value = np.int32(x[k])
+                a = np.int32(value >> 2)
+                s = np.int32(s + value)
+                t = np.int32(t + np.int32(value * value))
+                u = np.int32(u + a)
+                v = np.int32(v + np.int32(a * a))
+                w = np.int32(w + np.int32(a * value))
+            for place, part in enumerate((s, t, u, v, w)):
+                out[i, place] += part
+
+
+@compiled
 def keep_nearest(
-    products: Any, low: Any, weight: Any, x_term: Any, slope: Any, intercept: Any, q_term: Any,
-    factor: float, Q: Any, X: Any, rule: int, first: int, distances: Any, indices: Any,
+    products: Any, low: Any, weight: Any, x_term: Any, slope: Any, reach: Any, intercept: Any,
+    q_term: Any, factor: float, Q: Any, X: Any, rule: int, first: int, distances: Any, indices: Any,
     start: int, stop: int,
 ) -> None:  # fmt: skip
     """Merge one chunk of training rows into every query's k nearest so far.
 
     Training row j can be among them only if ``low[j] + weight[j] products[i, j] <
-    slope[i] D[i] + intercept[i]``, D the k-th distance so far (see `sieve`). Only a pair that
-    passes is measured. Rows come in rising order and must be strictly nearer to displace
-    one, so of equal distances the lower index stays.
+    slope[i] (sqrt(D[i]) + reach[i])² + intercept[i]``, D the k-th distance so far (see `sieve`).
+    Only a pair that passes is measured. Rows come in rising order and must be strictly nearer to
+    displace one, so of equal distances the lower index stays.
 
     Parameters
     ----------
-    products : array, shape (m, c)
+    products : array, shape (at least m, at least c)
     low, weight : float32 array, shape (c,)
     x_term : float64 array, shape (c,)
-    slope, intercept, q_term : float64 array, shape (m,)
+    slope, reach, intercept, q_term : float64 array, shape (m,)
         By ``FROM_PRODUCT`` the distance is ``q_term + x_term + factor products``; by
-        ``COSINE`` ``q_term`` and ``x_term`` are the rows' inverse norms.
+        ``OF_BYTES`` the squared Euclidean one in integers; by ``COSINE`` ``q_term`` and
+        ``x_term`` are the rows' inverse norms.
     factor : float
     Q, X : array, shape (m, d) and (c, d)
     rule : int
@@ -101,9 +208,9 @@ def keep_nearest(
     distances, indices : float64 and int64 array, shape (m, k)
         The k nearest so far, in place.
     """
-    count, k = products.shape[1], distances.shape[1]
+    count, k = low.shape[0], distances.shape[1]
     for i in range(start, stop):
-        limit = np.float32(slope[i] * distances[i, k - 1] + intercept[i])
+        limit = _limit(distances[i, k - 1], slope[i], reach[i], intercept[i])
         row = products[i]
         for begin in range(0, count, _BLOCK):
             end = min(begin + _BLOCK, count)
@@ -117,18 +224,19 @@ def keep_nearest(
                     continue
                 if rule == FROM_PRODUCT:
                     distance = q_term[i] + x_term[j] + factor * np.float64(row[j])
+                elif rule == OF_BYTES:
+                    distance = _squared_difference(Q[i], X[j])
                 else:
                     distance = _distance(Q[i], X[j], q_term[i], x_term[j], rule)
                 if not distance < distances[i, k - 1]:
                     continue
-                place = k - 1
-                while place > 0 and distances[i, place - 1] > distance:
-                    distances[i, place] = distances[i, place - 1]
-                    indices[i, place] = indices[i, place - 1]
-                    place -= 1
-                distances[i, place] = distance
-                indices[i, place] = first + j
-                limit = np.float32(slope[i] * distances[i, k - 1] + intercept[i])
+                _insert(distances[i], indices[i], distance, first + j)
+                limit = _limit(distances[i, k - 1], slope[i], reach[i], intercept[i])
+
+
+@compiled
+def _limit(farthest: float, slope: float, reach: float, intercept: float) -> Any:
+    return np.float32(slope * (np.sqrt(farthest) + reach) ** 2 + intercept)
 
 
 @compiled
@@ -145,19 +253,20 @@ def pair_distances(
 
 @compiled
 def absolute_sums_u8(Q: Any, X: Any, out: Any, start: int, stop: int) -> None:
-    """Set ``out[i, j]`` to the sum of |Q[i] - X[j]| over uint8 columns: exact.
-
-    The casts keep the arithmetic in 32 bits, without which LLVM does not see ``vpsadbw``.
-    """
+    """Set ``out[i, j]`` to the sum of |Q[i] - X[j]| over uint8 columns: exact."""
     for tile in range(0, X.shape[0], _TILE):
         for i in range(start, stop):
-            q = Q[i]
             for j in range(tile, min(tile + _TILE, X.shape[0])):
-                x = X[j]
-                total = np.int32(0)
-                for k in range(q.shape[0]):
-                    total = np.int32(total + abs(np.int32(np.int32(q[k]) - np.int32(x[k]))))
-                out[i, j] = total
+                out[i, j] = _absolute_difference(Q[i], X[j])
+
+
+@compiled
+def products_u8(Q: Any, X: Any, out: Any, start: int, stop: int) -> None:
+    """Set ``out[i, j]`` to the sum of Q[i] X[j] over at most 2**13 uint8 columns: exact."""
+    for tile in range(0, X.shape[0], _TILE):
+        for i in range(start, stop):
+            for j in range(tile, min(tile + _TILE, X.shape[0])):
+                out[i, j] = _product(Q[i], X[j])
 
 
 @compiled

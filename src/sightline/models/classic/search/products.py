@@ -1,8 +1,9 @@
 """Multiply matrices on the processor or the graphics processor: bytes exactly, floats fast.
 
-A product of bytes in [-128, 127] is at most 2**14. Sums of 1,024 of them are integers below
-2**24, which float32 holds exactly in any order of summation; so does an int32 with sums of
-65,536. Both ways give the same integers, and `byte_products` takes the faster.
+Bytes are multiplied by the processor's own instructions (`tiles`), where it has VNNI, or by a
+general library in float32: a product of bytes less 128 is at most 2**14, and sums of 1,024 of them
+are integers below 2**24, which float32 holds exactly in any order of summation. Without VNNI there
+are products of six bits instead, inexact and faster. `way` measures which is the fastest here.
 """
 
 from __future__ import annotations
@@ -10,44 +11,82 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import torch
+from sightline.models.classic.search import kernels, tiles
 
-INT32_COLUMNS = 2**16
-"""Most columns whose byte products `byte_products` can sum."""
+Way = Literal["vnni", "six-bit", "loop", "float32"]
 
 _FLOAT32_COLUMNS = 2**10
+_PROBE = 192, 256, 2**11  # queries, training rows and columns that the ways are timed on
+_MEASURING = 1.1  # what six bits let pass is measured again: so much more of their time
 
 INPUT_ROUNDING = {"highest": 0.0, "high": 2.0**-11, "medium": 2.0**-8}
-"""Relative rounding of a float32 factor before it is multiplied, by torch's setting
-``torch.set_float32_matmul_precision``: TensorFloat-32 keeps 11 bits, bfloat16 keeps 8."""
+"""Relative rounding of a float32 factor before a graphics processor multiplies it, by torch's
+setting ``torch.set_float32_matmul_precision``: TensorFloat-32 keeps 11 bits, bfloat16 keeps 8."""
 
 
-def byte_products(A: NDArray[np.int8], B: NDArray[np.int8], device: str) -> NDArray[np.int32]:
-    """Compute the inner products of A's rows, (m, b), with B's rows, (c, b): exact, (m, c).
-
-    b is at most `INT32_COLUMNS`.
-    """
+def input_rounding(device: str) -> float:
+    """Return the relative rounding of each factor of `float_products`."""
+    if device == "cpu":
+        return 0.0
     import torch
 
-    a, b = torch.from_numpy(A), torch.from_numpy(B)
-    if device == "cpu" and _int8_is_faster():
-        return _numpy(_by_int8(a, b))
-    return _numpy(_by_float32(a.to(device), b.to(device)))
+    return INPUT_ROUNDING[torch.get_float32_matmul_precision()]
+
+
+@functools.cache
+def way() -> Way:
+    """Return how this processor multiplies bytes fastest; it takes some milliseconds, once.
+
+    ``vnni``, ``loop`` and ``float32`` are exact, ``six-bit`` is `tiles.six_bit_products`.
+    """
+    m, c, d = _PROBE
+    Q, X = np.zeros((m, d), np.uint8), np.zeros((c, d), np.uint8)
+    own: Way
+    own = "vnni" if tiles.exact_products() else "six-bit" if tiles.coarse_products() else "loop"
+    no_shift = np.zeros(m, np.int32)
+    if own == "six-bit":
+        seconds = _MEASURING * _seconds(tiles.six_bit_products, Q, X, no_shift, 0)
+    else:
+        seconds = _seconds(tiles.products if own == "vnni" else _by_loop, Q, X)
+    return own if seconds <= _seconds(_by_float32, Q, X) else "float32"
+
+
+def byte_products(Q: NDArray[np.uint8], X: NDArray[np.uint8], device: str) -> NDArray[np.int32]:
+    """Compute the inner products of Q's rows, (m, b), with X's rows, (c, b), exactly.
+
+    Parameters
+    ----------
+    Q, X : uint8 array
+        b is at most 2**13.
+    device : str
+
+    Returns
+    -------
+    int32 array, shape (at least m, at least c)
+        Of the first m rows and c columns; the others mean nothing.
+    """
+    if device != "cpu":
+        return _by_torch(Q, X, device)
+    if way() == "vnni":
+        return tiles.products(Q, X)
+    return _by_loop(Q, X) if way() == "loop" else _by_float32(Q, X)
 
 
 def float_products(
     A: NDArray[np.float32], B: NDArray[np.float32], device: str
 ) -> NDArray[np.float32]:
     """Compute the inner products of A's rows, shape (m, b), with B's rows, (c, b): shape (m, c)."""
+    if device == "cpu":
+        return A @ B.T
     import torch
 
-    return _numpy(torch.mm(torch.from_numpy(A).to(device), torch.from_numpy(B).to(device).T))
+    a, b = (torch.from_numpy(rows).to(device) for rows in (A, B))
+    return np.asarray(torch.mm(a, b.T).cpu().numpy())
 
 
 def distance_sums(A: NDArray[Any], B: NDArray[Any], device: str) -> NDArray[np.float32]:
@@ -58,61 +97,50 @@ def distance_sums(A: NDArray[Any], B: NDArray[Any], device: str) -> NDArray[np.f
     import torch
 
     a, b = (torch.from_numpy(rows).to(device).float() for rows in (A, B))
-    return _numpy(torch.cdist(a, b, p=1))
+    return np.asarray(torch.cdist(a, b, p=1).cpu().numpy())
 
 
-def _numpy(tensor: torch.Tensor) -> NDArray[Any]:
-    array: NDArray[Any] = tensor.cpu().numpy()
-    return array
+def _by_loop(Q: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.int32]:
+    sums = np.empty((len(Q), len(X)), np.int32)
+    queries, rows = np.ascontiguousarray(Q), np.ascontiguousarray(X)
+    kernels.over_rows(kernels.products_u8, len(Q), queries, rows, sums)
+    return sums
 
 
-def _by_int8(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    return torch._int_mm(a, b.T)  # type: ignore[no-any-return,unused-ignore]
-
-
-def _by_float32(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    total = torch.zeros(len(a), len(b), dtype=torch.int32, device=a.device)
-    for start in range(0, a.shape[1], _FLOAT32_COLUMNS):
+def _by_float32(Q: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Multiply ``Q - 128`` and ``X - 128``, a block of columns at a time, and add the rest."""
+    total = _shifts(Q, 128 * Q.shape[1])[:, None] + _shifts(X, 0)
+    for start in range(0, Q.shape[1], _FLOAT32_COLUMNS):
         columns = slice(start, start + _FLOAT32_COLUMNS)
-        total += torch.mm(a[:, columns].float(), b[:, columns].float().T).to(torch.int32)
-    return total
+        a, b = (rows[:, columns].astype(np.float32) - np.float32(128) for rows in (Q, X))
+        total += (a @ b.T).astype(np.int32)
+    return np.asarray(total)
 
 
-@functools.cache
-def _int8_is_faster() -> bool:
-    """Tell whether this processor multiplies bytes exactly, and faster than float32.
-
-    ``torch._int_mm`` is private, so it may be missing; without VNNI instructions it is slow,
-    and its 16-bit intermediate sums may saturate, which the extreme values would show.
-    """
+def _by_torch(Q: NDArray[np.uint8], X: NDArray[np.uint8], device: str) -> NDArray[np.int32]:
     import torch
 
-    random = np.random.default_rng(0)
-    spread = random.integers(-128, 128, (300, 1024), dtype=np.int8)
-    extreme = random.choice(np.array([-128, 127], np.int8), (200, 1024))
-    probes = [
-        (spread, np.concatenate([extreme, spread])),
-        (extreme, np.full_like(extreme, -128)),
-        (np.full_like(extreme, 127), extreme),
-        (extreme[:1, :333].copy(), spread[:7, :333].copy()),
-    ]
-    try:
-        for A, B in probes:
-            a, b = torch.from_numpy(A), torch.from_numpy(B)
-            if not torch.equal(_by_int8(a, b), _by_float32(a, b)):
-                return False
-    except (AttributeError, NotImplementedError, RuntimeError):
-        return False
-    a, b = (torch.from_numpy(rows) for rows in probes[0])
-    return _seconds(_by_int8, a, b) < _seconds(_by_float32, a, b)
+    a, b = (torch.from_numpy(np.ascontiguousarray(rows)).to(device) for rows in (Q, X))
+    shifts = _shifts(Q, 128 * Q.shape[1]), _shifts(X, 0)
+    rows, columns = (torch.from_numpy(shift).to(device) for shift in shifts)
+    total = rows[:, None] + columns
+    for start in range(0, Q.shape[1], _FLOAT32_COLUMNS):
+        block = slice(start, start + _FLOAT32_COLUMNS)
+        product = torch.mm(a[:, block].float() - 128, (b[:, block].float() - 128).T)
+        total += product.to(torch.int32)
+    sums: NDArray[np.int32] = total.cpu().numpy()
+    return sums
+
+
+def _shifts(rows: NDArray[np.uint8], less: int) -> NDArray[np.int32]:
+    """Return ``128 (sum of a row - less)``, what a product of bytes less 128 lacks on one side."""
+    shifts: NDArray[np.int64] = 128 * (rows.sum(1, dtype=np.int64) - less)
+    return shifts.astype(np.int32)
 
 
 def _seconds(product: Callable[..., Any], *factors: Any) -> float:
-    """Return the least time of three calls, in seconds."""
+    """Return the least time of three calls after a first one, in seconds."""
+    product(*factors)
     times = []
     for _ in range(3):
         start = time.perf_counter()

@@ -36,7 +36,7 @@ class Chunk(NamedTuple):
     """The bound's numbers for c training rows."""
 
     products: NDArray[Any]
-    """P, shape (m, c)."""
+    """P in the first m rows and c columns."""
     low: NDArray[np.float32]
     """Shape (c,), as the next two."""
     weight: NDArray[np.float32]
@@ -54,6 +54,8 @@ class Sieve:
     slope, intercept : float64 array, shape (m,)
     rule, q_term, factor
         How a pair that passes is measured, with ``Chunk.x_term``: see `kernels.keep_nearest`.
+    reach : float64 array, shape (m,)
+        How much nearer, by the square root of D, the rounding of P may make a pair look.
     """
 
     chunk: Callable[[int, int], Chunk]
@@ -61,6 +63,7 @@ class Sieve:
     intercept: NDArray[np.float64]
     rule: int
     q_term: NDArray[np.float64]
+    reach: NDArray[np.float64]
     factor: float = 0.0
 
 
@@ -68,15 +71,13 @@ def by_columns(
     products: Callable[[slice], NDArray[Any]], columns: int, total: type[np.number[Any]]
 ) -> NDArray[Any]:
     """Sum products over blocks of columns, in the type ``total`` where there are several."""
-    import torch
-
-    first = products(slice(0, COLUMNS))
-    if columns <= COLUMNS:
-        return first
-    tensor = torch.from_numpy(first.astype(total, copy=False))
-    for start in range(COLUMNS, columns, COLUMNS):
-        tensor += torch.from_numpy(products(slice(start, start + COLUMNS)))
-    return np.asarray(tensor.numpy())
+    blocks = [slice(start, start + COLUMNS) for start in range(0, columns, COLUMNS)]
+    sums = products(blocks[0])
+    if len(blocks) > 1:
+        sums = sums.astype(total, copy=False)
+    for block in blocks[1:]:
+        sums += products(block)
+    return sums
 
 
 def inverse_norms(X: NDArray[Any]) -> NDArray[np.float64]:
