@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -271,21 +272,21 @@ def test_few_queries_are_answered_as_many_are(metric, monkeypatch):
 
 
 def test_the_fastest_way_is_measured_once(monkeypatch):
-    seconds = {tiles.products: 1.0, tiles.six_bit_products: 1.0, products._by_loop: 1.0}
-    asked = []
-
-    def timed(product, *factors):
-        asked.append(product)
-        return seconds.get(product, 0.5)
-
-    monkeypatch.setattr(products, "_seconds", timed)
+    seconds = iter([(1.0, 0.5), (0.5, 1.0)])
+    monkeypatch.setattr(products, "_seconds", lambda *calls: next(seconds))
     products.way.cache_clear()
     assert products.way() == products.way() == "float32"
-    assert len(asked) == 2
-    seconds.update(dict.fromkeys(seconds, 0.3))
     products.way.cache_clear()
     assert products.way() in ("vnni", "six-bit", "loop")
     products.way.cache_clear()
+
+
+def test_times_are_taken_in_turns():
+    asked = []
+    calls = [lambda: asked.append("a"), lambda: (asked.append("b"), time.sleep(0.002))]
+    a, b = products._seconds(*calls)
+    assert b > 0.002 > a
+    assert asked[:4] == ["a", "b", "a", "b"]
 
 
 @pytest.mark.gpu

@@ -33,7 +33,7 @@ from sightline.models.classic.search.sieve import (
     inverse_norms,
 )
 
-_SLACK = 1 - 16 * UNIT_ROUNDOFF
+_SLACK = 1 - 32 * UNIT_ROUNDOFF
 _UNIT_ROWS = 2.0**-40  # more than float64 takes from a squared distance of unit rows
 
 Bytes = NDArray[np.uint8]
@@ -78,11 +78,12 @@ class ByteSieve:
         X, x_term = self.X[start:stop], self.x_term[start:stop]
         pair = _absolute_sums if self.metric == "l1" else products.byte_products
         sums = by_columns(lambda c: pair(Q[:, c], X[:, c], self.device), Q.shape[1], self.total)
+        zeros = np.zeros(len(X), np.float32)
         if self.metric == "l1":
-            return Chunk(sums, _floats(x_term), _floats(x_term + _SLACK), x_term)
+            return Chunk(sums, zeros, zeros + np.float32(_SLACK), zeros, x_term)
         if self.metric == "l2":
-            return Chunk(sums, _floats(x_term * _SLACK), _floats(0 * x_term - 2), x_term)
-        return Chunk(sums, _floats(0 * x_term), _floats(-x_term), x_term)
+            return Chunk(sums, _floats(x_term * _SLACK), zeros - 2, zeros, x_term)
+        return Chunk(sums, zeros, _floats(-x_term), zeros, x_term)
 
 
 class SixBitSieve:
@@ -92,21 +93,21 @@ class SixBitSieve:
         self.X, self.metric = X, metric
         self.rows = _Rounded(X, metric)
         self.blocks = math.ceil(X.shape[1] / COLUMNS)
-        self.farthest = float(self.rows.error.max())
+        self.farthest = float(self.rows.error.max()) / _SLACK
 
     def __call__(self, Q: Bytes) -> Sieve:
         """Build the sieve of a chunk of queries, shape (m, d)."""
         rounded, m = _Rounded(Q, self.metric), len(Q)
-        reach = rounded.error + self.farthest
+        reach, farthest = rounded.error, self.farthest
         if self.metric == "l2":
             slope, intercept, rule = np.ones(m), -16 * _SLACK * rounded.squares, kernels.OF_BYTES
         else:  # all that is known of a query of zeros is that it is at 1 from everything
             slope, rule = rounded.norm, kernels.COSINE
             intercept = np.where(rounded.scale > 0, -_SLACK * slope, np.inf)
-            reach = reach / math.sqrt(2)
+            reach, farthest = reach / math.sqrt(2), farthest / math.sqrt(2)
         return Sieve(
             lambda start, stop: self._chunk(Q, start, stop),
-            *(slope, intercept, rule, rounded.scale, reach),
+            *(slope, intercept, rule, rounded.scale, reach, 0.0, farthest),
         )
 
     def _chunk(self, Q: Bytes, start: int, stop: int) -> Chunk:
@@ -123,12 +124,14 @@ class SixBitSieve:
             return tiles.six_bit_products(queries, X[:, c], shift, eighths)
 
         sums, scale = by_columns(pair, Q.shape[1], total), self.rows.scale[part]
+        unit = 1 if self.metric == "l2" else math.sqrt(2)
+        reach = _floats(self.rows.error[part] / (unit * _SLACK))
         if self.metric == "l2":
             squares = _floats(16 * _SLACK * self.rows.squares[part])
-            return Chunk(sums, squares, np.full(len(X), -32, np.float32), scale)
+            return Chunk(sums, squares, np.full(len(X), -32, np.float32), reach, scale)
         weight = np.where(scale > 0, 16 / self.rows.norm[part], 0)
         low = np.where(scale > 0, -2 * self.blocks * weight, -np.inf)
-        return Chunk(sums, _floats(low), _floats(-weight), scale)
+        return Chunk(sums, _floats(low), _floats(-weight), reach, scale)
 
 
 class _Rounded:

@@ -67,7 +67,7 @@ class ExactSearch:
         """
         n, m = len(self.X), len(Q)
         of_bytes = Q.dtype == self.X.dtype == np.uint8
-        if of_bytes and m <= _FEW and self.device == "cpu":
+        if of_bytes and 0 < m <= _FEW and self.device == "cpu":
             distances, indices = self._scan(Q, k)
             if progress:
                 progress(m, m)
@@ -82,8 +82,8 @@ class ExactSearch:
                 last = min(first + rows, n)
                 kernels.over_rows(
                     kernels.keep_nearest, part.stop - begin,
-                    *sieve.chunk(first, last), sieve.slope, sieve.reach, sieve.intercept,
-                    sieve.q_term, sieve.factor, Q[part], self.X[first:last], sieve.rule, first,
+                    *sieve.chunk(first, last), *sieve.terms, sieve.farthest, sieve.q_term,
+                    sieve.factor, Q[part], self.X[first:last], sieve.rule, first,
                     distances[part], indices[part],
                 )  # fmt: skip
                 if progress:

@@ -72,7 +72,8 @@ class FloatSieve:
             weight = np.full(
                 len(X), -2 if self.metric != "l1" else 1 - _gamma(d, self.device), np.float32
             )
-            return Chunk(by_columns(inexact, d, np.float32), low, weight, x_term)
+            products = by_columns(inexact, d, np.float32)
+            return Chunk(products, low, weight, np.zeros_like(low), x_term)
 
         terms = np.full(m, slope), -self._low(a, d), RULES[self.metric], q_term, np.zeros(m)
         return Sieve(chunk, *terms)

@@ -25,6 +25,7 @@ _TILE = 64  # training rows that stay in the second-level cache while all querie
 # Bytes whose products an int32 holds the sum of. Loops over a slice of them start at 0: else
 # Numba allows for a negative index, and LLVM does not vectorise.
 _COLUMNS = 2**13
+_LARGE = 1e30
 _ROUNDING = 1e-12  # far more than a cosine of unit rows is off in float64
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -180,27 +181,29 @@ def six_bit_moments(X: Any, out: Any, start: int, stop: int) -> None:
 
 @compiled
 def keep_nearest(
-    products: Any, low: Any, weight: Any, x_term: Any, slope: Any, reach: Any, intercept: Any,
-    q_term: Any, factor: float, Q: Any, X: Any, rule: int, first: int, distances: Any, indices: Any,
-    start: int, stop: int,
+    products: Any, low: Any, weight: Any, x_reach: Any, x_term: Any, slope: Any, reach: Any,
+    intercept: Any, farthest: float, q_term: Any, factor: float, Q: Any, X: Any, rule: int,
+    first: int, distances: Any, indices: Any, start: int, stop: int,
 ) -> None:  # fmt: skip
     """Merge one chunk of training rows into every query's k nearest so far.
 
     Training row j can be among them only if ``low[j] + weight[j] products[i, j] <
-    slope[i] (sqrt(D[i]) + reach[i])² + intercept[i]``, D the k-th distance so far (see `sieve`).
+    slope[i] (sqrt(D[i]) + reach[i] + x_reach[j])² + intercept[i]``, D the k-th distance so far
+    (see `sieve`). As no ``x_reach`` is above ``farthest``, its square is not more than
+    ``farthest x_reach[j]``, and the right side splits into a limit and a tilt times ``x_reach``.
     Only a pair that passes is measured. Rows come in rising order and must be strictly nearer to
     displace one, so of equal distances the lower index stays.
 
     Parameters
     ----------
     products : array, shape (at least m, at least c)
-    low, weight : float32 array, shape (c,)
+    low, weight, x_reach : float32 array, shape (c,)
     x_term : float64 array, shape (c,)
     slope, reach, intercept, q_term : float64 array, shape (m,)
         By ``FROM_PRODUCT`` the distance is ``q_term + x_term + factor products``; by
         ``OF_BYTES`` the squared Euclidean one in integers; by ``COSINE`` ``q_term`` and
         ``x_term`` are the rows' inverse norms.
-    factor : float
+    farthest, factor : float
     Q, X : array, shape (m, d) and (c, d)
     rule : int
     first : int
@@ -210,17 +213,19 @@ def keep_nearest(
     """
     count, k = low.shape[0], distances.shape[1]
     for i in range(start, stop):
-        limit = _limit(distances[i, k - 1], slope[i], reach[i], intercept[i])
+        about = reach[i], slope[i], intercept[i], farthest
+        limit, tilt = _limit(distances[i, k - 1], *about)
         row = products[i]
         for begin in range(0, count, _BLOCK):
             end = min(begin + _BLOCK, count)
             passed = 0
             for j in range(begin, end):
-                passed += low[j] + weight[j] * np.float32(row[j]) < limit
+                bound = low[j] + weight[j] * np.float32(row[j]) - tilt * x_reach[j]
+                passed += bound < limit
             if passed == 0:
                 continue
             for j in range(begin, end):
-                if not low[j] + weight[j] * np.float32(row[j]) < limit:
+                if not low[j] + weight[j] * np.float32(row[j]) - tilt * x_reach[j] < limit:
                     continue
                 if rule == FROM_PRODUCT:
                     distance = q_term[i] + x_term[j] + factor * np.float64(row[j])
@@ -231,12 +236,14 @@ def keep_nearest(
                 if not distance < distances[i, k - 1]:
                     continue
                 _insert(distances[i], indices[i], distance, first + j)
-                limit = _limit(distances[i, k - 1], slope[i], reach[i], intercept[i])
+                limit, tilt = _limit(distances[i, k - 1], *about)
 
 
 @compiled
-def _limit(farthest: float, slope: float, reach: float, intercept: float) -> Any:
-    return np.float32(slope * (np.sqrt(farthest) + reach) ** 2 + intercept)
+def _limit(distance: float, reach: float, slope: float, intercept: float, farthest: float) -> Any:
+    around = np.sqrt(distance) + reach
+    tilt = min(slope * (2 * around + farthest), _LARGE)  # finite, as it is multiplied by 0 too
+    return np.float32(slope * around**2 + intercept), np.float32(tilt)
 
 
 @compiled

@@ -22,7 +22,8 @@ Way = Literal["vnni", "six-bit", "loop", "float32"]
 
 _FLOAT32_COLUMNS = 2**10
 _PROBE = 192, 256, 2**11  # queries, training rows and columns that the ways are timed on
-_MEASURING = 1.1  # what six bits let pass is measured again: so much more of their time
+_TURNS = 6
+_CLEARLY = 1.2
 
 INPUT_ROUNDING = {"highest": 0.0, "high": 2.0**-11, "medium": 2.0**-8}
 """Relative rounding of a float32 factor before a graphics processor multiplies it, by torch's
@@ -49,11 +50,14 @@ def way() -> Way:
     own: Way
     own = "vnni" if tiles.exact_products() else "six-bit" if tiles.coarse_products() else "loop"
     no_shift = np.zeros(m, np.int32)
-    if own == "six-bit":
-        seconds = _MEASURING * _seconds(tiles.six_bit_products, Q, X, no_shift, 0)
-    else:
-        seconds = _seconds(tiles.products if own == "vnni" else _by_loop, Q, X)
-    return own if seconds <= _seconds(_by_float32, Q, X) else "float32"
+    calls = {
+        "vnni": lambda: tiles.products(Q, X),
+        "six-bit": lambda: tiles.six_bit_products(Q, X, no_shift, 0),
+        "loop": lambda: _by_loop(Q, X),
+    }
+    ours, general = _seconds(calls[own], lambda: _by_float32(Q, X))
+    # A busy moment makes either look slow: what is nearly as fast is no reason to change.
+    return own if ours <= _CLEARLY * general else "float32"
 
 
 def byte_products(Q: NDArray[np.uint8], X: NDArray[np.uint8], device: str) -> NDArray[np.int32]:
@@ -138,12 +142,13 @@ def _shifts(rows: NDArray[np.uint8], less: int) -> NDArray[np.int32]:
     return shifts.astype(np.int32)
 
 
-def _seconds(product: Callable[..., Any], *factors: Any) -> float:
-    """Return the least time of three calls after a first one, in seconds."""
-    product(*factors)
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        product(*factors)
-        times.append(time.perf_counter() - start)
-    return min(times)
+def _seconds(*calls: Callable[[], Any]) -> list[float]:
+    """Return the least time of each of some calls, in seconds, taken in turns."""
+    times = [[_time(call) for call in calls] for _ in range(_TURNS)]
+    return [min(one) for one in zip(*times[1:], strict=True)]  # the first ones compile
+
+
+def _time(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

@@ -38,8 +38,9 @@ class Chunk(NamedTuple):
     products: NDArray[Any]
     """P in the first m rows and c columns."""
     low: NDArray[np.float32]
-    """Shape (c,), as the next two."""
+    """Shape (c,), as the next three."""
     weight: NDArray[np.float32]
+    reach: NDArray[np.float32]
     x_term: NDArray[np.float64]
 
 
@@ -55,7 +56,9 @@ class Sieve:
     rule, q_term, factor
         How a pair that passes is measured, with ``Chunk.x_term``: see `kernels.keep_nearest`.
     reach : float64 array, shape (m,)
-        How much nearer, by the square root of D, the rounding of P may make a pair look.
+        How much nearer, by the square root of D, the rounding of the query may make it look.
+    farthest : float
+        The largest reach of a training row.
     """
 
     chunk: Callable[[int, int], Chunk]
@@ -65,6 +68,12 @@ class Sieve:
     q_term: NDArray[np.float64]
     reach: NDArray[np.float64]
     factor: float = 0.0
+    farthest: float = 0.0
+
+    @property
+    def terms(self) -> tuple[NDArray[np.float64], ...]:
+        """Return slope, reach and intercept."""
+        return self.slope, self.reach, self.intercept
 
 
 def by_columns(

@@ -109,7 +109,7 @@ def absolute_sums(Q: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.int3
     """
     instruction = absolute()
     assert instruction
-    return _sums(Q, X, instruction, 0, np.zeros(len(Q), np.int32), 0)
+    return _sums(Q, X, instruction, False, np.zeros(len(Q), np.int32), 0)
 
 
 def products(Q: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -130,7 +130,7 @@ def products(Q: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.int32]:
     instruction = exact_products()
     assert instruction
     signed = (Q ^ 128).view(np.int8)
-    return _sums(signed, X, instruction, 0, np.zeros(len(Q), np.int32), 128 * 8)
+    return _sums(signed, X, instruction, False, np.zeros(len(Q), np.int32), 128 * 8)
 
 
 def six_bit_products(
@@ -155,11 +155,11 @@ def six_bit_products(
     instruction = coarse_products()
     assert instruction
     signed = ((Q >> COARSE_BITS) - np.uint8(32)).view(np.int8)
-    return _sums(signed, X, instruction, COARSE_BITS, q_shift, 32 * 8 + eighths)
+    return _sums(signed, X, instruction, True, q_shift, 32 * 8 + eighths)
 
 
 def _sums(
-    Q: NDArray[Any], X: NDArray[np.uint8], instruction: Instruction, drop: int,
+    Q: NDArray[Any], X: NDArray[np.uint8], instruction: Instruction, coarse: bool,
     q_shift: NDArray[np.int32], eighths: int,
 ) -> NDArray[np.int32]:  # fmt: skip
     width = instruction.width
@@ -170,7 +170,7 @@ def _sums(
     out = np.empty((m, n), np.int32)
     shift = np.zeros(m, np.int32)
     shift[: len(Q)] = q_shift
-    over_rows(_fill, n // _WIDE, queries, X, drop, shift, eighths, tall, out)
+    over_rows(_fill, n // _WIDE, queries, X, coarse, shift, eighths, tall, out)
     return out
 
 
@@ -187,8 +187,23 @@ def _aligned(rows: int, columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 @compiled
+def _pack(source: Any, row: Any, coarse: bool) -> Any:
+    """Copy a row, or its six highest bits; return their sum. A shift by a constant is fast."""
+    if coarse:
+        for t in range(row.shape[0]):
+            row[t] = source[t] >> COARSE_BITS
+    else:
+        for t in range(row.shape[0]):
+            row[t] = source[t]
+    total = np.int32(0)
+    for t in range(row.shape[0]):
+        total = np.int32(total + np.int32(row[t]))
+    return total
+
+
+@compiled
 def _fill(
-    Q: Any, X: Any, drop: int, q_shift: Any, eighths: int, tall: int, out: Any,
+    Q: Any, X: Any, coarse: bool, q_shift: Any, eighths: int, tall: int, out: Any,
     start: int, stop: int,
 ) -> None:  # fmt: skip
     """Fill ``out`` for the tiles of training rows ``start`` to ``stop``."""
@@ -202,13 +217,8 @@ def _fill(
         last = min(m, first + held)
         for j in range(_WIDE * start, _WIDE * stop, _WIDE):
             for b in range(min(_WIDE, X.shape[0] - j)):
-                row, source = rows[b * length : b * length + X.shape[1]], X[j + b]
-                total = np.int32(0)
-                for t in range(row.shape[0]):
-                    value = source[t] >> drop
-                    row[t] = value
-                    total = np.int32(total + np.int32(value))
-                x_shift[b] = eighths * total >> 3
+                row = rows[b * length : b * length + X.shape[1]]
+                x_shift[b] = eighths * _pack(X[j + b], row, coarse) >> 3
             for i in range(first, last, tall):
                 _tile(  # type: ignore[call-arg]
                     Q, q + i * length, x, length, q_shift.ctypes.data + 4 * i,
@@ -305,7 +315,7 @@ def _loop(
     builder: Any, first: Any, end: Any, step: int, values: list[Any],
     body: Callable[[Any, list[Any]], list[Any]],
 ) -> list[Any]:  # fmt: skip
-    """Emit a loop, run at least once, that carries values along; return what it ends with."""
+    """Return what values end as that a loop, run at least once, carries along."""
     before = builder.block
     inside, after = (builder.append_basic_block(name) for name in ("again", "done"))
     builder.branch(inside)
