@@ -2,14 +2,22 @@
 
 10,000 queries on 50,000 training images of 3,072 uint8 pixels (CIFAR-10's shape), k = 10, one
 process, the same threads for all. The slow peers answer a part of the queries, and their time
-is scaled up: brute force is linear in the queries (the row says how many were asked).
+is scaled up: brute force is linear in the queries (the row says how many were asked). Searches and
+peers are timed in turns, so that a busy moment meets all of them.
 
-    python benchmarks/knn.py [--data NAME_OR_PATH] [--queries 10000] [--repeats 3]
+Then a few queries, beside a loop that merely reads the bytes of the training images once (it adds
+them up as words, shared out to the same threads).
+
+    python benchmarks/knn.py [--data NAME_OR_PATH] [--queries 10000] [--repeats 3] [--hold avx2]
+
+The record is named by the kind of processor. `--hold avx2` keeps all libraries from newer
+instructions than AVX2, as on a processor that has no others.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -19,6 +27,7 @@ from typing import Any
 
 import faiss
 import machine
+import numba
 import numpy as np
 import torch
 from rich.console import Console
@@ -28,9 +37,14 @@ from threadpoolctl import threadpool_limits
 
 from sightline.data.load import load_data
 from sightline.metrics import threads
+from sightline.models.classic.search import kernels, products
 from sightline.models.classic.search.exact import ExactSearch
+from sightline.models.classic.search.sieve import Metric
 
 K = 10
+FEW = 1, 2, 16
+TURNS = 15
+METRICS: tuple[Metric, ...] = ("l2", "l1", "cosine")
 SIDE = 4096
 
 
@@ -40,14 +54,18 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=10_000)
     parser.add_argument("--part", type=int, default=1000, help="queries that slow peers answer")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--name", default="knn", help="of the record in benchmarks/results")
+    parser.add_argument("--name", help="of the record in benchmarks/results; default: knn-KIND")
+    parser.add_argument("--hold", choices=machine.HELD, help="instructions that all are held to")
     given = parser.parse_args()
+    if given.hold:
+        machine.hold(given.hold)
     X, Q = images(given.data, given.queries)
     cores = threads.available()
     torch.set_num_threads(cores)
     faiss.omp_set_num_threads(cores)
     screen = Console(width=110)
     with threadpool_limits(cores):
+        few = measure_few(X, Q)
         rows = measure(X, Q, given.part, given.repeats, screen)
     peak_gflops = rows.pop("peak")["gflops"]
     table = Table(title=f"{len(Q):,} queries x {X.shape[0]:,} x {X.shape[1]:,}, k = {K}")
@@ -64,12 +82,24 @@ def main() -> None:
         )  # fmt: skip
     screen.print(table)
     screen.print(f"torch.mm, {SIDE}x{SIDE} float32: {peak_gflops:.0f} Gflop/s, {cores} threads")
+    table = Table(title=f"few queries x {X.shape[0]:,}, milliseconds; times merely reading")
+    for heading in ("queries", "reading", *METRICS):
+        table.add_column(heading, justify="right")
+    for queries, row in few.items():
+        table.add_row(
+            queries, f"{row['reading'] * 1e3:.1f}",
+            *(f"{row[m] * 1e3:.1f}  {row[m] / row['reading']:.2f}x" for m in METRICS),
+        )  # fmt: skip
+    screen.print(table)
+    kind = machine.instructions()
     document = {
-        "data": Path(given.data).name if given.data else "random uint8", "k": K, "threads": cores,
+        "instructions": kind, "held_to": given.hold, "way": products.way(), "few": few,
+        "load": os.getloadavg(), "data": Path(given.data).name if given.data else "random uint8",
+        "k": K, "threads": cores,
         "queries": len(Q), "training": list(X.shape), "peak_gflops": peak_gflops, "rows": rows,
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }  # fmt: skip
-    path = machine.record(given.name, document, "faiss-cpu")
+    path = machine.record(given.name or f"knn-{kind}", document, "faiss-cpu")
     screen.print(f"recorded in {path.name}; peak memory {document['peak_rss_mib']:,.0f} MiB")
 
 
@@ -88,26 +118,36 @@ def images(data: str | None, queries: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([X, rest]), Q[:queries]
 
 
+@numba.njit(nogil=True)
+def add_words(words: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
+    """Read some rows of 64-bit words once."""
+    for i in range(start, stop):
+        total = np.uint64(0)
+        for word in words[i]:
+            total += word
+        out[i] = total
+
+
+def measure_few(X: np.ndarray, Q: np.ndarray) -> dict[str, dict[str, float]]:
+    """Seconds of a few queries, and of merely reading the training images."""
+    words, out = X.view(np.uint64), np.zeros(len(X), np.uint64)
+    searches = {m: ExactSearch(X, m, "cpu", 256) for m in METRICS}
+    measured = {}
+    for few in FEW:
+        calls: dict[str, Callable[[], Any]] = {
+            "reading": lambda: kernels.over_rows(add_words, len(words), words, out),
+        } | {m: (lambda n=few, s=s: s(Q[:n], K)) for m, s in searches.items()}
+        machine.side_by_side(calls, 2)  # compiles, and takes the norms
+        measured[str(few)] = machine.medians(machine.side_by_side(calls, TURNS))
+    return measured
+
+
 def measure(
     X: np.ndarray, Q: np.ndarray, part: int, repeats: int, screen: Console
 ) -> dict[str, Any]:
     a, b = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
     torch.mm(a, b)
-    products: list[float] = []
-    searches = {m: ExactSearch(X, m, "cpu", 256) for m in ("l2", "l1", "cosine")}
-    for search in searches.values():
-        search(Q[:64], K)  # compiles, and takes the norms
-    calls: dict[str, tuple[int, Callable[[int], Any]]] = {
-        f"{m} sightline": (len(Q), lambda n, s=s: s(Q[:n], K)) for m, s in searches.items()
-    }
-    found: dict[str, Any] = {}
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    memory = dict.fromkeys(calls, 0.0)
-    before = rss()
-    for _ in range(repeats):
-        for name, (n, call) in calls.items():
-            timed(name, n, call, times, memory, before)
-            products.append(timed_product(a, b))
+    searches = {m: ExactSearch(X, m, "cpu", 256) for m in METRICS}
     Xf, Qf = X.astype(np.float32), Q[:part].astype(np.float32)
     x, q = torch.from_numpy(Xf), torch.from_numpy(Qf)
     flat = faiss.IndexFlatL2(X.shape[1])
@@ -119,35 +159,41 @@ def measure(
         for m in ("euclidean", "manhattan")
     }
     few = max(1, part // 10)
-    peers: dict[str, tuple[int, Callable[[int], Any]]] = {
+    calls: dict[str, tuple[int, Callable[[int], Any]]] = {
+        "l2 sightline": (len(Q), lambda n: searches["l2"](Q[:n], K)),
         "l2 faiss flat": (part, lambda n: flat.search(Qf[:n], K)),
         "l2 scikit-learn brute": (part, lambda n: brute["euclidean"].kneighbors(Qf[:n])),
+        "cosine sightline": (len(Q), lambda n: searches["cosine"](Q[:n], K)),
+        "l1 sightline": (len(Q), lambda n: searches["l1"](Q[:n], K)),
         "l1 faiss flat": (few, lambda n: l1.search(Qf[:n], K)),
         "l1 scikit-learn brute": (few, lambda n: brute["manhattan"].kneighbors(Qf[:n])),
         "l1 torch.cdist": (few, lambda n: torch.cdist(q[:n], x, p=1).topk(K, largest=False)),
     }
-    before = rss()
-    times |= {name: [] for name in peers}
-    memory |= dict.fromkeys(peers, 0.0)
-    for _, call in peers.values():
-        call(8)
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    memory = dict.fromkeys(calls, 0.0)
+    factors: list[float] = []
+    for _, call in calls.values():
+        call(8)  # compiles, and takes the norms
     for _ in range(repeats):
-        for name, (n, call) in peers.items():
+        for name, (n, call) in calls.items():
             screen.print(f"[dim]{name}: {n} queries[/dim]")
-            timed(name, n, call, times, memory, before)
-        products.append(timed_product(a, b))
-    for name, (n, _) in (calls | peers).items():
-        found[name] = {
+            timed(name, n, call, times, memory)
+            factors.append(timed_product(a, b))
+    rows = {
+        name: {
             "asked": n, "seconds": median(times[name]) * len(Q) / n,
             "repeats": [t * len(Q) / n for t in times[name]], "extra_mib": memory[name],
-        }  # fmt: skip
-    return found | {"peak": {"gflops": 2 * SIDE**3 / median(products) / 1e9}}
+        }
+        for name, (n, _) in calls.items()
+    }  # fmt: skip
+    return rows | {"peak": {"gflops": 2 * SIDE**3 / median(factors) / 1e9}}
 
 
 def timed(
     name: str, n: int, call: Callable[[int], Any], times: dict[str, list[float]],
-    memory: dict[str, float], before: float,
+    memory: dict[str, float],
 ) -> None:  # fmt: skip
+    before = rss()
     reset_peak()
     start = time.perf_counter()
     call(n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -13,6 +14,20 @@ from statistics import median
 from typing import Any
 
 from sightline.training import run
+
+_AVX2 = "sse sse2 sse3 ssse3 sse4.1 sse4.2 popcnt cx16 avx avx2 bmi bmi2 f16c fma lzcnt movbe"
+HELD = {
+    "avx2": {
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in _AVX2.split()),
+        "OPENBLAS_CORETYPE": "Haswell",  # NumPy's and FAISS's
+        "FAISS_SIMD_LEVEL": "AVX2", "FAISS_OPT_LEVEL": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    },
+}  # fmt: skip
+"""Environment variables that hold libraries to the instructions of an older processor."""
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -25,6 +40,25 @@ def describe(*packages: str) -> dict[str, Any]:
     words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
     command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
     return found | {"command": command, "date": run.now()}
+
+
+def hold(kind: str) -> None:
+    """Start this program anew with its libraries held to a kind of `HELD`, unless it is."""
+    held = HELD[kind]
+    if any(os.environ.get(name) != value for name, value in held.items()):
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | held)
+
+
+def instructions() -> str:
+    """The newest instructions on bytes that this process compiles for: a kind of processor."""
+    from sightline.models.classic.search import tiles
+
+    features = tiles.features()
+    for kind in ("avx512vnni", "avxvnni", "avx512bw", "avx2", "ssse3"):
+        if kind in features:
+            return {"avx512vnni": "avx512-vnni", "avxvnni": "avx-vnni"}.get(kind, kind)
+    return "other"
 
 
 def record(name: str, document: dict[str, Any], *packages: str) -> Path:

@@ -124,17 +124,22 @@ def _insert(distances: Any, indices: Any, distance: float, index: int) -> None:
 
 @compiled
 def scan(
-    Q: Any, X: Any, rule: int, q_term: Any, distances: Any, indices: Any, start: int, stop: int
-) -> None:
+    Q: Any, wide: Any, X: Any, squares: Any, rule: int, q_term: Any, distances: Any, indices: Any,
+    start: int, stop: int,
+) -> None:  # fmt: skip
     """Find each share's k nearest training rows of a few queries, reading each row once.
 
     Parameters
     ----------
     Q, X : uint8 array, shape (m, d) and (n, d)
+    wide : int16 array, shape (m, d)
+        Q, widened once for all rows.
+    squares : float64 array, shape (n,)
+        The rows' squared norms, for ``EUCLIDEAN`` and ``COSINE``; negative ones are set.
     rule : int
-        ``OF_BYTES`` (Euclidean, squared), ``MANHATTAN`` or ``COSINE``.
+        ``EUCLIDEAN`` (squared), ``MANHATTAN`` or ``COSINE``.
     q_term : float64 array, shape (m,)
-        The queries' inverse norms, for ``COSINE``.
+        The queries' squared norms, or for ``COSINE`` their inverse norms.
     distances, indices : float64 and int64 array, shape (shares, m, k)
         In place; infinite and -1 before.
     """
@@ -142,17 +147,16 @@ def scan(
     for share in range(start, stop):
         for j in range(X.shape[0] * share // shares, X.shape[0] * (share + 1) // shares):
             x = X[j]
-            x_term = 0.0
-            if rule == COSINE:
-                squared = _product(x, x)
-                x_term = 1 / np.sqrt(squared) if squared > 0 else 0.0
+            if rule != MANHATTAN and squares[j] < 0:
+                squares[j] = _product(x, x)
+            x_term = 1 / np.sqrt(squares[j]) if rule == COSINE and squares[j] > 0 else 0.0
             for i in range(Q.shape[0]):
                 worst = distances[share, i, k - 1]
-                if rule == OF_BYTES:
-                    distance = _squared_difference(Q[i], x)
+                if rule == EUCLIDEAN:
+                    distance = q_term[i] + squares[j] - 2 * _product(wide[i], x)
                 elif rule == MANHATTAN:
                     distance = _absolute_difference(Q[i], x)
-                elif 1 - _product(Q[i], x) * q_term[i] * x_term < worst + _ROUNDING:
+                elif 1 - _product(wide[i], x) * q_term[i] * x_term < worst + _ROUNDING:
                     distance = _distance(Q[i], x, q_term[i], x_term, rule)
                 else:
                     continue
