@@ -173,9 +173,12 @@ def test_every_way_to_multiply_finds_what_the_definition_says(way, metric, monke
             assert (rows == order).all()
 
 
-def six_bits_by_definition(Q, X, q_shift, eighths):
-    q, x = Q.astype(int) >> 2, X.astype(int) >> 2
-    return (q @ x.T + q_shift[:, None] + (eighths * x.sum(1) >> 3)).astype(np.int32)
+def six_bits_by_definition(Q, q_shift, eighths):
+    def sums(X):
+        q, x = Q.astype(int) >> 2, X.astype(int) >> 2
+        return (q @ x.T + q_shift[:, None] + (eighths * x.sum(1) >> 3)).astype(np.int32)
+
+    return sums
 
 
 def cases():
@@ -272,12 +275,13 @@ def test_few_queries_are_answered_as_many_are(metric, monkeypatch):
 
 
 def test_the_fastest_way_is_measured_once(monkeypatch):
-    seconds = iter([(1.0, 0.5), (0.5, 1.0)])
+    rounds = [(1.0, 0.5)] * products._ROUNDS
+    seconds = iter([*rounds, *rounds[1:], (0.5, 1.0)])
     monkeypatch.setattr(products, "_seconds", lambda *calls: next(seconds))
     products.way.cache_clear()
     assert products.way() == products.way() == "float32"
     products.way.cache_clear()
-    assert products.way() in ("vnni", "six-bit", "loop")
+    assert products.way() in ("vnni", "six-bit", "loop")  # a busy moment or two change nothing
     products.way.cache_clear()
 
 

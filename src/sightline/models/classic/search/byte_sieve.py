@@ -17,6 +17,7 @@ The cosine distance is half the squared Euclidean one of the rows at unit length
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ _SLACK = 1 - 32 * UNIT_ROUNDOFF
 _UNIT_ROWS = 2.0**-40  # more than float64 takes from a squared distance of unit rows
 
 Bytes = NDArray[np.uint8]
+Sums = Callable[[Bytes], NDArray[Any]]
+"""Takes training rows and returns a sum for each query and row; see `tiles.Sums`."""
 
 
 def byte_sieve(X: Bytes, metric: Metric, device: str) -> ByteSieve | SixBitSieve:
@@ -72,12 +75,13 @@ class ByteSieve:
             scale = inverse_norms(Q)
             norm = 1 / np.where(scale > 0, scale, 1)
             terms = norm, -norm * _SLACK, kernels.COSINE, scale, zeros, 0.0
-        return Sieve(lambda start, stop: self._chunk(Q, start, stop), *terms)
-
-    def _chunk(self, Q: Bytes, start: int, stop: int) -> Chunk:
-        X, x_term = self.X[start:stop], self.x_term[start:stop]
         pair = _absolute_sums if self.metric == "l1" else products.byte_products
-        sums = by_columns(lambda c: pair(Q[:, c], X[:, c], self.device), Q.shape[1], self.total)
+        sums = by_columns(lambda c: pair(Q[:, c], self.device), d, self.total)
+        return Sieve(lambda start, stop: self._chunk(sums, start, stop), *terms)
+
+    def _chunk(self, sums_with: Sums, start: int, stop: int) -> Chunk:
+        X, x_term = self.X[start:stop], self.x_term[start:stop]
+        sums = sums_with(X)
         zeros = np.zeros(len(X), np.float32)
         if self.metric == "l1":
             return Chunk(sums, zeros, zeros + np.float32(_SLACK), zeros, x_term)
@@ -105,25 +109,24 @@ class SixBitSieve:
             slope, rule = rounded.norm, kernels.COSINE
             intercept = np.where(rounded.scale > 0, -_SLACK * slope, np.inf)
             reach, farthest = reach / math.sqrt(2), farthest / math.sqrt(2)
+        total = np.int32 if 63**2 * Q.shape[1] < 2**30 else np.int64
+        sums = by_columns(lambda c: self._products(Q[:, c]), Q.shape[1], total)
         return Sieve(
-            lambda start, stop: self._chunk(Q, start, stop),
+            lambda start, stop: self._chunk(sums, start, stop),
             *(slope, intercept, rule, rounded.scale, reach, 0.0, farthest),
         )
 
-    def _chunk(self, Q: Bytes, start: int, stop: int) -> Chunk:
+    def _products(self, Q: Bytes) -> Sums:
+        if self.metric == "l2":
+            return tiles.six_bit_products(Q, np.zeros(len(Q), np.int32), 0)
+        # q^ x^ / 16 = a b + 3/8 (sum a + sum b) + 9/64 d, at most 2 rounded down
+        sums = (Q >> tiles.COARSE_BITS).sum(1, dtype=np.int64)
+        shift = ((24 * sums + 9 * Q.shape[1]) >> 6).astype(np.int32)
+        return tiles.six_bit_products(Q, shift, 3)
+
+    def _chunk(self, sums_with: Sums, start: int, stop: int) -> Chunk:
         X, part = self.X[start:stop], slice(start, stop)
-        total = np.int32 if 63**2 * Q.shape[1] < 2**30 else np.int64
-
-        def pair(c: slice) -> NDArray[np.int32]:
-            queries, shift, eighths = Q[:, c], np.zeros(len(Q), np.int32), 0
-            if self.metric == "cosine":
-                # q^ x^ / 16 = a b + 3/8 (sum a + sum b) + 9/64 d, at most 2 rounded down
-                sums = (queries >> tiles.COARSE_BITS).sum(1, dtype=np.int64)
-                shift = ((24 * sums + 9 * queries.shape[1]) >> 6).astype(np.int32)
-                eighths = 3
-            return tiles.six_bit_products(queries, X[:, c], shift, eighths)
-
-        sums, scale = by_columns(pair, Q.shape[1], total), self.rows.scale[part]
+        sums, scale = sums_with(X), self.rows.scale[part]
         unit = 1 if self.metric == "l2" else math.sqrt(2)
         reach = _floats(self.rows.error[part] / (unit * _SLACK))
         if self.metric == "l2":
@@ -159,12 +162,14 @@ class _Rounded:
             self.error = np.sqrt(np.maximum(np.where(norm > 0, apart, 0), 0) + _UNIT_ROWS)
 
 
-def _absolute_sums(Q: Bytes, X: Bytes, device: str) -> NDArray[Any]:
+def _absolute_sums(Q: Bytes, device: str) -> Sums:
     if device != "cpu":  # float32 holds 8,192 differences of bytes exactly
-        Q, X = np.ascontiguousarray(Q), np.ascontiguousarray(X)
-        return products.distance_sums(Q, X, device).astype(np.int32)
-    if tiles.absolute():
-        return tiles.absolute_sums(Q, X)
+        rows = np.ascontiguousarray
+        return lambda X: products.distance_sums(rows(Q), rows(X), device).astype(np.int32)
+    return tiles.absolute_sums(Q) if tiles.absolute() else lambda X: _by_loop(Q, X)
+
+
+def _by_loop(Q: Bytes, X: Bytes) -> NDArray[np.int32]:
     sums = np.empty((len(Q), len(X)), np.int32)
     queries, rows = np.ascontiguousarray(Q), np.ascontiguousarray(X)
     kernels.over_rows(kernels.absolute_sums_u8, len(Q), queries, rows, sums)

@@ -16,6 +16,7 @@ The cosine distance is half the squared Euclidean one of the rows at unit length
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,19 +61,17 @@ class FloatSieve:
         a = scale * np.sqrt(kernels.squared_norms(Q, q_term, self.mean))
         slope = {"l1": scale, "l2": scale**2, "cosine": 2 * scale**2}[self.metric]
 
+        def inexact(c: slice, x_term: NDArray[np.float64]) -> Callable[[NDArray[Any]], Any]:
+            centred = self._centred(Q[:, c], q_term, scale, c)
+            return lambda X: self._inexact(centred, self._centred(X, x_term, scale, c))
+
         def chunk(start: int, stop: int) -> Chunk:
             X, x_term = self.X[start:stop], self.x_term[start:stop]
-
-            def inexact(c: slice) -> NDArray[np.float32]:
-                return self._inexact(
-                    self._centred(Q, q_term, scale, c), self._centred(X, x_term, scale, c)
-                )
-
             low = self._low(scale * self.norms[start:stop], d).astype(np.float32)
             weight = np.full(
                 len(X), -2 if self.metric != "l1" else 1 - _gamma(d, self.device), np.float32
             )
-            products = by_columns(inexact, d, np.float32)
+            products = by_columns(lambda c: inexact(c, x_term), d, np.float32)(X)
             return Chunk(products, low, weight, np.zeros_like(low), x_term)
 
         terms = np.full(m, slope), -self._low(a, d), RULES[self.metric], q_term, np.zeros(m)
@@ -88,10 +87,9 @@ class FloatSieve:
     def _centred(
         self, rows: NDArray[Any], row_scale: NDArray[np.float64], scale: float, columns: slice
     ) -> NDArray[np.float32]:
-        part = rows[:, columns]
-        out = np.empty(part.shape, np.float32)
+        out = np.empty(rows.shape, np.float32)
         kernels.over_rows(
-            kernels.centre, len(part), part, row_scale, self.mean[columns], scale, out
+            kernels.centre, len(rows), rows, row_scale, self.mean[columns], scale, out
         )
         return out
 

@@ -22,8 +22,8 @@ Way = Literal["vnni", "six-bit", "loop", "float32"]
 
 _FLOAT32_COLUMNS = 2**10
 _PROBE = 192, 256, 2**11  # queries, training rows and columns that the ways are timed on
-_TURNS = 6
-_CLEARLY = 1.2
+_TURNS = 4
+_ROUNDS = 4
 
 INPUT_ROUNDING = {"highest": 0.0, "high": 2.0**-11, "medium": 2.0**-8}
 """Relative rounding of a float32 factor before a graphics processor multiplies it, by torch's
@@ -51,34 +51,32 @@ def way() -> Way:
     own = "vnni" if tiles.exact_products() else "six-bit" if tiles.coarse_products() else "loop"
     no_shift = np.zeros(m, np.int32)
     calls = {
-        "vnni": lambda: tiles.products(Q, X),
-        "six-bit": lambda: tiles.six_bit_products(Q, X, no_shift, 0),
+        "vnni": lambda: tiles.products(Q)(X),
+        "six-bit": lambda: tiles.six_bit_products(Q, no_shift, 0)(X),
         "loop": lambda: _by_loop(Q, X),
     }
-    ours, general = _seconds(calls[own], lambda: _by_float32(Q, X))
-    # A busy moment makes either look slow: what is nearly as fast is no reason to change.
-    return own if ours <= _CLEARLY * general else "float32"
+    general: Way = "float32"
+    # A busy moment makes either look slow, so that only a repeated answer displaces our own.
+    for _ in range(_ROUNDS):
+        ours, theirs = _seconds(calls[own], lambda: _by_float32(Q, X))
+        if ours <= theirs:
+            return own
+    return general
 
 
-def byte_products(Q: NDArray[np.uint8], X: NDArray[np.uint8], device: str) -> NDArray[np.int32]:
-    """Compute the inner products of Q's rows, (m, b), with X's rows, (c, b), exactly.
+def byte_products(
+    Q: NDArray[np.uint8], device: str
+) -> Callable[[NDArray[np.uint8]], NDArray[np.int32]]:
+    """Return what computes the inner products of Q's rows, (m, b), with rows X, (c, b), exactly.
 
-    Parameters
-    ----------
-    Q, X : uint8 array
-        b is at most 2**13.
-    device : str
-
-    Returns
-    -------
-    int32 array, shape (at least m, at least c)
-        Of the first m rows and c columns; the others mean nothing.
+    b is at most 2**13. The int32 array has at least m rows and c columns, of which the first m and
+    c are meant, and holds until the next call.
     """
     if device != "cpu":
-        return _by_torch(Q, X, device)
+        return lambda X: _by_torch(Q, X, device)
     if way() == "vnni":
-        return tiles.products(Q, X)
-    return _by_loop(Q, X) if way() == "loop" else _by_float32(Q, X)
+        return tiles.products(Q)
+    return functools.partial(_by_loop if way() == "loop" else _by_float32, Q)
 
 
 def float_products(

@@ -77,15 +77,28 @@ class Sieve:
 
 
 def by_columns(
-    products: Callable[[slice], NDArray[Any]], columns: int, total: type[np.number[Any]]
-) -> NDArray[Any]:
-    """Sum products over blocks of columns, in the type ``total`` where there are several."""
+    prepare: Callable[[slice], Callable[[NDArray[Any]], NDArray[Any]]],
+    columns: int,
+    total: type[np.number[Any]],
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return sums over blocks of columns, in the type ``total`` where there are several.
+
+    Parameters
+    ----------
+    prepare : callable
+        Takes the queries' part of a block, and returns what takes the training rows' part. Called
+        once if there is one block; several would take memory.
+    """
     blocks = [slice(start, start + COLUMNS) for start in range(0, columns, COLUMNS)]
-    sums = products(blocks[0])
-    if len(blocks) > 1:
-        sums = sums.astype(total, copy=False)
-    for block in blocks[1:]:
-        sums += products(block)
+    if len(blocks) == 1:
+        return prepare(blocks[0])
+
+    def sums(X: NDArray[Any]) -> NDArray[Any]:
+        result = prepare(blocks[0])(X[:, blocks[0]]).astype(total)
+        for block in blocks[1:]:
+            result += prepare(block)(X[:, block])
+        return result
+
     return sums
 
 

@@ -94,84 +94,72 @@ def coarse_products() -> Instruction | None:
     return _best(_COARSE)
 
 
-def absolute_sums(Q: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Sum ``|Q[i, t] - X[j, t]|`` over t for all pairs of rows: exact, nothing wraps.
+class Sums:
+    """Sums over the bytes of some queries, shape (m, d), and of training rows, for all pairs.
 
     Parameters
     ----------
-    Q, X : uint8 arrays, shapes (m, d) and (c, d)
-        d is at most 2**23, as the sums are int32.
-
-    Returns
-    -------
-    int32 array, shape (at least m, at least c)
-        Of the first m rows and c columns; the others mean nothing.
-    """
-    instruction = absolute()
-    assert instruction
-    return _sums(Q, X, instruction, False, np.zeros(len(Q), np.int32), 0)
-
-
-def products(Q: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Sum ``Q[i, t] X[j, t]`` over t for all pairs of rows: exact, where VNNI is.
-
-    Computed is ``(Q - 128) X``, as one factor has a sign, and ``128 X`` is added.
-
-    Parameters
-    ----------
-    Q, X : uint8 arrays, shapes (m, d) and (c, d)
+    Q : int8 or uint8 array, shape (m, d)
         d is at most 2**13.
-
-    Returns
-    -------
-    int32 array
-        See `absolute_sums`.
-    """
-    instruction = exact_products()
-    assert instruction
-    signed = (Q ^ 128).view(np.int8)
-    return _sums(signed, X, instruction, False, np.zeros(len(Q), np.int32), 128 * 8)
-
-
-def six_bit_products(
-    Q: NDArray[np.uint8], X: NDArray[np.uint8], q_shift: NDArray[np.int32], eighths: int
-) -> NDArray[np.int32]:
-    """Sum ``(Q[i, t] >> 2) (X[j, t] >> 2)`` over t for all pairs of rows, and add what is given.
-
-    Parameters
-    ----------
-    Q, X : uint8 arrays, shapes (m, d) and (c, d)
-        d is at most 2**13.
+    instruction : Instruction
+    coarse : bool
+        Take the six highest bits of the training rows.
     q_shift : int32 array, shape (m,)
         Added to each query's sums.
     eighths : int
-        So many eighths of the sum of ``X[j] >> 2`` are added too, rounded down.
-
-    Returns
-    -------
-    int32 array
-        See `absolute_sums`.
+        So many eighths of the sum of a training row are added too, rounded down.
     """
-    instruction = coarse_products()
-    assert instruction
+
+    def __init__(
+        self, Q: NDArray[Any], instruction: Instruction | None, coarse: bool = False,
+        q_shift: NDArray[np.int32] | None = None, eighths: int = 0,
+    ) -> None:  # fmt: skip
+        assert instruction
+        self.coarse, self.eighths, self.tall = coarse, eighths, _tall(instruction.width)
+        m = -(-len(Q) // self.tall) * self.tall
+        self.queries = _aligned(m, -(-Q.shape[1] // instruction.width) * instruction.width, Q.dtype)
+        self.queries[: len(Q), : Q.shape[1]] = Q
+        self.shift = np.zeros(m, np.int32)
+        if q_shift is not None:
+            self.shift[: len(Q)] = q_shift
+        self.room = np.empty(0, np.int32)
+
+    def __call__(self, X: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Return the sums for training rows X, (c, d), until the next call.
+
+        Returns
+        -------
+        int32 array, shape (at least m, at least c)
+            Of the first m rows and c columns; the others mean nothing.
+        """
+        shape = len(self.queries), -(-len(X) // _WIDE) * _WIDE
+        if self.room.size < shape[0] * shape[1]:
+            self.room = np.empty(shape[0] * shape[1], np.int32)
+        out = self.room[: shape[0] * shape[1]].reshape(shape)
+        over_rows(
+            _fill, shape[1] // _WIDE,
+            self.queries, X, self.coarse, self.shift, self.eighths, self.tall, out,
+        )  # fmt: skip
+        return out
+
+
+def absolute_sums(Q: NDArray[np.uint8]) -> Sums:
+    """Return sums of ``|Q[i, t] - X[j, t]|`` over t: exact, nothing wraps."""
+    return Sums(Q, absolute())
+
+
+def products(Q: NDArray[np.uint8]) -> Sums:
+    """Return sums of ``Q[i, t] X[j, t]`` over t: exact, where VNNI is.
+
+    Computed is ``(Q - 128) X``, as one factor has a sign, and ``128 X`` is added.
+    """
+    return Sums((Q ^ 128).view(np.int8), exact_products(), eighths=128 * 8)
+
+
+def six_bit_products(Q: NDArray[np.uint8], q_shift: NDArray[np.int32], eighths: int) -> Sums:
+    """Return sums of ``(Q[i, t] >> 2) (X[j, t] >> 2)`` over t, with what is added; see `Sums`."""
     signed = ((Q >> COARSE_BITS) - np.uint8(32)).view(np.int8)
-    return _sums(signed, X, instruction, True, q_shift, 32 * 8 + eighths)
-
-
-def _sums(
-    Q: NDArray[Any], X: NDArray[np.uint8], instruction: Instruction, coarse: bool,
-    q_shift: NDArray[np.int32], eighths: int,
-) -> NDArray[np.int32]:  # fmt: skip
-    width = instruction.width
-    tall = _tall(width)
-    m, n = -(-len(Q) // tall) * tall, -(-len(X) // _WIDE) * _WIDE
-    queries = _aligned(m, -(-Q.shape[1] // width) * width, Q.dtype)
-    queries[: len(Q), : Q.shape[1]] = Q
-    out = np.empty((m, n), np.int32)
-    shift = np.zeros(m, np.int32)
-    shift[: len(Q)] = q_shift
-    over_rows(_fill, n // _WIDE, queries, X, coarse, shift, eighths, tall, out)
-    return out
+    return Sums(signed, coarse_products(), True, q_shift, 32 * 8 + eighths)
 
 
 def _tall(width: int) -> int:
