@@ -95,7 +95,8 @@ class KNNClassifier(Method):
         neighbours and answer far sooner on large training sets.
     device : str
         Where the exact search multiplies: cpu, cuda, cuda:1 (the second one), mps (a Mac's), or
-        auto, which takes a graphics processor if there is one.
+        auto, which takes a graphics processor if there is one. A processor multiplies bytes by its
+        own instructions (VNNI, AVX-512, AVX2 or SSSE3), or in float32 where that is faster.
     chunk_mb : int
         Working memory of the exact search, in MiB.
 
