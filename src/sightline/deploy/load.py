@@ -13,6 +13,9 @@ from collections.abc import Iterable, Sequence
 
 from sightline.errors import SightlineError
 
+MOST = 900
+"""Requests on their way at once; `select` takes no more than 1024 files."""
+
 IDLE = 2.0
 """Seconds after which an unused connection is replaced: servers close them after some more."""
 
@@ -96,9 +99,11 @@ class Load:
             connection.close()
 
     def _send(self) -> None:
-        connection = self._connected()
+        if len(self._busy) >= MOST:
+            raise SightlineError(f"{MOST} requests are not answered yet: the server falls behind")
         request = self.requests[self.sent % len(self.requests)]
         self.sent += 1
+        connection = self._connected()
         self._busy[connection] = (time.perf_counter(), bytearray())
         connection.sendall(request)
 
