@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sightline.deploy import queueing
 from sightline.deploy.runtime import Runtime
-from sightline.errors import ParameterError
+from sightline.errors import MissingExtraError, ParameterError
 
 HOURS = 730
 """Of a month."""
@@ -181,9 +181,16 @@ def measure(model: Path, pictures: Sequence[bytes], *, seconds: float = 3.0) -> 
         Image files.
     seconds : float
         Duration of the timing without a server, and of that of the server.
-    """
-    from sightline.deploy import probe
 
+    Raises
+    ------
+    MissingExtraError
+        When the server's libraries are not installed.
+    """
+    try:
+        from sightline.deploy import probe
+    except ImportError:
+        raise MissingExtraError("measuring what a server costs", "serve") from None
     runtime = Runtime(model, threads=1)
     for picture in pictures[:3]:
         runtime.predict([picture])
