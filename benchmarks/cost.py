@@ -1,135 +1,148 @@
-"""The queueing model of `sightline cost` beside the real server, at random arrivals.
+"""The times that `sightline cost` predicts beside those of the real server, at random arrivals.
 
-The server runs on one core, its clients on another. Its capacity is measured first, by clients that
-never pause; then requests are sent at random times (Poisson) at a share of that rate, and the
-measured median and p99 are put beside the model's, which knows only the mean service time.
+resnet9 at 32 x 32 and resnet18 at 224 x 224 pixels, with the pictures of serve.py. What a request
+takes is measured as `sightline cost` does it. Then the server, on one core, is asked by a process
+on the other: by clients that never pause, which shows its capacity, and at random moments
+(Poisson) at shares of that rate, whether the requests before are answered or not. The simulation
+gets the same moments, so that what differs is not the luck of the draw.
 
-    python benchmarks/cost.py RUN [--shares 0.3 0.6 0.8] [--seconds 10] [--repeats 5]
+Other programs on the two cores lengthen the measured times and are in no prediction. What they
+took is recorded; runs in which they took more than a twentieth of a core are repeated for a while,
+and the quietest runs count, their requests taken together.
+
+    python benchmarks/cost.py [--seconds resnet9=10 resnet18=30] [--repeats 5] [--patience 300]
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
-import signal
-import subprocess
-import sys
+import tempfile
 import time
 from pathlib import Path
-from statistics import median
+from typing import Any
 
-import httpx
 import machine
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from serve import PICTURES, drawn, exported
 
-from sightline.deploy import queueing
-from sightline.deploy.export import exported, samples
+from sightline.deploy import cost, probe, queueing
+from sightline.deploy.load import Load
 
-PORT = 8741
-URL = f"http://127.0.0.1:{PORT}"
+SECONDS = {"resnet9": 10.0, "resnet18": 30.0}
+QUANTILES = {"p50": 0.5, "p99": 0.99}
+QUIET = 0.05
+"""Share of a core that other programs may take."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.3, 0.6, 0.8])
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", nargs="+", default=[], metavar="MODEL=SECONDS")
+    parser.add_argument("--models", nargs="+", choices=list(SECONDS), default=list(SECONDS))
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--patience", type=float, default=300, help="seconds for a model's runs")
+    parser.add_argument("--no-record", action="store_true")
     given = parser.parse_args()
-    model, pictures = exported(given.run), samples(given.run)
-    os.sched_setaffinity(0, {0})
-    command = ["taskset", "-c", "1", str(Path(sys.executable).parent / "sightline"), "serve"]
-    # Batches of one: the model knows places, not batches.
-    options = ["--port", str(PORT), "--max-batch", "1", "--threads", "1"]
-    server = subprocess.Popen(
-        [*command, str(model), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        wait_until_ready()
-        alone = asyncio.run(closed(pictures, 1, 3))
-        busy = asyncio.run(closed(pictures, 8, 5))
-        capacity = len(busy) / 5
-        service = 1 / capacity
-        rows = []
-        for share in given.shares:
-            runs = [
-                asyncio.run(opened(pictures, share * capacity, given.seconds, seed))
-                for seed in range(given.repeats)
-            ]
-            # One interruption by the rest of the machine is in every hundredth request of its run.
-            p99 = median(float(np.quantile(times, 0.99)) for times in runs)
-            times = [t for run in runs for t in run]
-            modelled = queueing.response(share * capacity, service, 1)
-            rows.append(
-                {
-                    "share": share, "rate": share * capacity, "requests": len(times),
-                    "median_ms": 1e3 * median(times), "p99_ms": 1e3 * p99,
-                    "model_p99_ms": 1e3 * modelled, "ratio": modelled / p99,
-                }
-            )  # fmt: skip
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait()
-    table = Table(title=f"capacity {capacity:,.0f} requests/s, alone {1e3 * median(alone):.2f} ms")
-    for heading in rows[0]:
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(*(f"{v:,.2f}" for v in row.values()))
-    Console(width=100).print(table)
-    machine.record(
-        "cost", {"capacity": capacity, "alone_ms": 1e3 * median(alone), "rows": rows}, "onnxruntime"
-    )
+    asked = {name: float(s) for name, s in (entry.split("=") for entry in given.seconds)}
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))} | {max(os.sched_getaffinity(0))})
+    models = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in given.models:
+            path = exported(name, Path(scratch))
+            given.each = (SECONDS | asked)[name]
+            models[name] = measure(path, drawn(PICTURES[name]), given)
+            show(name, models[name])
+    if not given.no_record:
+        machine.record("cost", {"models": models}, "onnxruntime", "uvicorn", "uvloop")
 
 
-def wait_until_ready() -> None:
-    for _ in range(200):
-        try:
-            if httpx.get(f"{URL}/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise SystemExit("the server did not start")
+def measure(path: Path, picture: bytes, given: argparse.Namespace) -> dict[str, Any]:
+    """Capacity, and each share's quantiles, measured and predicted."""
+    server = cost.measure(path, [picture], seconds=8).server
+    cores = os.sched_getaffinity(0)
+    with probe.started(path, queue=100_000) as port:
+        os.sched_setaffinity(0, {min(cores)})
+        load = Load(port, [picture])
+        load.closed(16, 1)
+        capacity = max(rate(load) for _ in range(3))
+        # In turns, so that a busy moment of the machine meets all shares.
+        runs: dict[float, list[dict[str, Any]]] = {share: [] for share in given.shares}
+        end, seed = time.monotonic() + given.patience, 0
+        while wanting := [s for s in runs if quiet(runs[s]) < given.repeats]:
+            if time.monotonic() > end and min(map(len, runs.values())) >= given.repeats:
+                break
+            seed += 1
+            for share in wanting:
+                often = share * capacity
+                at = queueing.arrivals(often, int(often * given.each), seed=seed)
+                runs[share].append(run(load, port, server, at))
+        load.close()
+    os.sched_setaffinity(0, cores)
+    return {
+        "capacity_per_s": capacity, "predicted_capacity_per_s": server.capacity,
+        "server": vars(server),
+        "rows": [summary(s, s * capacity, results, given.repeats) for s, results in runs.items()],
+    }  # fmt: skip
 
 
-async def ask(client: httpx.AsyncClient, picture: bytes, times: list[float]) -> None:
+def rate(load: Load) -> float:
+    """Requests a second of 32 clients that never pause."""
     start = time.perf_counter()
-    answer = await client.post(
-        f"{URL}/v1/predict", content=picture, headers={"Content-Type": "application/octet-stream"}
-    )
-    answer.raise_for_status()
-    times.append(time.perf_counter() - start)
+    return len(load.closed(32, 2)) / (time.perf_counter() - start)
 
 
-async def closed(pictures: list[bytes], clients: int, seconds: float) -> list[float]:
-    """Clients that ask again as soon as they are answered."""
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=clients)) as client:
-
-        async def one(number: int) -> None:
-            while time.perf_counter() < end:
-                await ask(client, pictures[(number + len(times)) % len(pictures)], times)
-
-        await asyncio.gather(*(one(i) for i in range(clients)))
-    return times
+def quiet(runs: list[dict[str, Any]]) -> int:
+    """How many runs other programs left in peace."""
+    return sum(run["others"] <= QUIET for run in runs)
 
 
-async def opened(pictures: list[bytes], rate: float, seconds: float, seed: int) -> list[float]:
-    """Requests at random times, whether the last ones are answered or not."""
-    times: list[float] = []
-    random = np.random.default_rng(seed)
-    at = np.cumsum(random.exponential(1 / rate, int(rate * seconds)))
-    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=256)) as client:
-        await ask(client, pictures[0], [])
-        start, tasks = time.perf_counter(), []
-        for i, moment in enumerate(at):
-            await asyncio.sleep(max(0.0, start + moment - time.perf_counter()))
-            tasks.append(asyncio.create_task(ask(client, pictures[i % len(pictures)], times)))
-        await asyncio.gather(*tasks)
-    return times
+def run(load: Load, port: int, server: queueing.Server, at: NDArray[np.float64]) -> dict[str, Any]:
+    """One run: seconds of each request, measured and predicted for the same moments."""
+    before = busy(), time.process_time() + probe.used(port).process, time.perf_counter()
+    measured = load.opened(at)
+    after = busy(), time.process_time() + probe.used(port).process, time.perf_counter()
+    spent, own, wall = (b - a for a, b in zip(before, after, strict=True))
+    predicted = queueing.simulate(server, at, seed=1)
+    return {
+        "others": max(0.0, spent - own) / wall, "measured": measured, "predicted": predicted,
+    }  # fmt: skip
+
+
+def summary(share: float, often: float, runs: list[dict[str, Any]], most: int) -> dict[str, Any]:
+    """The quantiles of the quietest runs, in milliseconds, and the ratios that count."""
+    kept = sorted(runs, key=lambda run: run["others"])[:most]
+    times = {key: np.concatenate([run[key] for run in kept]) for key in ("measured", "predicted")}
+    row: dict[str, Any] = {"share": share, "rate_per_s": often, "requests": len(times["measured"])}
+    for name, q in QUANTILES.items():
+        middle = {key: 1e3 * float(np.quantile(t, q)) for key, t in times.items()}
+        row |= {f"{key}_{name}_ms": value for key, value in middle.items()}
+        row[f"ratio_{name}"] = middle["predicted"] / middle["measured"]
+    row["cores_taken_by_others"] = [round(run["others"], 3) for run in kept]
+    return row | {"runs_made": len(runs)}
+
+
+def busy() -> float:
+    """Seconds that all cores together have worked since the machine started."""
+    lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
+    words = [int(word) for word in lines[0].split()[1:]]
+    user, nice, system, _, _, irq, soft, steal = words[:8]
+    return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def show(name: str, model: dict[str, Any]) -> None:
+    """What was measured and predicted."""
+    measured, predicted = model["capacity_per_s"], model["predicted_capacity_per_s"]
+    table = Table(title=f"{name}: {measured:,.0f} requests/s at most, {predicted:,.0f} predicted")
+    columns = [key for key in model["rows"][0] if key != "cores_taken_by_others"]
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    for row in model["rows"]:
+        table.add_row(*(f"{row[column]:,.2f}" for column in columns))
+    Console(width=130).print(table, [row["cores_taken_by_others"] for row in model["rows"]])
 
 
 if __name__ == "__main__":

@@ -200,7 +200,7 @@ def bare(path: str, picture: str, seconds: str) -> None:
     runtime, data = Runtime(path, threads=1), Path(picture).read_bytes()
 
     def batch() -> None:
-        runtime.answer(np.stack([runtime.prepare(data) for _ in range(BATCH)]))
+        runtime.answer(np.stack([runtime.prepare(data)[0] for _ in range(BATCH)]))
 
     batch()
     start, count = time.perf_counter(), 0

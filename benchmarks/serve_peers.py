@@ -28,7 +28,7 @@ class Api(litserve.LitAPI):
 
     def decode_request(self, request):  # unannotated: LitServe then gives the form
         """From a form to pixels."""
-        return self.runtime.prepare(request["images"].file.read())
+        return self.runtime.prepare(request["images"].file.read())[0]
 
     def batch(self, inputs: list[Any]) -> Any:
         """Images to one array."""
@@ -56,7 +56,7 @@ def written(answer: Classification) -> dict[str, Any]:
 def run_litserve(path: str, port: int, batch: int, wait: float) -> None:
     """Serve with LitServe; the queue over ZeroMQ is the faster of LitServe's two."""
     api = Api(path, max_batch_size=batch, batch_timeout=wait)
-    server = litserve.LitServer(api, device="cpu", workers_per_device=1, fast_queue=True)
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, fast_queue=True)
     server.run(host="127.0.0.1", port=port, generate_client_file=False, log_level="warning")
 
 
@@ -68,7 +68,7 @@ def run_pytorch(model: torch.nn.Module, path: str, port: int) -> None:
 
     @app.post("/predict")
     def predict(images: UploadFile) -> dict[str, Any]:
-        pixels = runtime.prepare(images.file.read())
+        pixels, _ = runtime.prepare(images.file.read())
         with torch.inference_mode():
             probabilities = model(torch.from_numpy(pixels[None].copy()))[0][0].numpy()
         return written(Classification(probabilities, runtime.about.classes))

@@ -31,9 +31,9 @@ _VERBS = """
     Refuse Register Regularise Release Reload Remove Rename Render Replace Report Represent
     Resample Reserve Reset Reshape Resize Resolve Restart Restore Resume Return Reuse Rotate
     Round Route Run Sample Save Say Scale Schedule Search Select Send Serve Set Shift Show
-    Shrink Shuffle Silence Skip Solve Sort Split Squeeze Stack Stamp Standardise Start Step Stop
-    Store Stream Subtract Sum Swap Switch Take Tell Test Time Tint Tokenise Trace Train Try Tune
-    Turn Undo Unpack Update Upload Use Validate Verify Visit Wait Walk Warn Watch Weigh Wrap
+    Shrink Shuffle Silence Simulate Skip Solve Sort Split Squeeze Stack Stamp Standardise Start Step
+    Stop Store Stream Subtract Sum Swap Switch Take Tell Test Time Tint Tokenise Trace Train Try
+    Tune Turn Undo Unpack Update Upload Use Validate Verify Visit Wait Walk Warn Watch Weigh Wrap
     Write Yield Zero
     """
 VERBS = frozenset(_VERBS.split())

@@ -1,8 +1,7 @@
-"""What a deployment costs: the queue against known answers, the money by hand."""
+"""What a deployment costs: the money by hand, the command from a run to its drawing."""
 
 from __future__ import annotations
 
-import heapq
 import json
 import math
 
@@ -11,11 +10,12 @@ import pytest
 
 import sightline
 from sightline.cli.main import status
-from sightline.deploy import cost, queueing
+from sightline.deploy import cost
+from sightline.deploy.queueing import Server
 from sightline.errors import ParameterError
 
 MEASURED = cost.Measured(
-    service_ms=10, decode_ms=1, variation=0.0, throughput=120, memory_mb=100, model_mb=8,
+    service_ms=10, decode_ms=1, variation=0.0, server=Server(each=0.01), memory_mb=100, model_mb=8,
     image_kb=50, pictures=10,
 )  # fmt: skip
 
@@ -25,47 +25,6 @@ def prices(**modes: dict[str, object]) -> cost.Prices:
     return cost.Prices.model_validate(
         whole | {"modes": {k.replace("_", "-"): {"title": k} | m for k, m in modes.items()}}
     )
-
-
-def test_erlang_c_is_the_closed_form():
-    def closed(c: int, a: float) -> float:
-        top = a**c / math.factorial(c) * c / (c - a)
-        return top / (sum(a**k / math.factorial(k) for k in range(c)) + top)
-
-    for places, load in ((1, 0.3), (3, 2.2), (10, 8.5)):
-        assert queueing.erlang_c(places, load) == pytest.approx(closed(places, load))
-    assert 0 < queueing.erlang_c(2000, 1990.0) < 1
-
-
-def test_waiting_of_one_place_is_the_exact_quantile_of_m_m_1():
-    # P(W > t) = rho exp(-(mu - lambda) t)
-    wanted = math.log(0.8 / 0.01) / (100 - 80)
-    assert queueing.response(80, 0.01, 1, variation=1.0) == pytest.approx(
-        queueing.longest(0.01, 1.0) + wanted
-    )
-
-
-@pytest.mark.parametrize(("places", "share"), [(1, 0.5), (1, 0.8), (2, 0.7), (4, 0.9)])
-def test_steady_service_is_near_a_simulation(places, share):
-    rng, service = np.random.default_rng(0), 0.01
-    rate = share * places / service
-    arrivals = np.cumsum(rng.exponential(1 / rate, 200_000))
-    free = [0.0] * places
-    times = np.empty(len(arrivals))
-    for i, at in enumerate(arrivals):
-        start = max(at, heapq.heappop(free))
-        heapq.heappush(free, start + service)
-        times[i] = start + service - at
-    simulated = np.quantile(times[1000:], 0.99)
-    assert queueing.response(rate, service, places) == pytest.approx(simulated, rel=0.25)
-
-
-def test_machines_are_the_fewest_that_keep_the_target():
-    count = queueing.machines(500, 0.01, 2, 0.05)
-    assert count is not None
-    assert queueing.response(500, 0.01, 2 * count) <= 0.05
-    assert queueing.response(500, 0.01, 2 * (count - 1)) > 0.05
-    assert queueing.machines(1, 0.1, 4, 0.05) is None
 
 
 def test_money_by_hand():
@@ -136,6 +95,9 @@ def test_the_command_measures_and_draws(tmp_path, capsys):
     assert said["example_prices"] is True
     assert {row["key"] for row in said["modes"]} == set(cost.read_prices().modes)
     assert said["measured"]["service_ms"] > 0
+    taken = said["measured"]["server"]
+    assert 0 < taken["before"] + taken["after"] < 0.1
+    assert taken["batch"] + taken["each"] > 0
     assert said["measured"]["memory_mb"] > 20
     assert (run / "cost.png").stat().st_size > 5000
     assert status(["cost", str(run), "--write-prices", str(tmp_path / "p.toml")]) == 0

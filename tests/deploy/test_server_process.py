@@ -14,6 +14,8 @@ import httpx
 import psutil
 import pytest
 
+from sightline.deploy.server.connections import Joined
+
 PNG = {"Content-Type": "image/png"}
 
 
@@ -181,3 +183,51 @@ def test_what_cannot_be_served_is_one_line(tmp_path, model, wrong):
     assert done.returncode == 2
     assert done.stderr.startswith("sightline: ")
     assert done.stderr.count("\n") == 1
+
+
+class Wire:
+    """A transport that keeps what is written to it."""
+
+    def __init__(self):
+        self.written, self.closed = [], False
+
+    def write(self, data):
+        self.written.append(data)
+
+    def close(self):
+        self.closed = True
+
+    is_closing = get_extra_info = set_protocol = None
+
+
+def test_head_and_body_of_an_answer_are_one_write():
+    head, wire = b"HTTP/1.1 200 OK\r\n\r\n", Wire()
+    joined = Joined(wire)
+    for part in (head, b"one", b"two", head, b"HTTP/1.1 is a text, too", head):
+        joined.write(part)
+    assert wire.written == [head + b"one", b"two", head + b"HTTP/1.1 is a text, too"]
+    joined.flush()
+    joined.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert wire.written[3:] == [head, b"HTTP/1.1 100 Continue\r\n\r\n"]
+    joined.write(head)
+    joined.close()
+    assert wire.written[5:] == [head]
+    assert wire.closed
+
+
+def test_answers_without_a_body_and_asked_for_piece_by_piece(
+    running, tmp_path, make_model, make_picture
+):
+    data = make_picture(200)
+    with (
+        running(make_model(tmp_path / "light.onnx", "v1")) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection,
+    ):
+        connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = connection.recv(2**16)
+        assert answer.startswith(b"HTTP/1.1 405")
+        assert answer.endswith(b"\r\n\r\n")
+        connection.sendall(head(len(data)).replace(b"Host", b"Expect: 100-continue\r\nHost"))
+        assert connection.recv(2**16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(data)
+        assert connection.recv(2**16).startswith(b"HTTP/1.1 200")

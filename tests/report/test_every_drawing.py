@@ -22,6 +22,7 @@ from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
 from sightline.data.transforms import Preprocess
 from sightline.deploy import cost as costs
+from sightline.deploy.queueing import Server
 from sightline.estimators.tuning import Trial, Tuned
 from sightline.explain import gradients, neighbours, overfit
 from sightline.models.backprop.gradient_check import LayerCheck
@@ -118,7 +119,7 @@ def pictures(folder):
     layer = LayerCheck(TITLE, (3, 8, 8), 10, 1e-9, 1e-9, 10, 0, 0.1, 2.0)
     points = [overfit.Point(w, r, 0.9, 0.8, 9.0) for r in overfit.REGULARISERS for w in (2, 4)]
     history = [{"epoch": e, "train_loss": 1 / e, "val_loss": 1.0} for e in (1, 2)]
-    measured = costs.Measured(10, 1, 0.0, 120, 100, 8, 50, 10)
+    measured = costs.Measured(10, 1, 0.0, Server(each=0.01), 100, 8, 50, 10)
     pixels = RNG.integers(0, 256, (5, 6, 6, 3), np.uint8)
     return {
         "data.draw.contact_sheet": [

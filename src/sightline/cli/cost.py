@@ -110,8 +110,10 @@ def _show(
         f"Measured here, one core, {counted(measured.pictures, 'picture')} of "
         f"{measured.image_kb:.1f} kB: "
         f"{measured.service_ms:.2f} ms a picture ({measured.decode_ms:.2f} of it decoding), "
-        f"{measured.throughput:,.0f} a second in batches, {measured.memory_mb:,.0f} MiB, model "
-        f"{measured.model_mb:.2f} MiB. Assumed: other machines as multiples of that core, network "
-        "times, and prices, all from the price file; waiting by a queueing model (M/G/c).",
+        f"{1e3 * measured.server.alone:.2f} through the server, which answers "
+        f"{measured.server.capacity:,.0f} a second in batches; {measured.memory_mb:,.0f} MiB, "
+        f"model {measured.model_mb:.2f} MiB. Assumed: other machines as multiples of that core, "
+        "network times, and prices, all from the price file; requests that come at random, and "
+        "waiting by a simulation of the server.",
         soft_wrap=True,
     )

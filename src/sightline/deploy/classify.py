@@ -44,12 +44,13 @@ def decode(
         The images' frames, for tasks that answer in pixels.
     """
     probabilities, labels = (outputs[name] for name in OUTPUTS[:2])
+    probabilities = np.clip(probabilities, 0, 1)
     near: list[Neighbours | None] = [None] * len(labels)
     if COMPARING[0] in outputs:
         rows = zip(*(outputs[name] for name in COMPARING), strict=True)
         near = [Neighbours(*row) for row in rows]
     return [
-        Classification(np.clip(p, 0, 1), about.classes, int(label), n)
+        Classification(p, about.classes, int(label), n)
         for p, label, n in zip(probabilities, labels, near, strict=True)
     ]
 

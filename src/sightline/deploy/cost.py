@@ -1,16 +1,15 @@
 """Estimate what each way to deploy a model costs, from measurements and a price file.
 
-Measured: the time that one core takes for a picture, from the file's bytes to the answer; memory;
-sizes. Modelled: other machines, as multiples of that core; waiting, by `queueing`; money, by the
-price file. Every figure says which of the two it is.
+Measured: what a picture takes of one core, by itself and through the server, from the request to
+the answer; memory; sizes. Modelled: other machines, as multiples of that core; waiting, by
+`queueing`; money, by the price file. Every figure says which of the two it is.
 """
 
 from __future__ import annotations
 
 import datetime
+import math
 import statistics
-import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sightline.deploy import queueing
 from sightline.deploy.runtime import Runtime
-from sightline.errors import ParameterError
+from sightline.errors import MissingExtraError, ParameterError
 
 HOURS = 730
 """Of a month."""
@@ -39,7 +38,7 @@ class Mode(BaseModel):
 
     title: str
     speed: float = Field(1.0, gt=0, description="of a core, as a multiple of one measured here")
-    parallel: int = Field(1, ge=1, description="pictures answered at the same time by a machine")
+    parallel: int = Field(1, ge=1, description="servers of one core each in a machine")
     network_ms: float = Field(0.0, ge=0, description="of a request's way there and back")
     per_hour: float = Field(0.0, ge=0, description="rent of a machine")
     price: float = Field(0.0, ge=0, description="of a machine that is bought")
@@ -78,15 +77,15 @@ class Measured:
     Parameters
     ----------
     service_ms : float
-        Mean time of a picture, from the file's bytes to the answer.
+        Mean time of a picture without a server, from the file's bytes to the answer.
     decode_ms : float
         The part of it that decoding and resizing take.
     variation : float
         Coefficient of variation: the time's deviation over its mean.
-    throughput : float
-        Pictures a second, answered in batches.
+    server : Server
+        What a request takes of the server.
     memory_mb : float
-        Largest resident memory of a process that answers.
+        Largest resident memory of the server.
     model_mb : float
         Size of the model's file.
     image_kb : float
@@ -98,7 +97,7 @@ class Measured:
     service_ms: float
     decode_ms: float
     variation: float
-    throughput: float
+    server: queueing.Server
     memory_mb: float
     model_mb: float
     image_kb: float
@@ -181,8 +180,17 @@ def measure(model: Path, pictures: Sequence[bytes], *, seconds: float = 3.0) -> 
     pictures : sequence of bytes
         Image files.
     seconds : float
-        Duration of the timing of single pictures, and of that of batches.
+        Duration of the timing without a server, and of that of the server.
+
+    Raises
+    ------
+    MissingExtraError
+        When the server's libraries are not installed.
     """
+    try:
+        from sightline.deploy import probe
+    except ImportError:
+        raise MissingExtraError("measuring what a server costs", "serve") from None
     runtime = Runtime(model, threads=1)
     for picture in pictures[:3]:
         runtime.predict([picture])
@@ -191,25 +199,22 @@ def measure(model: Path, pictures: Sequence[bytes], *, seconds: float = 3.0) -> 
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < 20:
         picture = pictures[len(times) % len(pictures)]
-        start = time.perf_counter()
+        # Processor time: where others use the machine, the clock's time is theirs, too.
+        start = time.thread_time()
         pixels, frame = runtime.prepare(picture)
-        decodes.append(time.perf_counter() - start)
+        decodes.append(time.thread_time() - start)
         runtime.answer(pixels[None], [frame])
-        times.append(time.perf_counter() - start)
-    batch = [pictures[i % len(pictures)] for i in range(32)]
-    rates: list[float] = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(rates) < 3:
-        start = time.perf_counter()
-        runtime.predict(batch)
-        rates.append(len(batch) / (time.perf_counter() - start))
+        times.append(time.thread_time() - start)
     # Rare interruptions by other processes do not belong to the model.
     usual = sorted(times)[: max(1, int(0.98 * len(times)))]
-    mean = statistics.fmean(usual)
+    mean, decode = statistics.fmean(usual), statistics.median(decodes)
+    variation = statistics.pstdev(usual) / mean
+    server, memory = probe.measure(
+        model, pictures, decode=decode, variation=variation, seconds=seconds / 4
+    )
     return Measured(
-        service_ms=1e3 * mean, decode_ms=1e3 * statistics.median(decodes),
-        variation=statistics.pstdev(usual) / mean, throughput=statistics.median(rates),
-        memory_mb=_memory(model, pictures[0]), model_mb=model.stat().st_size / 2**20,
+        service_ms=1e3 * mean, decode_ms=1e3 * decode, variation=variation,
+        server=server, memory_mb=memory, model_mb=model.stat().st_size / 2**20,
         image_kb=statistics.fmean(map(len, pictures)) / 1e3, pictures=len(pictures),
     )  # fmt: skip
 
@@ -236,15 +241,15 @@ def rows(measured: Measured, prices: Prices, rate: float, target_ms: float) -> l
     volume = rate / prices.peak * HOURS * 3600
     made = []
     for key, mode in prices.modes.items():
-        service = measured.service_ms / mode.speed / 1e3
-        count, p99 = _enough(measured, mode, rate, target_ms)
+        lone, most = _alone(measured, mode)
+        count = _machines(measured, mode, rate, target_ms)
         month = np.nan if count is None else _money(measured, mode, count, volume)
         made.append(
             Row(
-                key=key, title=mode.title, latency_ms=1e3 * service + mode.network_ms,
-                throughput=measured.throughput * mode.speed * mode.parallel,
+                key=key, title=mode.title, latency_ms=1e3 * lone + mode.network_ms,
+                throughput=most * mode.parallel,
                 memory_mb=measured.memory_mb, wire_kb=_wire(measured, mode) / 1e3,
-                machines=count, p99_ms=p99, month=float(month),
+                machines=count, p99_ms=_p99(measured, mode, rate, count), month=float(month),
                 per_million=float(month / volume * 1e6),
                 measured=mode.speed == 1 and mode.parallel == 1,
             )
@@ -256,7 +261,7 @@ def month(measured: Measured, prices: Prices, key: str, volume: float, target_ms
     """Return the price of a number of pictures a month; NaN where the target cannot be kept."""
     mode = prices.modes[key]
     rate = volume / (HOURS * 3600) * prices.peak
-    count, _ = _enough(measured, mode, rate, target_ms)
+    count = _machines(measured, mode, rate, target_ms)
     return float("nan") if count is None else _money(measured, mode, count, volume)
 
 
@@ -304,19 +309,34 @@ def advice(table: Sequence[Row], prices: Prices, target_ms: float) -> str:
     return text
 
 
-def _enough(
-    measured: Measured, mode: Mode, rate: float, target_ms: float
-) -> tuple[int | None, float]:
-    service = measured.service_ms / mode.speed / 1e3
+def _alone(measured: Measured, mode: Mode) -> tuple[float, float]:
+    """Return the seconds of a lone picture, and how many a second a core answers."""
+    if mode.on_visitors_device:
+        seconds = measured.service_ms / mode.speed / 1e3
+        return seconds, 1 / seconds
+    server = measured.server.faster(mode.speed)
+    return server.alone, server.capacity
+
+
+def _machines(measured: Measured, mode: Mode, rate: float, target_ms: float) -> int | None:
+    """Return the machines that keep a target; a machine runs a server on each of its cores."""
     left = (target_ms - mode.network_ms) / 1e3
     if mode.on_visitors_device:
-        alone = queueing.longest(service, measured.variation)
-        return (0 if alone <= left else None), 1e3 * alone
-    count = queueing.machines(rate, service, mode.parallel, left, variation=measured.variation)
+        return 0 if _p99(measured, mode, rate, 0) <= target_ms else None
+    count = queueing.servers(measured.server.faster(mode.speed), rate, left)
+    return None if count is None else math.ceil(count / mode.parallel)
+
+
+def _p99(measured: Measured, mode: Mode, rate: float, count: int | None) -> float:
+    """Return the p99, in milliseconds, of some machines whose servers share the requests."""
     if count is None:
-        return None, float("inf")
-    p99 = queueing.response(rate, service, count * mode.parallel, variation=measured.variation)
-    return count, 1e3 * p99 + mode.network_ms
+        return math.inf
+    if mode.on_visitors_device:  # as if the time of a picture were normally distributed
+        seconds = _alone(measured, mode)[0] * (1 + 2.33 * measured.variation)
+    else:
+        server = measured.server.faster(mode.speed)
+        seconds = queueing.response(server, rate / count / mode.parallel)
+    return 1e3 * seconds + mode.network_ms
 
 
 def _wire(measured: Measured, mode: Mode) -> float:
@@ -331,19 +351,3 @@ def _money(measured: Measured, mode: Mode, count: int, volume: float) -> float:
     wire = gb * (mode.per_gb_out if mode.on_visitors_device else mode.per_gb_in)
     answers = 0.0 if mode.on_visitors_device or not mode.sends_images else _ANSWER * volume / _GB
     return count * mode.machine_month + wire + answers * mode.per_gb_out
-
-
-def _memory(model: Path, picture: bytes) -> float:
-    """Measure the peak resident memory, MiB, of a fresh process that answers one picture."""
-    code = (
-        "import sys\nfrom sightline.deploy.runtime import Runtime\n"
-        "from sightline.metrics.cost import peak_mb\n"
-        "Runtime(sys.argv[1], threads=1).predict([sys.stdin.buffer.read()])\nprint(peak_mb())\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(model)], input=picture, capture_output=True, check=False
-    )
-    try:
-        return float(done.stdout)
-    except ValueError:
-        return float("nan")

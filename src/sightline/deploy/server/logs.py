@@ -10,6 +10,9 @@ from typing import Any
 
 log = logging.getLogger("sightline.serve")
 
+ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)
+"""Made once: `json.dumps` would make one for each line."""
+
 
 def event(name: str, level: int = logging.INFO, /, **fields: Any) -> None:
     """Write an event to the log."""
@@ -39,11 +42,13 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return ENCODER.encode(line)
 
 
 def to_stderr() -> None:
     """Send the server's lines, and uvicorn's warnings, to standard error."""
+    # No line tells the process, the thread or the task; then they need not be looked up, either.
+    logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name, level in (("sightline.serve", logging.INFO), ("uvicorn", logging.WARNING)):

@@ -55,11 +55,17 @@ class Measures:
         )
         self._route = lru_cache(None)(self.seconds.labels)
         self._request = lru_cache(None)(self.requests.labels)
+        self._images = lru_cache(None)(self.images.labels)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count one request and its duration."""
         self._request(route, str(status)).inc()
         self._route(route).observe(seconds)
+
+    def count(self, model: str, outcome: str, n: int) -> None:
+        """Count images of one outcome."""
+        if n:
+            self._images(model, outcome).inc(n)
 
     def watch(self, model: str, depth: Callable[[], int], inside: Callable[[], int]) -> None:
         """Register a model's queue as gauges that are read whenever the metrics are asked for."""

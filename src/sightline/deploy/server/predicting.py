@@ -20,7 +20,7 @@ from sightline.deploy.server import forms
 from sightline.deploy.server.bodies import CLOSE, Bodies
 from sightline.deploy.server.measures import Measures
 from sightline.deploy.server.problems import Problem
-from sightline.deploy.server.serving import Models, Served
+from sightline.deploy.server.serving import Models
 from sightline.deploy.server.settings import Settings
 from sightline.errors import DataError, TooLargeError
 from sightline.types import Frame
@@ -88,7 +88,8 @@ class Predictor:
         with served.batcher.places(len(pictures)):
             prepared = await self._prepared(served.runtime, pictures)
             good = [image for image in prepared if not isinstance(image, Problem)]
-            self._count(served, len(good), len(prepared) - len(good))
+            self.measures.count(served.name, "answered", len(good))
+            self.measures.count(served.name, "unreadable", len(prepared) - len(good))
             if not good:
                 raise _all(prepared)
             answers = iter(await served.batcher.ask(good))
@@ -123,12 +124,6 @@ class Predictor:
             else:
                 coming.append(now)
         return [p if isinstance(p, tuple | Problem) else await p for p in coming]
-
-    def _count(self, served: Served, good: int, bad: int) -> None:
-        if good:
-            self.measures.images.labels(served.name, "answered").inc(good)
-        if bad:
-            self.measures.images.labels(served.name, "unreadable").inc(bad)
 
 
 def small(runtime: Runtime, picture: bytes) -> Prepared | None:

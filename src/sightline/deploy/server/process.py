@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -82,6 +83,9 @@ class Process(uvicorn.Server):
         except SightlineError as error:
             self.failure, self.should_exit = error, True
             return
+        # What was loaded stays: the collector need not go through it again and again.
+        gc.collect()
+        gc.freeze()
         logs.event("ready", models=list(models.served), **_address(self.sock))
         await models.watch()
 
