@@ -122,6 +122,10 @@ def summary(share: float, often: float, runs: list[dict[str, Any]], most: int) -
         row |= {f"{key}_{name}_ms": value for key, value in middle.items()}
         row[f"ratio_{name}"] = middle["predicted"] / middle["measured"]
     row["cores_taken_by_others"] = [round(run["others"], 3) for run in kept]
+    row["ratios_p99"] = [
+        float(np.quantile(run["predicted"], 0.99) / np.quantile(run["measured"], 0.99))
+        for run in kept
+    ]
     return row | {"runs_made": len(runs)}
 
 
@@ -137,12 +141,14 @@ def show(name: str, model: dict[str, Any]) -> None:
     """What was measured and predicted."""
     measured, predicted = model["capacity_per_s"], model["predicted_capacity_per_s"]
     table = Table(title=f"{name}: {measured:,.0f} requests/s at most, {predicted:,.0f} predicted")
-    columns = [key for key in model["rows"][0] if key != "cores_taken_by_others"]
+    columns = [key for key in model["rows"][0] if not isinstance(model["rows"][0][key], list)]
     for column in columns:
         table.add_column(column.replace("_", " "), justify="right")
     for row in model["rows"]:
         table.add_row(*(f"{row[column]:,.2f}" for column in columns))
-    Console(width=130).print(table, [row["cores_taken_by_others"] for row in model["rows"]])
+    Console(width=130).print(
+        table, *((row["cores_taken_by_others"], row["ratios_p99"]) for row in model["rows"])
+    )
 
 
 if __name__ == "__main__":
