@@ -192,6 +192,8 @@ def cases():
                 yield X, Q
             for x, q in itertools.product((0, 255), repeat=2):
                 yield np.full((n, d), x, np.uint8), np.full((m, d), q, np.uint8)
+    wide = random.integers(0, 256, (30, COLUMNS + 70), dtype=np.uint8)  # more than one block
+    yield wide[:21], wide[20:]
 
 
 BASE = "+sse,+sse2,+sse3"
@@ -283,6 +285,29 @@ def test_the_fastest_way_is_measured_once(monkeypatch):
     products.way.cache_clear()
     assert products.way() in ("vnni", "six-bit", "loop")  # a busy moment or two change nothing
     products.way.cache_clear()
+
+
+def test_byte_products_are_exact_by_every_way(monkeypatch):
+    random = np.random.default_rng(4)
+    Q, X = (random.choice(np.array([0, 127, 255], np.uint8), (7, 5000)) for _ in range(2))
+    true = Q.astype(int) @ X.astype(int).T
+    assert (products._by_torch(Q, X, "cpu") == true).all()
+    for way in ["loop", "float32", "vnni"]:
+        if way == "vnni" and not tiles.exact_products():
+            continue
+        monkeypatch.setattr(products, "way", lambda way=way: way)
+        assert (products.byte_products(Q, "cpu")(X)[:7, :7] == true).all()
+
+
+def test_sums_of_another_size_follow_in_the_same_room():
+    random = np.random.default_rng(9)
+    Q, X = (random.integers(0, 256, (rows, 70), dtype=np.uint8) for rows in (5, 40))
+    if not tiles.absolute():
+        pytest.skip("this processor has no such instruction")
+    sums = tiles.absolute_sums(Q)
+    for rows in (X[:9], X, X[3:5]):
+        true = np.abs(Q[:, None].astype(int) - rows).sum(2)
+        assert (sums(rows)[: len(Q), : len(rows)] == true).all()
 
 
 def test_times_are_taken_in_turns():
