@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightline import tasks
-from sightline.bench import compare as bench
-from sightline.bench import worker
-from sightline.bench.results import MethodEntry, read
 from sightline.data import duplicates
 from sightline.data.dataset import Dataset
 from sightline.estimators.base import Estimator
@@ -19,11 +16,14 @@ from sightline.metrics.duration import human
 from sightline.report import plots, words
 from sightline.report.curves import training_curves
 from sightline.report.parts import Column, Picture, thumbnail
-from sightline.report.reason import lines, reason, result
 from sightline.report.svg import SERIES
 from sightline.report.words import Language, Said, figure_name, in_chinese, known, say
 from sightline.training import run
 
+if TYPE_CHECKING:
+    from sightline.bench.results import MethodEntry
+
+# What a comparison is made of is imported where it is reported: the page of a run needs none of it.
 REPORT = "report.html"
 PAIRS = 12
 
@@ -80,6 +80,11 @@ def comparison(folder: Path, data: Dataset, *, language: Language | None = None)
     RunError
         When the folder is incomplete or cannot be written.
     """
+    from sightline.bench import compare as bench
+    from sightline.bench import worker
+    from sightline.bench.results import read
+    from sightline.report.reason import lines, reason, result
+
     results = read(folder / bench.RESULTS)
     request = run.read_json(folder / bench.REQUEST)
     picked = results.pick.name if results.pick else None
@@ -208,9 +213,11 @@ def leaks(data: Dataset) -> dict[str, Any] | None:
 
 def _details(folder: Path, methods: Sequence[MethodEntry]) -> dict[str, Mapping[str, Any]]:
     """Return what each method ran with: threads, device, and knobs and how they were chosen."""
+    from sightline.bench.compare import place_of
+
     details: dict[str, Mapping[str, Any]] = {}
     for m in methods:
-        config = run.read_json(bench.place_of(folder, m.name) / run.CONFIG)
+        config = run.read_json(place_of(folder, m.name) / run.CONFIG)
         tuning = config.get("comparison", {}).get("tuning") or {}
         images = tuning.get("images", 0)
         of = "1 validation image" if images == 1 else "{images} validation images"

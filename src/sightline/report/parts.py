@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.bench.results import MethodEntry
 from sightline.report import plots
 from sightline.report.words import say
+
+if TYPE_CHECKING:
+    from sightline.bench.results import MethodEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sightline.bench.results import MethodEntry
 from sightline.data.fonts import figure
 from sightline.data.images import as_picture
 from sightline.estimators.tuning import Trial, Tuned
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+
+    from sightline.bench.results import MethodEntry
 
 PALETTE = tuple(light for light, _, _ in SERIES)
 """Colours of things that are drawn beside each other; see `SERIES`."""
