@@ -14,7 +14,7 @@ from sightline.training.recipe import Recipe
 PILOT = 4
 """Steps that are timed before the training begins."""
 
-USED = 0.98
+USED = 0.97
 """Share of the budget that the epochs may take; the rest is for the last measurements."""
 
 
