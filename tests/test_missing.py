@@ -42,6 +42,8 @@ def test_a_mistyped_folder_gets_the_folder_beside_it(here, given):
 
 
 def test_a_mistyped_name_gets_the_name(here):
+    for name in (".git", "digital art"):
+        (here / name).mkdir()
     with pytest.raises(UnknownNameError, match="did you mean 'digits'"):
         sightline.load_data("digit")
 

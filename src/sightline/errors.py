@@ -61,6 +61,12 @@ def missing(place: str | Path, what: str) -> str:
     return f"{place}: {what}" + ("" if near is None else f"; did you mean {near}?")
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like another; None where none is like it."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return near[0] if near else None
+
+
 def is_url(text: str) -> bool:
     """Tell whether a text is a URL with a scheme, such as https://; a Windows drive is none."""
     return _URL.match(text) is not None
@@ -78,7 +84,11 @@ def nearest(path: Path) -> Path | None:
             if (there / part).exists():
                 there /= part
                 continue
-            names = sorted(entry.name for entry in there.iterdir())
+            names = sorted(
+                entry.name
+                for entry in there.iterdir()
+                if entry.name.startswith(".") == part.startswith(".")
+            )
         except OSError:
             return None
         close = difflib.get_close_matches(part, names, n=1, cutoff=0.6)

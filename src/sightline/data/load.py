@@ -21,6 +21,7 @@ from sightline.errors import (
     DataError,
     ParameterError,
     UnknownNameError,
+    closest,
     is_url,
     missing,
     nearest,
@@ -258,7 +259,9 @@ def _by_path(text: str, layout: str | None, table: _Table, progress: Progress | 
         table.columns = {**options, **(table.columns or {})}
     if not path.exists():
         like_a_name = path.parent == Path() and path.suffix == "" and not is_url(text)
-        if like_a_name and nearest(path) is None:
+        beside = nearest(path)
+        known = [*names(), *([] if beside is None else [beside.name])]
+        if like_a_name and (beside is None or closest(path.name, known) != beside.name):
             raise UnknownNameError("data set", path.name.partition(":")[0], names())
         raise DataError(missing(text, "no such file or folder, and no built-in data set"))
     name = path.name.split(".")[0] or path.resolve().name
