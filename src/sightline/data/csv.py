@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightline.data import columns, files, folder, image_table, images
+from sightline.data import columns, files, image_table, images
 from sightline.data.dataset import Dataset
 from sightline.data.folder import SPLIT_NAMES
 from sightline.data.table import text_in
@@ -33,11 +33,7 @@ def why_not(folder_: Path) -> str | None:
     tables = image_table.tables_in(folder_, SUFFIXES)
     if not tables and not _by_folder(folder_):
         return "no .csv file"
-    if tables and not any(_lists_images(path) for path in tables):
-        return f"{tables[0].name} has no columns of images and labels"
-    if folder.why_not(folder_) is None and folder.classes_in(folder_) > 1:
-        return "folders of classes lie beside its table"
-    return None
+    return image_table.why_unfit(folder_, tables, _lists_images)
 
 
 def read(

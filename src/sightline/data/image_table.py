@@ -16,7 +16,8 @@ from sightline.data import columns, files, memory
 from sightline.data.annotation import Annotation
 from sightline.data.columns import Roles, Table
 from sightline.data.dataset import Dataset, Source
-from sightline.data.folder import natural
+from sightline.data.folder import classes_in, natural
+from sightline.data.folder import why_not as why_no_classes
 from sightline.data.item import Item
 from sightline.errors import DataError
 from sightline.types import Progress, Task
@@ -435,6 +436,17 @@ def _short(value: float) -> float | int:
 
 def _name(data: Dataset, label: int) -> str:
     return data.classes[label] if label >= 0 else ""
+
+
+def why_unfit(
+    folder: Path, tables: Sequence[Path], lists_images: Callable[[Path], bool]
+) -> str | None:
+    """Return what keeps the tables of a folder from being its data; None when nothing does."""
+    if tables and not any(lists_images(path) for path in tables):
+        return f"{tables[0].name} has no columns of images and labels"
+    if why_no_classes(folder) is None and classes_in(folder) > 1:
+        return "folders of classes lie beside its table"
+    return None
 
 
 def tables_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:

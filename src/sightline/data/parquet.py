@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightline.data import columns, folder, image_table
+from sightline.data import columns, image_table
 from sightline.data.dataset import Dataset
 from sightline.errors import DataError, MissingExtraError
 from sightline.types import Progress
@@ -20,13 +20,9 @@ def why_not(folder_: Path) -> str | None:
     if not (tables := image_table.tables_in(folder_, SUFFIXES)):
         return "no .parquet file"
     try:
-        if not any(_lists_images(path) for path in tables):
-            return f"{tables[0].name} has no columns of images and labels"
+        return image_table.why_unfit(folder_, tables, _lists_images)
     except MissingExtraError as error:
         return str(error)
-    if folder.why_not(folder_) is None and folder.classes_in(folder_) > 1:
-        return "folders of classes lie beside its table"
-    return None
 
 
 def read(

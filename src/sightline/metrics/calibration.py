@@ -82,6 +82,7 @@ def calibrate(
     n = len(labels)
     if n < LEAST or not np.isfinite(logits).all():
         return None
+    logits = np.asarray(logits, np.float64)  # once, for all temperatures that are tried
     temperature = best_temperature(logits, labels, weights)
     half = np.arange(n) % 2 == 0
     confidence, right = np.empty(n), np.empty(n, np.bool_)
@@ -132,7 +133,7 @@ def probabilities(
     logits: NDArray[np.floating], temperature: float, weights: Sequence[float] = (1.0,)
 ) -> NDArray[np.float64]:
     """Return the mean of the softmax of ``logits / temperature`` over V ways: shape (N, C)."""
-    scaled = logits.astype(np.float64) / temperature
+    scaled = np.asarray(logits, np.float64) / temperature
     scaled -= scaled.max(2, keepdims=True)
     p = np.exp(scaled)
     p /= p.sum(2, keepdims=True)
