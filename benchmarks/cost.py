@@ -1,10 +1,11 @@
 """The times that `sightline cost` predicts beside those of the real server, at random arrivals.
 
 resnet9 at 32 x 32 and resnet18 at 224 x 224 pixels, with the pictures of serve.py. What a request
-takes is measured as `sightline cost` does it. Then the server, on one core, is asked by a process
-on the other: by clients that never pause, which shows its capacity, and at random moments
-(Poisson) at shares of that rate, whether the requests before are answered or not. The simulation
-gets the same moments, so that what differs is not the luck of the draw.
+takes is measured as `sightline cost` does it, anew in each round, as a processor is not equally
+fast all the time. Then the server, on one core, is asked by a process on the other: by clients that
+never pause, which shows its capacity, and at random moments (Poisson) at shares of that rate,
+whether the requests before are answered or not. The simulation gets the same moments, so that what
+differs is not the luck of the draw.
 
 Other programs on the two cores lengthen the measured times and are in no prediction. What they
 took is recorded; runs in which they took more than a twentieth of a core are repeated for a while,
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -62,8 +64,8 @@ def main() -> None:
 
 def measure(path: Path, picture: bytes, given: argparse.Namespace) -> dict[str, Any]:
     """Capacity, and each share's quantiles, measured and predicted."""
-    server = cost.measure(path, [picture], seconds=8).server
     cores = os.sched_getaffinity(0)
+    servers: list[queueing.Server] = []
     with probe.started(path, queue=100_000) as port:
         os.sched_setaffinity(0, {min(cores)})
         load = Load(port, [picture])
@@ -76,15 +78,20 @@ def measure(path: Path, picture: bytes, given: argparse.Namespace) -> dict[str, 
             if time.monotonic() > end and min(map(len, runs.values())) >= given.repeats:
                 break
             seed += 1
+            os.sched_setaffinity(0, cores)
+            servers.append(cost.measure(path, [picture], seconds=8).server)
+            os.sched_setaffinity(0, {min(cores)})
+            load.closed(16, 1)
             for share in wanting:
                 often = share * capacity
                 at = queueing.arrivals(often, int(often * given.each), seed=seed)
-                runs[share].append(run(load, port, server, at))
+                runs[share].append(run(load, port, servers[-1], at))
         load.close()
     os.sched_setaffinity(0, cores)
     return {
-        "capacity_per_s": capacity, "predicted_capacity_per_s": server.capacity,
-        "server": vars(server),
+        "capacity_per_s": capacity,
+        "predicted_capacity_per_s": statistics.median(server.capacity for server in servers),
+        "servers": [vars(server) for server in servers],
         "rows": [summary(s, s * capacity, results, given.repeats) for s, results in runs.items()],
     }  # fmt: skip
 

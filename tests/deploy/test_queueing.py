@@ -129,6 +129,25 @@ def test_other_threads_decode_large_pictures():
     assert times == pytest.approx([0.016, 0.019, 0.026])
 
 
+def test_a_server_that_idled_is_slower():
+    server = Server(before=0.001, each=0.002, max_wait=0, cold=0.004, cooling=0.01)
+    # The first finds it cold; the second comes 20 ms after the first's end.
+    at = np.array([0.0, 0.027])
+    times = queueing.simulate(server, at)
+    assert times == pytest.approx([0.007, 0.003 + 0.004 * (1 - math.exp(-2))])
+    assert queueing.simulate(server.faster(2), at[:1]) == pytest.approx([0.0035])
+
+
+def test_the_cooling_of_a_server_is_recovered_from_two_pauses():
+    short, long = probe.PAUSES
+    cold, cooling = probe._cooling(0.002 * (1 - math.exp(-short / 0.008)), 0.002)
+    assert (cold, cooling) == pytest.approx((0.002, 0.008))
+    assert probe._cooling(0.001, 0.0)[0] == 0
+    assert 0 < probe._cooling(-0.001, 0.002)[1] < math.inf
+    assert 0 < probe._cooling(0.003, 0.002)[1] < math.inf
+    assert long > 3 * cooling
+
+
 def test_the_highest_rate_just_meets_its_target():
     server = Server(before=0.001, after=0.0005, batch=0.001, each=0.002, variation=0.1)
     most = queueing.highest(server, 0.02)

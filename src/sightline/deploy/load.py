@@ -70,6 +70,25 @@ class Load:
                     self._send()
         return times
 
+    def paused(self, pause: float, requests: int) -> list[float]:
+        """Ask once at a time, each time some seconds after the answer.
+
+        Parameters
+        ----------
+        pause : float
+        requests : int
+
+        Returns
+        -------
+        list of float
+            Seconds of each request.
+        """
+        times: list[float] = []
+        for _ in range(requests):
+            time.sleep(pause)
+            times += self.closed(1, 0)
+        return times
+
     def opened(self, moments: Iterable[float]) -> list[float]:
         """Send requests at given moments, whether those before them are answered or not.
 

@@ -2,12 +2,14 @@
 
 Its threads' processor time is read before and after clients kept it busy, one, some and many at
 a time, so that batches of all sizes occur; what a request takes and what a batch takes follow by
-least squares. Processor time, unlike the clock's, does not grow where others use the machine.
+least squares. A client that pauses shows what it takes besides of a server that has idled.
+Processor time, unlike the clock's, does not grow where others use the machine.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -37,6 +39,9 @@ from sightline.metrics.cost import peak_mb
 
 USED = "/used"
 """Address of the probed server's own report."""
+
+PAUSES = (0.005, 0.05)
+"""Seconds that the server idles before a request: a short while, and long enough to cool down."""
 
 SECONDS = 60
 """That it may take to load the model."""
@@ -144,7 +149,7 @@ def measure(
     server, memory
         The server's costs, and its largest resident memory, MiB.
     """
-    rows = []
+    rows, paused = [], []
     with started(model, max_batch=max_batch) as port:
         load = Load(port, pictures)
         load.closed(max_batch, 0, least=2 * max_batch)
@@ -155,9 +160,16 @@ def measure(
             rows.append(_difference(before, after))
             if clients == 1:
                 alone = times
+        for pause in PAUSES:
+            before = used(port)
+            load.paused(pause, max(20, int(seconds / 2 / pause)))
+            paused.append(sum(_difference(before, used(port))[1:]))
         load.close()
     server = _fitted(np.array(rows), alone, decode, _inline(model, pictures))
-    return replace(server, max_batch=max_batch, variation=variation), after.memory_mb
+    cold, cooling = _cooling(*(row - sum(rows[0][1:]) for row in paused))
+    return replace(
+        server, cold=cold, cooling=cooling, max_batch=max_batch, variation=variation
+    ), after.memory_mb  # fmt: skip
 
 
 def _difference(before: Used, after: Used) -> tuple[float, float, float]:
@@ -181,6 +193,14 @@ def _fitted(
     )  # fmt: skip
     # The clock ran on where others had the core; the quicker quarter was spared that.
     return replace(server, wire=max(0.0, float(np.quantile(alone, 0.25)) - server.alone))
+
+
+def _cooling(soon: float, late: float) -> tuple[float, float]:
+    """Return what a cold server takes besides, and the seconds in which it cools down."""
+    if late <= 0:
+        return 0.0, 1.0
+    share = min(max(soon / late, 0.01), 0.99)
+    return late, -PAUSES[0] / math.log1p(-share)
 
 
 def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:

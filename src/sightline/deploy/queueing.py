@@ -42,6 +42,9 @@ class Server:
         Of the model's thread: ``batch + each * n`` for a batch of n.
     wire : float
         Seconds on the way that take no core of the server.
+    cold, cooling : float
+        What a request takes besides, of the event loop, where the server idled before it: after
+        ``t`` seconds it is ``cold * (1 - exp(-t / cooling))``. Caches and clocks have cooled down.
     variation : float
         Coefficient of variation of all these but `wire`: their deviation over their mean.
     max_batch : int
@@ -57,6 +60,8 @@ class Server:
     batch: float = 0.0
     each: float = 0.0
     wire: float = 0.0
+    cold: float = 0.0
+    cooling: float = 1.0
     variation: float = 0.0
     max_batch: int = 8
     max_wait: float = 0.002
@@ -65,7 +70,7 @@ class Server:
 
     @property
     def alone(self) -> float:
-        """Return the seconds of a request that meets no other."""
+        """Return the seconds of a request that meets no other, of a server that is warm."""
         return self.before + self.decode + self.batch + self.each + self.after + self.wire
 
     @property
@@ -81,6 +86,7 @@ class Server:
         return replace(
             self, before=self.before / times, after=self.after / times,
             decode=self.decode / times, batch=self.batch / times, each=self.each / times,
+            cold=self.cold / times,
         )  # fmt: skip
 
 
@@ -91,7 +97,7 @@ class _Simulation:
         self.server, self.at = server, at
         self.ended = np.zeros(len(at))
         self.noise = _noise(server.variation, np.random.default_rng([seed, 1]))
-        self.now, self.left, self.came = 0.0, len(at), 0
+        self.now, self.left, self.came, self.idle = 0.0, len(at), 0, math.inf
         # The work of a thread: seconds that are left, and what follows.
         self.loop: deque[tuple[float, Callable[[], None]]] = deque()
         self.undecoded: deque[int] = deque()
@@ -123,6 +129,8 @@ class _Simulation:
             for work in running:
                 step = min(step, work[0] / speed)
             self.now += step
+            if not running:
+                self.idle += step
             for work in running:
                 work[0] -= step * speed
             if self.now >= arrival:
@@ -143,7 +151,9 @@ class _Simulation:
         i = self.came
         self.came += 1
         after = self._decode if self.server.decode else self._ask
-        self.loop.append((self.server.before * self.noise(), partial(after, i)))
+        cold = -math.expm1(-self.idle / self.server.cooling) * self.server.cold
+        self.idle = 0.0
+        self.loop.append(((self.server.before + cold) * self.noise(), partial(after, i)))
 
     def _decode(self, i: int) -> None:
         self.undecoded.append(i)
