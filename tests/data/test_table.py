@@ -49,9 +49,9 @@ def test_what_is_no_table_is_said(write, text, message):
 
 
 def test_a_file_that_is_not_there_or_not_text(write, tmp_path):
-    with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
+    with pytest.raises(DataError, match=r"none\.csv: No such file"):
         read_table(tmp_path / "none.csv")
     path = write("")
     path.write_bytes(b"\xff\xff\xff\x00")
-    with pytest.raises(DataError, match="is not text"):
+    with pytest.raises(DataError, match="is no text"):
         read_table(path)

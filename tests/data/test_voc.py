@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightline.data import voc
+from sightline.data import text, voc
 from sightline.data.load import load_data
 from sightline.errors import DataError
 from sightline.types import Task
@@ -151,6 +151,24 @@ def test_index_pngs_make_masks_and_label_maps(one, draw, write, tmp_path):
     assert (again.segmentation.label_map == classes).all()
     assert again.objects.boxes.tolist() == [[1, 1, 5, 5]]
     assert (tmp_path / "out/ImageSets/Segmentation/train.txt").read_text() == "a\n"
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding", "note"),
+    [
+        ("gb2312", "gbk", False),
+        ("ansi", "gbk", True),
+        ("utf-8", "gbk", True),
+        ("GBK", "utf-8", True),
+    ],
+)
+def test_names_in_the_encodings_of_chinese_programs(one, draw, declared, encoding, note):
+    page = f'<?xml version="1.0" encoding="{declared}"?>{draw.page(draw.object("猫狗"))}'
+    folder = one("")
+    (folder / "Annotations/a.xml").write_bytes(page.encode(encoding))
+    with text.noticing() as said:
+        assert voc.read(folder, "x").classes == ("猫狗",)
+    assert any("a.xml" in line and "read as" in line for line in said) == note
 
 
 @pytest.mark.parametrize(

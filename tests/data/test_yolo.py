@@ -172,6 +172,14 @@ def test_broken_data_yaml(plain, write, text, message):
     assert "data.yaml" in str(error.value)
 
 
+def test_names_stay_as_they_are_written(plain, write):
+    folder = plain("0 0.5 0.5 1 1")
+    write("data.yaml", "train: images\nval: ~\ntest:\nnames: [no, on, 007, null, 1_000]\n")
+    data = yolo.read(folder, "x")
+    assert data.classes == ("no", "on", "007", "null", "1_000")
+    assert list(data.rows) == ["train"]
+
+
 def test_list_of_missing_image(plain, write):
     folder = plain(None)
     write("train.txt", "images/b.jpg\n")

@@ -21,7 +21,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sightline.counting import counted
-from sightline.data import coco_layout, draw_masks, files, outlines
+from sightline.data import coco_layout, documents, draw_masks, files, outlines
 from sightline.data.annotation import Annotation, Shape
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
@@ -167,16 +167,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _parse(path: Path) -> _Page:
-    try:
-        page = json.loads(path.read_bytes())
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path}:{error.lineno}: malformed JSON ({error.msg}, column {error.colno})"
-        ) from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from None
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+    page = documents.read_json(path)
     for key, fields in _KEYS.items():
         if not isinstance(page, dict) or not isinstance(page.get(key), list):
             raise DataError(f"{path}: no list {key!r}; a COCO file has one")

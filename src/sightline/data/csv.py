@@ -1,6 +1,6 @@
 """Read and write tables of images as CSV: a file, or a folder that holds it with its images.
 
-Comma, semicolon, tab or bar part columns; UTF-8, UTF-16 and GB 18030 are read. A table without a
+Comma, semicolon, tab or bar part columns; Any encoding is read. A table without a
 line of names has image and label, or, as RetinaNet's, image, x1, y1, x2, y2 and label.
 """
 
@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightline.data import columns, files, image_table, images
+from sightline.data import columns, files, image_table, images, text
 from sightline.data.dataset import Dataset
 from sightline.data.folder import SPLIT_NAMES
-from sightline.data.table import text_in
 from sightline.errors import DataError
 from sightline.types import Progress
 
@@ -105,11 +104,11 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
     DataError
         When it is empty, a line has other columns than the first, or it is no text.
     """
-    text = text_in(path)
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    page = text.read(path)
+    first = next((line for line in page.splitlines() if line.strip()), "")
     delimiter = max(",;\t|", key=first.count)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        reader = csv.reader(io.StringIO(page, newline=""), delimiter=delimiter)
         rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise DataError(f"{path} is no CSV ({error})") from None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import images, place
+from sightline.data import images, place, text
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset
 from sightline.data.folder import save_png
@@ -22,22 +22,7 @@ from sightline.errors import DataError
 WIDELY_READ = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
 """Endings of image files that the tools of every annotation format open."""
 
-
-def lines(path: Path) -> list[str]:
-    """Return the lines of a text file that are not blank, stripped.
-
-    Raises
-    ------
-    DataError
-        When it cannot be read as UTF-8 text.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+lines = text.lines
 
 
 def names_in(folder: str | Path) -> list[str]:

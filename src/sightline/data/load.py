@@ -14,6 +14,7 @@ import numpy as np
 
 from sightline.counting import counted
 from sightline.data import archive, images, place, splits, store
+from sightline.data import text as texts
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset
 from sightline.data.item import Item
@@ -135,7 +136,9 @@ def load_data(
         if loaded is not None and layout:
             raise ParameterError(f"layout belongs to folders; {name!r} is a built-in name")
         if loaded is None:
-            loaded = _by_path(text, layout, table, progress)
+            with texts.noticing() as guessed:
+                loaded = _by_path(text, layout, table, progress)
+            loaded.notes += guessed
     else:
         loaded = _from_memory(data, table)
         if layout:

@@ -7,6 +7,7 @@ image is in two splits and the same seed gives the same splits everywhere.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data import text
 from sightline.errors import DataError, ParameterError
 
 Rows = NDArray[np.int64]
@@ -138,16 +140,15 @@ def group_of(ids: Sequence[str], rule: str) -> list[str | None]:
 
 def _groups_of_csv(ids: Sequence[str], table: Path, column: str) -> list[str | None]:
     try:
-        with table.open(newline="", encoding="utf-8-sig") as f:
-            reader = csv.DictReader(f)
-            names = reader.fieldnames or []
-            if column not in names:
-                raise ParameterError(f"{table} has no column {column!r}; it has {', '.join(names)}")
-            by_name = {row[names[0]]: row[column] for row in reader}
-    except OSError as error:
-        raise ParameterError(f"cannot read {table}: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ParameterError(f"{table} is no CSV in UTF-8 ({error}); save it as one") from None
+        reader = csv.DictReader(io.StringIO(text.read(table), newline=""))
+        names = reader.fieldnames or []
+        if column not in names:
+            raise ParameterError(f"{table} has no column {column!r}; it has {', '.join(names)}")
+        by_name = {row[names[0]]: row[column] for row in reader}
+    except DataError as error:
+        raise ParameterError(f"cannot read {error}") from None
+    except csv.Error as error:
+        raise ParameterError(f"{table} is no CSV ({error})") from None
     groups = [by_name.get(i) or by_name.get(i.rsplit("/", 1)[-1]) for i in ids]
     if not any(groups):
         raise ParameterError(f"{table}: its first column names none of the images ({ids[0]!r})")

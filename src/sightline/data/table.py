@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data import text
 from sightline.errors import DataError, UnknownNameError
 
 
@@ -41,7 +42,7 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV file, as UTF-8 or else GB 18030 (what Excel writes in China).
+    """Read a CSV file, in any encoding.
 
     Comma, semicolon and tab part columns, whichever the first line has most of.
 
@@ -50,7 +51,7 @@ def read_table(path: Path) -> Table:
     DataError
         When it is no table of finite numbers; the line and column are named.
     """
-    lines = text_in(path).splitlines()
+    lines = text.read(path).splitlines()
     first = next((line for line in lines if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     rows = [(number, row) for number, row in enumerate(csv.reader(lines, delimiter=delimiter), 1)]
@@ -76,27 +77,6 @@ def read_table(path: Path) -> Table:
                 )
             values[i, j] = value
     return Table(tuple(names), values)
-
-
-def text_in(path: Path) -> str:
-    """Return the text of a table's file: UTF-8, UTF-16 with its mark, or else GB 18030.
-
-    Raises
-    ------
-    DataError
-        When it cannot be read as one of them.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-    marked = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
-    for encoding in ("utf-16",) if marked else ("utf-8-sig", "gb18030"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise DataError(f"{path} is not text in UTF-8 or GB 18030; save it as CSV in UTF-8")
 
 
 def _number(cell: str) -> float | None:

@@ -16,11 +16,9 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
-from defusedxml import DefusedXmlException
-from defusedxml import ElementTree as SafeTree
 
 from sightline.counting import counted
-from sightline.data import draw_masks, files
+from sightline.data import documents, draw_masks, files
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
@@ -237,15 +235,7 @@ def _classes(root: Path, pages: list[_Page]) -> tuple[str, ...]:
 
 
 def _parse(path: Path) -> _Page:
-    try:
-        tree = SafeTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
-        raise DataError(f"{path}: not well-formed XML ({error}); export it again") from None
-    except DefusedXmlException:
-        raise DataError(f"{path}: declares XML entities; remove the DOCTYPE") from None
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
-    assert tree is not None
+    tree = documents.read_xml(path)
     if tree.find("size") is None:
         raise DataError(f"{path}: no <size>; add the image's <width> and <height>")
     size = int(_number(path, tree, "size/width")), int(_number(path, tree, "size/height"))

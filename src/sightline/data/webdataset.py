@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import collections
 import io
-import json
 import re
 import tarfile
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from sightline.data import files, images, place
+from sightline.data import documents, files, images, place, text
 from sightline.data.dataset import Dataset, Source
 from sightline.data.folder import SPLIT_NAMES, natural
 from sightline.data.item import Item
@@ -348,10 +347,12 @@ def _read_label(member: place.Member, ending: str, raw: BinaryIO) -> str | int |
     if member.size > _LABEL_BYTES[ending]:
         return None
     raw.seek(member.offset)
+    page = raw.read(member.size)
     try:
-        text = raw.read(member.size).decode("utf-8-sig").strip()
-        said: Any = json.loads(text) if ending == "json" else text
-    except (ValueError, RecursionError):
+        said: Any = (
+            documents.parse_json(page, member.name) if ending == "json" else text.decode(page).text
+        )
+    except DataError:
         return None
     if isinstance(said, dict):
         keys = ("label", "class", "class_name", "cls")
@@ -360,7 +361,7 @@ def _read_label(member: place.Member, ending: str, raw: BinaryIO) -> str | int |
         said = said.strip()
         if said.isascii() and said.isdecimal() and len(said) < 10:
             return int(said)
-        return said if said and said != "-1" and len(said.splitlines()) == 1 else None
+        return said if said and said != "-1" and said.isprintable() else None
     return said if isinstance(said, int) and not isinstance(said, bool) and said >= 0 else None
 
 

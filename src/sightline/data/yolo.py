@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 
 from sightline.counting import counted
-from sightline.data import draw_masks, files, images, outlines, place
+from sightline.data import documents, draw_masks, files, images, outlines, place, text
 from sightline.data.annotation import Annotation, Shape
 from sightline.data.dataset import Dataset, Source
 from sightline.data.folder import SPLIT_NAMES
@@ -68,7 +68,7 @@ def read(folder: Path, name: str) -> Dataset:
     described = _yaml(folder)
     layout = _by_folders(folder) if described is None else _by_yaml(described)
     paths = list(dict.fromkeys(p for listed in layout.splits.values() for p in listed))
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(16, initializer=text.join()) as pool:
         made = list(pool.map(lambda p: _annotation(p, len(layout.classes)), paths))
     readable = {p: a for p, a in zip(paths, made, strict=True) if isinstance(a, Annotation)}
     broken = [reason for reason in made if isinstance(reason, str)]
@@ -153,14 +153,14 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
                 suffixes = suffixes if width == height else frozenset()
             files.put(item, data, out / "images" / split, stems[row], suffixes)
             objects = draw_masks.resolve(annotation, height, width, data.task is Task.INSTANCES)
-            text = "".join(_lines(objects, height, width))
-            (labels / f"{stems[row]}.txt").write_text(text, encoding="ascii")
+            written = "".join(_lines(objects, height, width))
+            (labels / f"{stems[row]}.txt").write_text(written, encoding="ascii")
             done += 1
             if progress:
                 progress(done, total)
     page = {s: f"images/{s}" for s in data.rows} | {"names": dict(enumerate(data.classes))}
-    text = yaml.safe_dump(page, sort_keys=False, allow_unicode=True)
-    (out / "data.yaml").write_text(text, encoding="utf-8")
+    described = yaml.safe_dump(page, sort_keys=False, allow_unicode=True)
+    (out / "data.yaml").write_text(described, encoding="utf-8")
 
 
 def _yaml(folder: Path) -> Path | None:
@@ -181,20 +181,17 @@ def _by_folders(folder: Path) -> _Layout:
 
 
 def _by_yaml(path: Path) -> _Layout:
-    try:
-        page = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from None
+    page = documents.read_yaml(path)
     if not isinstance(page, dict):
         raise DataError(f"{path}: holds no 'names:' and 'train:'; see {__name__}")
     classes = _names(path, page.get("names"))
     root = path.parent
-    if page.get("path") and (root / str(page["path"])).is_dir():
-        root = root / str(page["path"])
+    if isinstance(page.get("path"), str) and (root / page["path"]).is_dir():
+        root = root / page["path"]
     splits: dict[str, list[str]] = {}
     for key, split in SPLIT_NAMES.items():
         entry = page.get(key)
-        if entry:
+        if not documents.is_nothing(entry):
             for place in entry if isinstance(entry, list) else [entry]:
                 splits.setdefault(split, []).extend(_expand(path, root, str(place)))
     if not splits:
@@ -203,11 +200,11 @@ def _by_yaml(path: Path) -> _Layout:
 
 
 def _names(path: Path, names: Any) -> tuple[str, ...]:
-    if isinstance(names, dict) and set(names) == set(range(len(names))):
-        names = [names[i] for i in range(len(names))]
-    if not isinstance(names, list) or not names:
+    if isinstance(names, dict) and set(names) == {str(i) for i in range(len(names))}:
+        names = [names[str(i)] for i in range(len(names))]
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise DataError(f"{path}: 'names' must be a list of classes, or a mapping 0: name, 1: ...")
-    return tuple(str(n) for n in names)
+    return tuple(names)
 
 
 def _expand(path: Path, root: Path, place: str) -> list[str]:
@@ -250,12 +247,9 @@ def _annotation(image: str, num_classes: int) -> Annotation | str:
     except DataError as error:
         return str(error)
     label_file = _label_file(image)
-    try:
-        rows = Path(label_file).read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
+    if not os.path.lexists(label_file):
         return Annotation(width, height)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{label_file}: not a text file of labels ({error})") from None
+    rows = text.read(Path(label_file)).splitlines()
     labels: list[int] = []
     unknown: list[str] = []
     boxes: list[tuple[float, float, float, float]] = []

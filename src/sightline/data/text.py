@@ -1,0 +1,250 @@
+"""Read text files in whatever encoding people have, and say where it was guessed.
+
+A mark at the start decides (UTF-8, UTF-16, UTF-32), else the encoding that the file declares, where
+it does; else UTF-8, where the bytes are that; else GB 18030, which holds GBK and GB 2312; else
+Windows 1252. Programs for Windows in China write GB 18030 and call it gb2312 or *ansi*.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import NamedTuple
+
+from sightline.errors import DataError
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# What a declared name stands for in practice: each holds the one before it, and more characters.
+_WIDER = {
+    "gb2312": "gb18030", "gbk": "gb18030", "big5": "big5hkscs", "shift_jis": "cp932",
+    "euc_kr": "cp949", "ascii": "utf-8", "iso8859-1": "cp1252", "iso8859-9": "cp1254",
+}  # fmt: skip
+_MULTIBYTE = frozenset(("gb18030", "big5hkscs", "cp932", "cp949", "euc_jp", "cp950"))
+_CALLED = {"gb18030": "GB 18030", "cp1252": "Windows 1252", "latin-1": "Latin 1"}
+_HAN_PAIR = re.compile(rb"[\x81-\xfe]([\x40-\x7e\x80-\xfe])")
+
+_noticed: ContextVar[dict[str, list[str]] | None] = ContextVar("noticed", default=None)
+
+
+class Decoded(NamedTuple):
+    """A text and what it was read as.
+
+    Parameters
+    ----------
+    text : str
+    encoding : str
+        Its name for people.
+    guessed : bool
+        Whether neither a mark, nor a declaration, nor being UTF-8 says so.
+    """
+
+    text: str
+    encoding: str
+    guessed: bool
+
+
+def decode(raw: bytes, declared: str | None = None) -> Decoded:
+    """Decode the bytes of a text file; see the head of this file for the order of attempts.
+
+    Parameters
+    ----------
+    raw : bytes
+    declared : str, optional
+        What the file says of its encoding, believed where the bytes allow it.
+
+    Examples
+    --------
+    >>> decode("猫狗".encode("gbk"))
+    Decoded(text='猫狗', encoding='GB 18030', guessed=True)
+    """
+    for mark, encoding in _MARKS:
+        if raw.startswith(mark):
+            with contextlib.suppress(UnicodeDecodeError):
+                return Decoded(raw[len(mark) :].decode(encoding), encoding.upper(), False)
+    if (wide := _without_mark(raw)) is not None:
+        with contextlib.suppress(UnicodeDecodeError):
+            return Decoded(raw.decode(wide), wide.upper(), False)
+    known = _codec(declared)
+    if known is not None and not (known in _MULTIBYTE and _is_surely_utf8(raw)):
+        with contextlib.suppress(UnicodeDecodeError):
+            return Decoded(raw.decode(known), _name(known), False)
+    for encoding in _candidates(raw):
+        with contextlib.suppress(UnicodeDecodeError):
+            guessed = encoding != "utf-8" or (known is not None and not raw.isascii())
+            return Decoded(raw.decode(encoding), _name(encoding), guessed)
+    raise AssertionError("Latin 1 decodes any bytes")
+
+
+def read(path: Path, declared: Callable[[bytes], str | None] | None = None) -> str:
+    """Return the text of a file in whatever encoding; where that was guessed, note it.
+
+    Parameters
+    ----------
+    path : path
+    declared : callable, optional
+        Finds in the first KiB what the file says of its encoding.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read, is no plain file or, by its zero bytes, no text.
+    """
+    raw = read_bytes(path)
+    said = declared(raw[:1024]) if declared else None
+    decoded = decode(raw, said)
+    if "\0" in decoded.text:
+        raise DataError(f"{path}: is no text; it holds zero bytes")
+    noticed = _noticed.get()
+    if decoded.guessed and noticed is not None:
+        kind = f"not what {said!r} means" if _codec(said) else "not UTF-8"
+        noticed.setdefault(f"{kind}, and read as {decoded.encoding}", []).append(str(path))
+    return decoded.text
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a plain file; a pipe, which would be waited for, is refused.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - half the time of Path.stat
+            raise DataError(f"{path}: is no file, but a folder, a pipe or a device")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:  # a name with a zero byte
+        raise DataError(f"{str(path)!r}: {error}") from None
+
+
+def lines(path: Path) -> list[str]:
+    """Return the lines of a text file that are not blank, stripped.
+
+    Only line feeds and carriage returns part lines, so that a name may hold any other sign.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read.
+    """
+    parts = re.split(r"\r\n|\n|\r", read(path))
+    return [line.strip() for line in parts if line.strip()]
+
+
+@contextlib.contextmanager
+def noticing() -> Iterator[list[str]]:
+    """Collect a line about each encoding that was guessed meanwhile; filled at the end.
+
+    Threads that read meanwhile have to `join` it.
+    """
+    said: list[str] = []
+    noticed: dict[str, list[str]] = {}
+    token = _noticed.set(noticed)
+    try:
+        yield said
+    finally:
+        _noticed.reset(token)
+        for kind, paths in noticed.items():
+            many = f"{len(paths):,} files are" if len(paths) > 1 else "1 file is"
+            said.append(f"{many} {kind}: {'first ' if len(paths) > 1 else ''}{paths[0]}")
+
+
+def join() -> Callable[[], None]:
+    """Return a function that makes another thread note what it guesses here."""
+    noticed = _noticed.get()
+
+    def initialise() -> None:
+        _noticed.set(noticed)
+
+    return initialise
+
+
+def readable(text: str) -> str:
+    r"""Return text that can be encoded: bytes and signs that are no character are written out.
+
+    Examples
+    --------
+    >>> readable("a\udcc3")
+    'a\\xc3'
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return re.sub(
+            "[\ud800-\udfff]",
+            lambda m: (
+                f"\\x{ord(m[0]) - 0xDC00:02x}"
+                if 0xDC80 <= ord(m[0]) <= 0xDCFF
+                else f"\\u{ord(m[0]):04x}"
+            ),
+            text,
+        )
+    return text
+
+
+def _without_mark(raw: bytes) -> str | None:
+    """Return which UTF-16 or UTF-32 a text is by the zero bytes of its first two characters."""
+    zeros = "".join("x" if byte else "0" for byte in raw[:4])
+    by_zeros = {
+        "000x": "utf-32-be", "x000": "utf-32-le", "0x0x": "utf-16-be", "x0x0": "utf-16-le"
+    }  # fmt: skip
+    return by_zeros.get(zeros)
+
+
+def _codec(declared: str | None) -> str | None:
+    """Return Python's name of a declared encoding of text; None where there is none."""
+    if not declared:
+        return None
+    name = declared.strip().lower().replace("windows", "cp").replace("cp-", "cp").replace("_", "-")
+    try:
+        info = codecs.lookup(name)
+    except (LookupError, ValueError):
+        return None
+    # UTF-16 without its zero bytes is none; codecs such as rot13 and zlib are no encodings.
+    if not info._is_text_encoding or info.name.startswith(("utf-16", "utf-32", "utf-7")):
+        return None
+    if info.name in ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"):
+        return None
+    return _WIDER.get(info.name, info.name)
+
+
+def _is_surely_utf8(raw: bytes) -> bool:
+    """Tell whether bytes are UTF-8 that no text in another encoding looks like by chance.
+
+    Two bytes of GBK may be one character of UTF-8; texts in which all characters have three
+    bytes are none of GBK.
+    """
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return not raw.isascii() and not re.search(rb"[\xc2-\xdf]", raw)
+
+
+def _candidates(raw: bytes) -> tuple[str, ...]:
+    """Return the encodings to try in turn."""
+    if raw.isascii():
+        return ("utf-8",)
+    trails = [m[1][0] for m in _HAN_PAIR.finditer(raw[: 2**20])]
+    # Frequent Chinese characters end in a high byte; a lone accent is followed by a letter.
+    latin = 2 * sum(t < 0x80 for t in trails) > len(trails)
+    return ("utf-8", *(() if latin else ("gb18030",)), "cp1252", "latin-1")
+
+
+def _name(codec: str) -> str:
+    return _CALLED.get(codec, codec.upper())
