@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from sightline.data import coco
+from sightline.data.audit import audit
+from sightline.data.load import load_data
 from sightline.errors import DataError
 from sightline.types import Task
 
@@ -90,12 +92,13 @@ def test_an_image_without_objects_is_all_background_or_unknown(one, tmp_path, dr
 @pytest.mark.parametrize(
     ("name", "image", "split"),
     [
-        ("annotations/instances_val2017.json", "val2017/a.jpg", "val"),
-        ("annotations/instances_test.json", "images/test/a.jpg", "test"),
+        ("annotations/instances_val2017.json", "val2017/a.jpg", "train"),  # a lone one is train
+        ("annotations/instances_test.json", "images/test/a.jpg", "train"),
         ("annotations/instances_default.json", "images/a.jpg", "train"),
         ("json/instances_train2017.json", "JPEGImages/a.jpg", "train"),
         ("latest.json", "a.jpg", "train"),
-        ("valid/_annotations.coco.json", "valid/a.jpg", "val"),
+        ("valid/_annotations.coco.json", "valid/a.jpg", "train"),
+        ("any where/it lies.json", "photos/deep/a.jpg", "train"),
     ],
 )
 def test_layouts(one, name, image, split):
@@ -130,8 +133,8 @@ def test_other_files_beside_the_instances_are_not_read(one, write, tmp_path):
         (page({"bbox": [1, 2, 3, "4"]}), "it must be [x, y, width, height]"),
         (page({"bbox": 3}), "annotations[0] has no usable 'bbox'"),
         (page({"image_id": [10]}), "annotations[0] has no usable 'image_id'"),
-        (page({"segmentation": {"size": [30]}}), "annotation 0 has a 'segmentation' that"),
-        (page({"segmentation": [[1, 2, 3]]}), "annotation 0 has a 'segmentation' that is neither"),
+        (page({"bbox": [1, 2, float("nan"), 4]}), "it must be [x, y, width, height]"),
+        (page({"bbox": [1, 2, 1e300, 4]}), "it must be [x, y, width, height]"),
         (page({}, images=("a.jpg", "b.jpg", "c.jpg")), "2 of 3 images are not on disk, the first"),
         (page() | {"images": [{"id": 1, "file_name": "a.jpg"}] * 2}, "the same id"),
     ],
@@ -148,15 +151,52 @@ def test_splits_that_contradict_each_other(one, tmp_path):
     one(page(categories=[{"id": 3, "name": "wolf"}]), "annotations/instances_val.json", "val/a.jpg")
     with pytest.raises(DataError, match="category 3 is 'wolf', but 'cat' in another split"):
         coco.read(tmp_path, "x")
-    one(page({}), "annotations/instances_train2014.json")
-    with pytest.raises(DataError, match="are both the split 'train'"):
+
+
+@pytest.mark.parametrize(
+    ("outline", "why"),
+    [
+        ({"size": [30]}, "neither a list of polygons"),
+        ([[1, 2, 3]], "neither a list of polygons"),
+        ([[1, 2, 3, 4, float("1e300"), 6]], "no place in its image"),
+        ({"size": [30, 40], "counts": None}, "does not add up to the 40 x 30"),
+        ({"size": [30, 40], "counts": [5, 5]}, "does not add up to the 40 x 30"),
+        ({"size": [8, 8], "counts": [64]}, "the mask is 8 x 8 pixels"),
+    ],
+)
+def test_outlines_that_cannot_be_used_are_left_to_the_audit(one, outline, why):
+    document = page({"segmentation": outline}, {"segmentation": [[1, 2, 3, 4, 5, 6]]})
+    document["images"][0] |= {"width": 40, "height": 30}
+    folder = one(document)
+    annotation = coco.read(folder, "x").source.items[0].annotation
+    assert [shape is None for shape in annotation.shapes] == [True, False]
+    assert "annotation 0 (" in annotation.broken[0]
+    assert why in annotation.broken[0]
+    with pytest.raises(DataError, match="1 objects have an outline that cannot be used"):
+        load_data(folder)
+    (broken,) = [
+        f for f in audit(load_data(folder, strict=False)).findings if f.severity == "error"
+    ]
+    assert (broken.kind, broken.count) == ("broken-outline", 1)
+
+
+def test_several_files_are_one_split(one, tmp_path):
+    one(page({}, images=("a.jpg",)), "annotations/instances_a.json")
+    one(page({}, images=("b.jpg",)), "annotations/instances_b.json", "b.jpg")
+    data = coco.read(tmp_path, "x")
+    assert {s: len(rows) for s, rows in data.rows.items()} == {"train": 2}
+    assert "2 JSON files are read together, all as train" in data.notes
+    one(page({}, images=("c.jpg",)), "annotations/instances_constrained.json", "c.jpg")
+    assert len(coco.read(tmp_path, "x").train) == 3  # no part of a name is a split
+    one(page({}, images=("d.jpg",)), "annotations/instances_val.json", "d.jpg")
+    with pytest.raises(DataError, match="its name tells no split"):
         coco.read(tmp_path, "x")
 
 
-def test_two_files_without_a_split(one, write):
+def test_two_files_of_one_image(one, write):
     folder = one(page({}), "annotations/instances_a.json")
     write("annotations/instances_b.json", json.dumps(page({})))
-    with pytest.raises(DataError, match="its name tells no split"):
+    with pytest.raises(DataError, match=r"both list a\.jpg"):
         coco.read(folder, "x")
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 import sightline
 from sightline.data import splits
-from sightline.data.load import LAYOUTS, check_task, load_data
+from sightline.data.load import check_task, load_data
+from sightline.data.recognise import LAYOUTS
 from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.types import Task
 
@@ -90,7 +91,7 @@ def test_missing_path_is_no_unknown_name(tmp_path):
 def test_file_that_is_no_archive(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     text = one_line(DataError, tmp_path / "notes.txt")
-    assert "neither a folder, a table (.csv, .tsv, .parquet), arrays (.npz) nor an archive" in text
+    assert "neither a folder, a table (.csv, .tsv, .parquet), arrays (.npz), a description" in text
     assert ".tar.xz" in text
 
 
@@ -127,7 +128,8 @@ def test_unrecognised_folder_gives_every_formats_reason(tmp_path):
     assert str(tmp_path) in text
     assert all(f"{name}: " in text for name in LAYOUTS)
     assert "Annotations/*.xml" in text
-    assert "no image in any folder of a class" in text
+    assert "it holds 1 .txt" in text
+    assert "no folders of classes" in text
 
 
 def test_empty_folder(tmp_path):
@@ -193,12 +195,17 @@ def test_missing_split_is_a_tenth_of_train(tree, given, made):
 
 
 def test_only_a_test_cannot_be_learned_from(tree):
-    text = one_line(DataError, tree({"test/a": 3, "test/b": 3}))
-    assert "has only the splits test" in text
+    data = load_data(tree({"test/a": 3, "test/b": 3}))
+    assert list(data.rows) == ["test"]
+    with pytest.raises(DataError, match=r"no split 'train'.*only the splits test"):
+        data.train  # noqa: B018
 
 
-def test_too_few_images(tree):
-    assert "too few images (2 images)" in one_line(DataError, tree({"a": 1, "b": 1}))
+def test_too_few_images_can_be_looked_at_but_not_learned_from(tree):
+    data = load_data(tree({"a": 1, "b": 1}))
+    assert {name: len(rows) for name, rows in data.rows.items()} == {"train": 2}
+    with pytest.raises(DataError, match=r"no split 'val'.*too few images \(2 images\)"):
+        data.val  # noqa: B018
 
 
 def test_seed_makes_the_split(tree):
@@ -317,7 +324,7 @@ def test_unreadable_among_large_images(tree):
 
 def test_odd_size_is_resized_and_said_so(tree):
     root = tree({"cat": 600, "dog": 600})
-    Image.new("RGB", (16, 16)).save(root / "cat/001.png")  # not among those looked at first
+    Image.new("RGB", (16, 16)).save(root / "cat/001.png")
     data = load_data(root)
     assert "1 image was resized to 8x8" in data.notes
 

@@ -92,8 +92,8 @@ def test_two_years_are_refused(one, draw):
 
 def test_why_not(tmp_path, write):
     assert voc.why_not(tmp_path) == "no Annotations/*.xml"
-    write("Annotations/a.xml", "")
-    assert voc.why_not(tmp_path) == "no JPEGImages/"
+    write("Annotations/a.xml", "<annotation></annotation>")
+    assert voc.why_not(tmp_path) == "Annotations/a.xml is an annotation, but no image has its name"
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def test_a_split_of_boxes_only_has_its_pixels_unknown(plain, draw, write, tmp_pa
     assert data.notes == [
         "train: 1 object has no outline; masks show its box",
         "val: boxes only, its pixels are ignored",
+        "read as YOLO without a data.yaml: images of images/train, images/val",
     ]
     assert data.train[0].objects.masks[1].sum() == 20 * 15
     assert (data.val[0].segmentation.label_map == 255).all()
@@ -96,12 +97,12 @@ def test_labels_that_are_no_class_are_kept_for_the_audit(plain, label):
         load_data(folder)
 
 
-def test_why_not(tmp_path, write):
-    assert yolo.why_not(tmp_path) == "no data.yaml and no images/"
-    (tmp_path / "images").mkdir()
-    assert yolo.why_not(tmp_path) == "no data.yaml and no labels/"
-    (tmp_path / "labels").mkdir()
-    assert yolo.why_not(tmp_path) == "no data.yaml and no classes.txt"
+def test_why_not(tmp_path, draw, write):
+    assert yolo.why_not(tmp_path) == "no data.yaml and no labels (.txt)"
+    write("labels/a.txt", "a caption")
+    assert "no .txt called as an image" in yolo.why_not(tmp_path)
+    draw.photo(tmp_path / "images/a.jpg")
+    assert "a.txt has no rows of 'class cx cy w h'" in yolo.why_not(tmp_path)
     write("data.yaml", "names: [cat]")
     assert yolo.why_not(tmp_path) is None
 

@@ -69,6 +69,8 @@ class Request:
         Of the processor, for each method. Default: what its work suits, of the cores that are idle.
     device : str
         Where methods that can choose compute: cpu, cuda, cuda:1, mps or auto.
+    allow_outside : bool
+        See `sightline.load_data`.
 
     Raises
     ------
@@ -88,6 +90,7 @@ class Request:
     cost: Cost = "latency"
     threads: int | None = None
     device: str = "auto"
+    allow_outside: bool = False
 
     def __post_init__(self) -> None:
         if self.margin is not None:
@@ -110,6 +113,7 @@ class Request:
         }  # fmt: skip
         # Named only where it is asked for, as in the folders of before it could be.
         asked |= {} if self.threads is None else {"threads": self.threads}
+        asked |= {"allow_outside": True} if self.allow_outside else {}
         return asked if self.device == "auto" else asked | {"device": self.device}
 
 
@@ -236,7 +240,7 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
                     method=name, data=request.data, group=request.group,
                     layout=request.layout, seed=request.seed, budget=request.budget,
                     fingerprint=asked["fingerprint"], threads=request.threads,
-                    device=request.device,
+                    device=request.device, allow_outside=request.allow_outside,
                 )  # fmt: skip
                 entry = _run(workers, job, place, report)
             elif report:

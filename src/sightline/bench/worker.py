@@ -57,6 +57,8 @@ class Job:
         Default: what its work suits, of the cores that are idle.
     device : str
         For a method that can choose.
+    allow_outside : bool
+        See `sightline.load_data`.
     """
 
     method: str
@@ -68,6 +70,7 @@ class Job:
     fingerprint: str
     threads: int | None = None
     device: str = "auto"
+    allow_outside: bool = False
 
 
 def main(folder: Path, began: float) -> int:
@@ -101,7 +104,10 @@ def main(folder: Path, began: float) -> int:
 
 def _measure(job: Job, folder: Path, began: float) -> MethodEntry:
     _say("load", 0, 1)
-    data = load_data(job.data, seed=job.seed, group=job.group, layout=job.layout)
+    data = load_data(
+        job.data, seed=job.seed, group=job.group, layout=job.layout,
+        allow_outside=job.allow_outside,
+    )  # fmt: skip
     kind = estimator_for(job.method)
     kind.check(data.train)
     if data.fingerprint() != job.fingerprint:

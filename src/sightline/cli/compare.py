@@ -46,6 +46,7 @@ def compare(
     resume: Annotated[bool, Parameter(negative="")] = False,
     group: console.Group = None,
     layout: console.Layout = None,
+    allow_outside: console.AllowOutside = False,
     threads: console.Threads = None,
     device: console.Device = "auto",
     seed: console.Seed = 0,
@@ -79,13 +80,14 @@ def compare(
     if margin is not None:
         check_margin(margin, "--margin")
     seconds = None if budget is None else duration.seconds(budget)
-    loaded = console.load(data, seed=seed, group=group, layout=layout)
+    loaded = console.load(data, seed=seed, group=group, layout=layout, allow_outside=allow_outside)
     if not models:
         models, notes = bench.ladder(loaded, seconds, task)
         for line in notes:
             console.note(f"  {line}")
     request = bench.Request(
-        data, models, group=group, layout=layout, seed=seed, budget=seconds, margin=margin,
+        data, models, group=group, layout=layout,
+        allow_outside=allow_outside, seed=seed, budget=seconds, margin=margin,
         in_points=True, cost=cost, threads=threads, device=device,
     )  # fmt: skip
     folder = output

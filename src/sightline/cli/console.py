@@ -66,8 +66,14 @@ Group = Annotated[
 Layout = Annotated[
     str | None,
     Parameter(
-        help="coco, voc, yolo, masks, csv, parquet, folder or webdataset; default: recognised by "
-        "what is there."
+        help="coco, voc, cvat, labelme, label_studio, yolo, masks, csv, parquet, folder or "
+        "webdataset; default: recognised by what is there."
+    ),
+]
+AllowOutside = Annotated[
+    bool,
+    Parameter(
+        negative="", help="Read files that lists, YAML, JSON or tables name outside the folder."
     ),
 ]
 
@@ -97,10 +103,19 @@ def print_json(document: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
-def save_picture(drawing: Figure, target: Path) -> None:
-    """Write a drawing in the format that the file's ending names; see `writing`."""
+def save_picture(drawing: Figure, target: Path) -> Path:
+    """Write a drawing in the format that the file's ending names, PNG where it has none.
+
+    Returns
+    -------
+    path
+        The file that was written; see `writing`.
+    """
+    if not target.suffix:
+        target = target.with_name(f"{target.name}.png")
     with writing(target):
         fonts.save(drawing, target)
+    return target
 
 
 @contextlib.contextmanager
@@ -221,12 +236,18 @@ def prepare(method: str, data: Dataset, preprocess: Preprocess, asked: int | Non
 
 def load(
     data: str, *, seed: int = 0, group: str | None = None, layout: str | None = None,
-    verify: bool = False, quiet: bool = False,
+    allow_outside: bool = False, verify: bool = False, quiet: bool = False,
 ) -> Dataset:  # fmt: skip
     """Load data with a progress bar, and print what was decided about it."""
     with bar(f"reading {data}") as report:
         loaded = load_data(
-            data, seed=seed, group=group, layout=layout, verify=verify, progress=report
+            data,
+            seed=seed,
+            group=group,
+            layout=layout,
+            allow_outside=allow_outside,
+            verify=verify,
+            progress=report,
         )
     if not quiet:
         counts = ", ".join(f"{len(rows):,} {name}" for name, rows in loaded.rows.items())

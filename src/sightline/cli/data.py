@@ -16,7 +16,7 @@ from sightline.counting import counted
 from sightline.data import audit as auditing
 from sightline.data import convert as converting
 from sightline.data import load as loading
-from sightline.data import mend
+from sightline.data import mend, recognise
 from sightline.data.dataset import Dataset
 from sightline.errors import ParameterError
 
@@ -29,10 +29,11 @@ def show(
     /,
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    split: str = "train",
+    split: str | None = None,
     count: int = 30,
     group: console.Group = None,
     layout: console.Layout = None,
+    allow_outside: console.AllowOutside = False,
     verify: Annotated[bool, Parameter(negative="")] = False,
     seed: console.Seed = 0,
     json: console.Json = False,
@@ -46,7 +47,7 @@ def show(
     output
         PNG to write; default DATA.png.
     split
-        Which part of the data.
+        Which part of the data; default: train, or the only one there is.
     count
         How many images, at most 200.
     verify
@@ -54,12 +55,21 @@ def show(
     """
     if not 1 <= count <= 200:
         raise ParameterError(f"--count must be between 1 and 200, not {count}")
-    loaded = console.load(data, seed=seed, group=group, layout=layout, verify=verify, quiet=json)
+    loaded = console.load(
+        data,
+        seed=seed,
+        group=group,
+        layout=layout,
+        allow_outside=allow_outside,
+        verify=verify,
+        quiet=json,
+    )
     from sightline.data import draw
 
     target = output or Path(f"{loaded.name}.png")
+    split = split or ("train" if "train" in loaded.rows else next(iter(loaded.rows)))
     sheet = draw.contact_sheet(loaded, split, count, seed)
-    console.save_picture(sheet, target)
+    target = console.save_picture(sheet, target)
     if json:
         console.print_json(describe(loaded) | {"sheet": str(target)})
     else:
@@ -75,6 +85,7 @@ def audit(
     fix: Path | None = None,
     group: console.Group = None,
     layout: console.Layout = None,
+    allow_outside: console.AllowOutside = False,
     seed: console.Seed = 0,
     json: console.Json = False,
 ) -> int:
@@ -91,7 +102,13 @@ def audit(
         converting.check_target(fix)
     with console.bar(f"reading {data}") as report:
         loaded = loading.load_data(
-            data, seed=seed, group=group, layout=layout, progress=report, strict=False
+            data,
+            seed=seed,
+            group=group,
+            layout=layout,
+            allow_outside=allow_outside,
+            progress=report,
+            strict=False,
         )
     with console.bar("looking at every image") as report:
         audited = auditing.audit(loaded, report)
@@ -124,6 +141,7 @@ def convert(
     to: converting.Target,
     group: console.Group = None,
     layout: console.Layout = None,
+    allow_outside: console.AllowOutside = False,
     seed: console.Seed = 0,
     json: console.Json = False,
 ) -> int:
@@ -139,7 +157,9 @@ def convert(
         Format to write.
     """
     converting.check_target(out)
-    loaded = console.load(data, seed=seed, group=group, layout=layout, quiet=json)
+    loaded = console.load(
+        data, seed=seed, group=group, layout=layout, allow_outside=allow_outside, quiet=json
+    )
     with console.bar(f"writing {out}") as report:
         converting.convert(loaded, out, to, report)
     if json:
@@ -153,10 +173,10 @@ def convert(
 def list_names(*, json: console.Json = False) -> int:
     """List the data sets that have a name."""
     if json:
-        console.print_json(loading.names())
+        console.print_json(recognise.names())
         return 0
     columns = (tables.Column("name", text=True), tables.Column("what it is", text=True))
-    tables.show(console.out(), columns, list(loading.names().items()))
+    tables.show(console.out(), columns, list(recognise.names().items()))
     return 0
 
 

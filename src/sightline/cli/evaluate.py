@@ -22,6 +22,7 @@ def evaluate(
     device: console.Device = "auto",
     group: console.Group = None,
     layout: console.Layout = None,
+    allow_outside: console.AllowOutside = False,
     seed: console.Seed | None = None,
     json: console.Json = False,
 ) -> int:
@@ -45,7 +46,11 @@ def evaluate(
         model.answer_with(tta)
     trained = model.config.get("data", {})
     loaded = console.load(
-        data, seed=int(trained.get("seed", 0)) if seed is None else seed, group=group, layout=layout
+        data,
+        seed=int(trained.get("seed", 0)) if seed is None else seed,
+        group=group,
+        layout=layout,
+        allow_outside=allow_outside,
     )
     same = trained.get("fingerprint") == loaded.fingerprint()
     if trained.get("name") == loaded.name and not same:

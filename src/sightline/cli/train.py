@@ -43,6 +43,7 @@ def train_model(
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     group: console.Group = None,
     layout: console.Layout = None,
+    allow_outside: console.AllowOutside = False,
     threads: console.Threads = None,
     seed: console.Seed = 0,
     lang: console.Lang = None,
@@ -81,7 +82,7 @@ def train_model(
     estimator = create_model(model, seed=seed, **knobs)
     if tensorboard:
         board.require()
-    loaded = console.load(data, seed=seed, group=group, layout=layout)
+    loaded = console.load(data, seed=seed, group=group, layout=layout, allow_outside=allow_outside)
     console.prepare(model, loaded, estimator.preprocess, threads)
     if find_lr or overfit_batch or dry_run:
         from sightline.cli import look
@@ -92,7 +93,7 @@ def train_model(
             plain = create_model(model, seed=seed, **(knobs | look.NO_REGULARISERS))
             return look.overfit_batch(plain, loaded.train, json=json)
         return look.find_lr(estimator, loaded.train, output, json=json)
-    folder = run.create(output or Path("runs") / run.folder_name(model, data=loaded.name))
+    folder = run.create(output or run.free_folder(run.folder_name(model, data=loaded.name), loaded))
     start = time.perf_counter()
     with console.bar(f"training {model}") as report:
         val = loaded.val if "val" in loaded.rows else None

@@ -35,6 +35,7 @@ def tune_model(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     group: console.Group = None,
     layout: console.Layout = None,
+    allow_outside: console.AllowOutside = False,
     threads: console.Threads = None,
     seed: console.Seed = 0,
     json: console.Json = False,
@@ -61,10 +62,10 @@ def tune_model(
     estimator = create_model(model, seed=seed, **given)
     if not [knob for knob in card.grid if knob not in given]:
         raise ParameterError(f"the method {model} has no knob left to tune")
-    loaded = console.load(data, seed=seed, group=group, layout=layout)
+    loaded = console.load(data, seed=seed, group=group, layout=layout, allow_outside=allow_outside)
     console.prepare(model, loaded, estimator.preprocess, threads)
     folder = run.create(
-        output or Path("runs") / run.folder_name(model, before="tune", data=loaded.name)
+        output or run.free_folder(run.folder_name(model, before="tune", data=loaded.name), loaded)
     )
     before = {k: v for k, v in given.items() if k in PREPROCESS}
     scales = (cast(Scale, before.pop("scale")),) if "scale" in before else _scales(model)

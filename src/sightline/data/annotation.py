@@ -45,6 +45,8 @@ class Annotation:
         Values of `semantic` that mean *ignore*, beside 255.
     unknown : tuple of str
         Labels, as written, that are none of the classes; such an object has the label -1.
+    broken : tuple of str
+        Outlines that cannot be used, with the reason; such an object has none.
     semantic_binary : bool
         `semantic` is drawn as 0 and 255 (or any value but 0): class 0 and class 1.
     """
@@ -61,6 +63,7 @@ class Annotation:
     semantic_ignore: tuple[int, ...] = ()
     semantic_binary: bool = False
     unknown: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.boxes)

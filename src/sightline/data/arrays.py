@@ -11,7 +11,7 @@ import numpy as np
 
 from sightline.data import memory
 from sightline.data.dataset import Dataset
-from sightline.data.folder import SPLIT_NAMES
+from sightline.data.split_names import split_of
 from sightline.errors import DataError
 
 SUFFIX = ".npz"
@@ -128,12 +128,12 @@ def _is_sequence(value: Any) -> bool:
 
 def _pairs(data: Any) -> dict[str, tuple[Any, Any]]:
     if isinstance(data, Mapping):
-        unknown = [key for key in data if str(key).lower() not in SPLIT_NAMES]
+        unknown = [key for key in data if split_of(str(key)) is None]
         if unknown:
             raise DataError(
                 f"{unknown[0]!r} is no split; the keys of a dict of (X, y) are train, val and test"
             )
-        return {SPLIT_NAMES[str(key).lower()]: pair for key, pair in data.items()}
+        return {split_of(str(key)) or "": pair for key, pair in data.items()}
     if all(isinstance(part, tuple) and _is_pair(part) for part in data):
         return dict(zip(("train", "test") if len(data) == 2 else ("train", "val", "test"), data,
                         strict=True))  # fmt: skip
@@ -146,8 +146,8 @@ def _role(key: str) -> tuple[str, str]:
         return "train", "X" if key in _X else "y"
     first, _, second = key.partition("_")
     for split, kind in ((second, first), (first, second)):
-        if split in SPLIT_NAMES and kind in (*_X, *_Y):
-            return SPLIT_NAMES[split], "X" if kind in _X else "y"
+        if (named := split_of(split)) and kind in (*_X, *_Y):
+            return named, "X" if kind in _X else "y"
     return key, ""
 
 

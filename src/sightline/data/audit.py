@@ -5,19 +5,18 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import duplicates, images, place, store
+from sightline.data import audit_outlines, duplicates, images, place, store
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
+from sightline.data.notes import Note, Severity
 from sightline.errors import SightlineError
-from sightline.types import Progress
-
-Severity = Literal["error", "warning", "note"]
+from sightline.types import Progress, Task
 
 EXAMPLES = 5
 IMBALANCE = 10
@@ -113,7 +112,9 @@ def audit(data: Dataset, progress: Progress | None = None) -> Audit:
         *_files(data, facts),
         *_duplicates(data, pairs),
         *_boxes(data, facts),
+        *_outlines(data),
         *_classes(data),
+        *_notes(data),
     ]
     order = {"error": 0, "warning": 1, "note": 2}
     return Audit(sorted(findings, key=lambda f: order[f.severity]), len(source.items), pairs)
@@ -299,6 +300,22 @@ def _boxes(data: Dataset, facts: list[Facts]) -> list[Finding]:
     ]
 
 
+def _outlines(data: Dataset) -> list[Finding]:
+    return [
+        Finding(f.kind, f.severity, len(f.cases), f.text, f.mend, tuple(f.cases[:EXAMPLES]))
+        for f in audit_outlines.faults(data)
+    ]
+
+
+def _notes(data: Dataset) -> list[Finding]:
+    """Return what reading the data left out, guessed or repaired."""
+    return [
+        Finding(n.kind, n.severity, n.concerned, str(n), n.mend, n.examples)
+        for n in data.notes
+        if isinstance(n, Note) and not n.seen
+    ]
+
+
 def _classes(data: Dataset) -> list[Finding]:
     counts = {name: class_counts(data, rows) for name, rows in data.rows.items()}
     train = counts.get("train", np.zeros(len(data.classes), np.int64))
@@ -307,7 +324,7 @@ def _classes(data: Dataset) -> list[Finding]:
         return []
     names = np.array(data.classes, object)
     findings = []
-    untrained = names[(train == 0) & (total > 0)]
+    untrained = names[(train == 0) & (total > 0) & ("train" in counts)]
     few = names[(train > 0) & (train < FEW)]
     absent = names[total == 0]
     checks: Iterable[tuple[str, Severity, Any, str, str]] = (
@@ -335,18 +352,11 @@ def _classes(data: Dataset) -> list[Finding]:
                 (f"{names[big]}: {train[big]:,}", f"{names[small]}: {train[small]:,}"),
             )
         )
-    notes = [n for n in data.notes if n.startswith("class ") and "no image" in n]
-    if notes:
-        findings.append(
-            Finding(
-                "empty-class",
-                "warning",
-                len(notes),
-                "class folders without any image",
-                "fill or remove them",
-                tuple(notes[:EXAMPLES]),
-            )
-        )
+    if len(data.classes) == 1 and data.task is Task.CLASSIFY:
+        findings.append(Finding(
+            "one-class", "error", 1, "there is one class only, so that nothing can be told apart",
+            "name the folder that holds the folders of classes, or add a class", data.classes,
+        ))  # fmt: skip
     return findings
 
 

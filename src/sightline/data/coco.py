@@ -23,8 +23,10 @@ from pycocotools import mask as coco_mask
 from sightline.counting import counted
 from sightline.data import coco_layout, documents, draw_masks, files, outlines
 from sightline.data.annotation import Annotation, Shape
+from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
+from sightline.data.notes import guessed, lost
 from sightline.errors import DataError
 from sightline.types import Progress, Task
 
@@ -49,28 +51,43 @@ def why_not(folder: Path) -> str | None:
     return None if coco_layout.json_files(folder) else "no JSON with 'images' and 'annotations'"
 
 
-def read(folder: Path, name: str) -> Dataset:
+def why_not_file(path: Path) -> str | None:
+    """Return what keeps a file from being COCO JSON."""
+    return None if coco_layout.is_coco(path) else "no 'images' and 'annotations'"
+
+
+def read(
+    folder: Path, name: str, *, bounds: Bounds | None = None, described: Path | None = None
+) -> Dataset:
     """Read a COCO set.
 
-    The JSON files lie in ``annotations/`` or ``json/`` (``instances_*.json`` where there
-    are any), beside the images, or one in each of ``train/``, ``valid/``, ``test/``. Their
-    name or folder tells the split; a single one without such a name is ``train``. Images
-    are looked for as ``file_name`` below the JSON's folder, the data set's folder,
-    ``images/``, ``JPEGImages/`` and the folders of the split (``train``, ``train2017``,
-    also below ``images/``).
+    The JSON files lie anywhere below the folder, whatever they are called (``instances_*.json``
+    alone where there are any). Their name or folder tells the split; a lone one is ``train``, and
+    so are several of which none tells a split. Images are looked for as ``file_name`` below the
+    JSON's folder, the data set's folder, ``images/``, ``JPEGImages/`` and the folders of the
+    split (``train``, ``train2017``, also below ``images/``), then anywhere by their own name.
+
+    Parameters
+    ----------
+    folder : path
+    name : str
+    bounds : Bounds, optional
+        Where the images may lie.
+    described : path, optional
+        The one JSON file to read.
 
     Raises
     ------
     DataError
-        When a JSON is malformed or lacks a list or a key, two are the same split,
+        When a JSON is malformed or lacks a list or a key, two list the same image,
         categories contradict each other, or images are missing.
     """
     folder = folder.resolve()
-    pages = coco_layout.json_files(folder)
+    pages = [described] if described else coco_layout.json_files(folder)
     if not pages:
         raise DataError(f"{folder}: no JSON with 'images' and 'annotations'")
     with _no_collection():
-        return _read(folder, name, coco_layout.by_split(pages))
+        return _read(name, coco_layout.by_split(folder, pages), bounds or Bounds(folder))
 
 
 def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
@@ -114,10 +131,11 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
         target.write_text(json.dumps(page), encoding="utf-8")
 
 
-def _read(folder: Path, name: str, documents: dict[str, Path]) -> Dataset:
-    pages = {split: _parse(path) for split, path in documents.items()}
+def _read(name: str, documents: dict[str, list[Path]], bounds: Bounds) -> Dataset:
+    folder = bounds.root
+    pages = [(split, _parse(path)) for split, paths in documents.items() for path in paths]
     categories: dict[int, str] = {}
-    for page in pages.values():
+    for _, page in pages:
         for key, title in page.categories.items():
             if categories.setdefault(key, title) != title:
                 raise DataError(
@@ -127,24 +145,32 @@ def _read(folder: Path, name: str, documents: dict[str, Path]) -> Dataset:
     labels = {key: i for i, key in enumerate(sorted(categories))}
     classes = tuple(categories[key] for key in labels)
     items: list[Item] = []
-    rows: dict[str, Any] = {}
+    rows: dict[str, list[int]] = {}
     notes: list[str] = []
-    for split, page in pages.items():
+    listed: dict[str, Path] = {}
+    for split, page in pages:
         names = [image["file_name"] for image in page.images]
-        paths = coco_layout.image_paths(folder, page.path, names, split)
+        paths = coco_layout.image_paths(page.path, names, split, bounds)
+        for path in paths if len(documents[split]) > 1 else ():
+            if listed.setdefault(path, page.path) != page.path:
+                raise DataError(
+                    f"{page.path} and {listed[path]} both list {Path(path).name}; keep it in one"
+                )
         annotations = _annotations(page, labels, notes)
-        rows[split] = np.arange(len(items), len(items) + len(paths))
+        rows.setdefault(split, []).extend(range(len(items), len(items) + len(paths)))
         items += [
             Item(path.removeprefix(f"{folder}/"), path, annotation=annotation)
             for path, annotation in zip(paths, annotations, strict=True)
         ]
-    outlined = [s for s in pages if any(a.get("segmentation") for a in pages[s].annotations)]
+    outlined = {s for s, page in pages if any(a.get("segmentation") for a in page.annotations)}
     if outlined:
-        notes += [f"{s}: boxes only, its pixels are ignored" for s in pages if s not in outlined]
+        notes += [f"{s}: boxes only, its pixels are ignored" for s in rows if s not in outlined]
+    if len(pages) > 1 and len(documents) == 1:
+        notes.append(guessed(f"{len(pages)} JSON files are read together, all as train"))
     return Dataset(
         name=name,
         source=Source(items, "RGB"),
-        rows=rows,
+        rows={split: np.array(own, np.int64) for split, own in rows.items()},
         classes=classes,
         tasks=(Task.DETECT, *((Task.INSTANCES, Task.SEGMENT) if outlined else ())),
         segmentation_classes=("background", *classes) if outlined else (),
@@ -186,18 +212,20 @@ def _annotations(page: _Page, labels: dict[int, int], notes: list[str]) -> list[
         raise DataError(f"{page.path}: two images have the same id; make the ids unique")
     kept = [a for a in page.annotations if a["image_id"] in row]
     if len(kept) < len(page.annotations):
-        lost = len(page.annotations) - len(kept)
-        notes.append(
-            f"{page.path.name}: "
-            + counted(
-                lost,
-                "annotation of an image not listed is left out",
+        count = len(page.annotations) - len(kept)
+        alone = [a for a in page.annotations if a["image_id"] not in row]
+        notes.append(lost(
+            f"{page.path.name}: " + counted(
+                count, "annotation of an image not listed is left out",
                 "annotations of images not listed are left out",
-            )
-        )
+            ),
+            count=count, kind="annotation-without-image",
+            examples=[f"annotation {a.get('id')} of image {a['image_id']!r}" for a in alone[:5]],
+            mend="list the image, or make its id and the annotation's the same in kind too",
+        ))  # fmt: skip
     for a in kept:
         box = a["bbox"]
-        if len(box) != 4 or not all(isinstance(v, int | float) for v in box):
+        if len(box) != 4 or not all(map(_is_number, box)):
             raise DataError(
                 f"{page.path}: annotation {a.get('id')} has bbox {box!r}; it must be "
                 "[x, y, width, height] in pixels"
@@ -213,14 +241,18 @@ def _annotations(page: _Page, labels: dict[int, int], notes: list[str]) -> list[
     made = []
     for image, count, end in zip(page.images, counts.tolist(), ends, strict=True):
         cut = slice(end - count, end)
+        width, height = _pixels(image.get("width")), _pixels(image.get("height"))
+        broken: list[str] = []
+        shapes = [_shape(page.path, a, (height, width), broken) for a in kept[cut]]
         made.append(
             Annotation(
-                _pixels(image.get("width")),
-                _pixels(image.get("height")),
+                width,
+                height,
                 boxes=boxes[cut],
                 labels=ids[cut],
-                shapes=[_shape(page.path, a) for a in kept[cut]] if outlined else None,
+                shapes=shapes if outlined else None,
                 crowd=crowd[cut],
+                broken=tuple(broken),
                 unknown=tuple(
                     f"{kept[i]['category_id']} ({page.path}: annotation {kept[i].get('id')})"
                     for i in np.flatnonzero(ids[cut] < 0) + cut.start
@@ -240,20 +272,35 @@ def _annotations(page: _Page, labels: dict[int, int], notes: list[str]) -> list[
     return made
 
 
-def _shape(path: Path, annotation: dict[str, Any]) -> Shape | None:
+def _shape(
+    path: Path, annotation: dict[str, Any], size: tuple[int, int], broken: list[str]
+) -> Shape | None:
+    """Return an outline; None where there is none, or one that cannot be used, which is noted."""
     outline = annotation.get("segmentation")
     if not outline:
         return None
     try:
-        if not isinstance(outline, dict):
-            return [np.array(part, np.float64).reshape(-1, 2) for part in outline]
-        height, width = outline["size"]
-        return {"size": [int(height), int(width)], "counts": outline["counts"]}
-    except (KeyError, TypeError, ValueError):
-        raise DataError(
-            f"{path}: annotation {annotation.get('id')} has a 'segmentation' that is neither a "
-            "list of polygons [x1, y1, x2, y2, ...] nor a run-length code"
-        ) from None
+        shape: Shape
+        if isinstance(outline, dict):
+            height, width = outline["size"]
+            shape = {"size": [int(height), int(width)], "counts": outline["counts"]}
+            size = size if size[0] and size[1] else (int(height), int(width))
+        else:
+            shape = [np.array(part, np.float64).reshape(-1, 2) for part in outline]
+        why = outlines.why_broken(shape, *size)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        why = (
+            "its 'segmentation' is neither a list of polygons [x1, y1, x2, y2, ...] nor a "
+            "run-length code"
+        )
+    if why is None:
+        return shape
+    broken.append(f"annotation {annotation.get('id')} ({path}): {why}")
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e9 < value < 1e9
 
 
 def _pixels(value: object) -> int:

@@ -2,77 +2,86 @@
 
 from __future__ import annotations
 
+import collections
 import mmap
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from sightline.data import files
-from sightline.data.folder import SPLIT_NAMES
+from sightline.data import files, scan
+from sightline.data.bounds import Bounds
+from sightline.data.split_names import SPLITS, split_in, split_of_path
 from sightline.errors import DataError
 
 _OTHER_KINDS = ("captions", "panoptic", "person_keypoints", "image_info", "stuff", "unlabeled")
 
 
 def json_files(folder: Path) -> list[Path]:
-    """Find the COCO files of the first place that has any: annotations/, json/, the folder."""
-    for place in (folder / "annotations", folder / "json", folder):
-        paths = sorted(place.glob("*.json"))
-        paths = [p for p in paths if p.name.startswith("instances")] or paths
-        paths = [p for p in paths if not p.name.startswith(_OTHER_KINDS) and _is_coco(p)]
-        if paths:
-            return paths
-    inner = (p for p in sorted(folder.glob("*/*.json")) if p.parent.name.lower() in SPLIT_NAMES)
-    return [p for p in inner if _is_coco(p)]
+    """Find the COCO files below a folder by their content; ``instances*`` before others."""
+    listed = scan.tree(folder)
+    paths = [
+        Path(listed.path(file)) for file in listed.ending(".json")
+        if not file.rsplit("/", 1)[-1].startswith(_OTHER_KINDS)
+    ]  # fmt: skip
+    paths = [path for path in paths if is_coco(path)]
+    return [path for path in paths if path.name.startswith("instances")] or paths
 
 
-def by_split(documents: list[Path]) -> dict[str, Path]:
-    """Return the JSON file of each split, by its name, else by its folder; train comes first.
+def by_split(folder: Path, documents: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return the JSON files of each split, by their name, else by their folder; train comes first.
+
+    A lone file is train, and so are several of which none says a split.
 
     Raises
     ------
     DataError
-        When one of several has no split in its name, or two are the same split.
+        When only some of several say a split.
     """
-    named: dict[str, Path] = {}
+    if len(documents) == 1:
+        return {"train": list(documents)}
+    named: dict[str | None, list[Path]] = collections.defaultdict(list)
     for path in documents:
-        said = re.search(r"(?<![a-z])(train|val|test)", path.stem.lower())
-        split = said[1] if said else SPLIT_NAMES.get(path.parent.name.lower())
-        if split is None and len(documents) > 1:
-            raise DataError(
-                f"{path}: its name tells no split; name it instances_train.json, "
-                "instances_val.json or instances_test.json"
-            )
-        split = split or "train"
-        if split in named:
-            raise DataError(f"{path} and {named[split]} are both the split {split!r}; keep one")
-        named[split] = path
-    return {split: named[split] for split in ("train", "val", "test") if split in named}
+        below = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+        named[split_in(path.stem) or split_of_path(below)].append(path)
+    if None in named and len(named) > 1:
+        raise DataError(
+            f"{named[None][0]}: its name tells no split; name it instances_train.json, "
+            "instances_val.json or instances_test.json"
+        )
+    if None in named:
+        return {"train": named[None]}
+    return {split: named[split] for split in SPLITS if split in named}
 
 
-def image_paths(folder: Path, page: Path, names: list[str], split: str) -> list[str]:
+def image_paths(page: Path, names: list[str], split: str, bounds: Bounds) -> list[str]:
     """Find every image that a COCO file names; each folder is listed once.
 
     Raises
     ------
     DataError
-        When images are missing.
+        When images are missing, or lie outside the folder.
     """
+    folder = bounds.root
     year = page.stem.removeprefix("instances_")
     inner = ["", *(f"{a}{b}" for a in ("", "images/") for b in (year, split, "valid")), "images"]
     places = [str(page.parent), *(str(folder / p) for p in (*inner, "JPEGImages"))]
     listed: dict[str, set[str]] = {}
     paths: list[str] = []
     missing: list[str] = []
-    for name in names:
-        for place in places:
-            head, _, tail = f"{place}/{name}".replace("\\", "/").rpartition("/")
-            if head not in listed:
-                listed[head] = set(files.names_in(head))
-            if tail in listed[head]:
-                paths.append(f"{head}/{tail}")
-                break
+    below: dict[str, list[str]] | None = None
+    for written in names:
+        name = written.replace("\\", "/")
+        if name.startswith("/") or ".." in name or ":" in name:
+            path = bounds.find(written, places, str(page))
         else:
-            missing.append(name)
+            path = _listed(name, places, listed)
+        if path is None:
+            below = by_name(folder) if below is None else below
+            same = below.get(name.rsplit("/", 1)[-1], [])
+            path = same[0] if len(same) == 1 else None
+        if path is None:
+            missing.append(written)
+        else:
+            paths.append(path)
     if missing:
         raise DataError(
             f"{page}: {len(missing):,} of {len(names):,} images are not on disk, the "
@@ -81,7 +90,26 @@ def image_paths(folder: Path, page: Path, names: list[str], split: str) -> list[
     return paths
 
 
-def _is_coco(path: Path) -> bool:
+def _listed(name: str, places: list[str], listed: dict[str, set[str]]) -> str | None:
+    for place in places:
+        head, _, tail = f"{place}/{name}".rpartition("/")
+        if head not in listed:
+            listed[head] = set(files.names_in(head))
+        if tail in listed[head]:
+            return f"{head}/{tail}"
+    return None
+
+
+def by_name(folder: Path) -> dict[str, list[str]]:
+    """Return the images below a folder by their own name."""
+    tree = scan.tree(folder)
+    named: dict[str, list[str]] = collections.defaultdict(list)
+    for file in tree.images:
+        named[file.rsplit("/", 1)[-1]].append(tree.path(file))
+    return named
+
+
+def is_coco(path: Path) -> bool:
     """Tell by its keys, without parsing, whether a file is COCO JSON: some have half a gigabyte."""
     try:
         with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as text:

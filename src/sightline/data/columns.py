@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.data import images
-from sightline.data.folder import SPLIT_NAMES
+from sightline.data import images, split_names
+from sightline.data.bounds import Bounds
 from sightline.data.memory import text_of
 from sightline.errors import DataError, ParameterError, UnknownNameError
 
@@ -55,11 +55,6 @@ _CORNERS = (
       for size in (("w", "h"), ("width", "height"))),
 )  # fmt: skip
 _NUMBERS = ("", "index", "unnamed0", "row", "no", "序号")
-
-_SPLITS = SPLIT_NAMES | {
-    "dev": "val", "eval": "val", "evaluation": "val", "训练": "train", "训练集": "train",
-    "验证": "val", "验证集": "val", "测试": "test", "测试集": "test",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +177,7 @@ def looks_like_images(table: Table, *, strictly: bool = False) -> bool:
 
 def split_of(value: Any) -> str | None:
     """Return the split that a cell names: train, val or test; None where it names none."""
-    return _SPLITS.get(text_of(value).casefold())
+    return split_names.split_of(text_of(value))
 
 
 class Files:
@@ -192,16 +187,24 @@ class Files:
     ----------
     root : path
         What paths are relative to; below it names are looked for.
+    bounds : Bounds, optional
+        Where files may lie; default: anywhere, as for a table that a program holds.
+    where : str
+        What errors call the table.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, bounds: Bounds | None = None, where: str = "") -> None:
+        self.root, self.bounds, self.where = root, bounds, where
         self._below: dict[str, list[str]] | None = None
         self.ambiguous: list[str] = []
 
     def find(self, name: str) -> str | None:
         """Return the path of a file; None where it is missing, or several have its name."""
-        for text in (name, name.replace("\\", "/")):
+        if self.bounds is not None:
+            path = self.bounds.find(name, [self.root], self.where)
+            if path is not None and os.path.isfile(path):  # noqa: PTH113
+                return path
+        for text in (name, name.replace("\\", "/")) if self.bounds is None else ():
             path = os.path.join(self.root, text)  # noqa: PTH118 - a Path a file takes longer
             if os.path.isfile(path):  # noqa: PTH113
                 return path

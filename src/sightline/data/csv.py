@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data import columns, files, image_table, images, text
+from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset
-from sightline.data.folder import SPLIT_NAMES
+from sightline.data.notes import Note
+from sightline.data.split_names import split_of
 from sightline.errors import DataError
 from sightline.types import Progress
 
@@ -36,7 +38,12 @@ def why_not(folder_: Path) -> str | None:
 
 
 def read(
-    path: Path, name: str, *, root: Path | None = None, named: Mapping[str, str] | None = None
+    path: Path,
+    name: str,
+    *,
+    root: Path | None = None,
+    named: Mapping[str, str] | None = None,
+    bounds: Bounds | None = None,
 ) -> Dataset:
     """Read a table, or those of a folder: one, or one a split (``train.csv``, ``train/NAME.csv``).
 
@@ -49,6 +56,8 @@ def read(
         What paths of images are relative to; default: the table's folder.
     named : mapping of str to str, optional
         Columns; see `sightline.data.columns.ROLES`.
+    bounds : Bounds, optional
+        Where images may lie; default: anywhere.
 
     Raises
     ------
@@ -61,7 +70,7 @@ def read(
         )
     if within := _by_folder(path):
         table = image_table.together({s: _moved(p) for s, p in within.items()}, str(path))
-        return image_table.read(table, name, str(path), root or path, named or {}, "csv")
+        return image_table.read(table, name, str(path), root or path, named or {}, "csv", bounds)
     every = image_table.tables_in(path, SUFFIXES)
     usable = [p for p in every if _lists_images(p)]
     tables = image_table.by_name(usable)
@@ -75,9 +84,11 @@ def read(
     else:
         left += [p.name for p in usable if p not in splits.values()]
         table = image_table.together({s: read_columns(p) for s, p in splits.items()}, where)
-    data = image_table.read(table, name, where, root or path, named or {}, "csv")
+    data = image_table.read(table, name, where, root or path, named or {}, "csv", bounds)
     if left:
-        data.notes.append(f"not used: {', '.join(left)}")
+        data.notes.append(
+            Note(f"not used: {', '.join(left)}", kind="unused-table", count=len(left))
+        )
     return data
 
 
@@ -135,11 +146,11 @@ def _by_folder(folder_: Path) -> dict[str, Path]:
     """
     if image_table.tables_in(folder_, SUFFIXES):
         return {}
-    inside = {
-        SPLIT_NAMES[name.lower()]: [p for p in image_table.tables_in(folder_ / name, SUFFIXES)
-                                    if _lists_images(p)]
-        for name in files.names_in(folder_) if name.lower() in SPLIT_NAMES
-    }  # fmt: skip
+    inside: dict[str, list[Path]] = {}
+    for name in files.names_in(folder_):
+        if split := split_of(name):
+            tables = image_table.tables_in(folder_ / name, SUFFIXES)
+            inside.setdefault(split, []).extend(p for p in tables if _lists_images(p))
     return {split: tables[0] for split, tables in inside.items() if len(tables) == 1}
 
 

@@ -29,6 +29,9 @@ from sightline.types import Frame, Progress, Sample, Task
 Rows = NDArray[np.int64]
 _THREADS = 8
 
+UNSPLIT = "unsplit"
+"""Kind of the note that says why splits are missing."""
+
 
 class Arrays(NamedTuple):
     """Images of one size as one array, with the label, group and id of each row.
@@ -412,7 +415,11 @@ class Dataset:
         if not isinstance(name, str):
             raise wrong_kind("name is that of a split", name)
         if name not in self.rows:
-            raise DataError(f"{self.name} has no split {name!r}; it has {', '.join(self.rows)}")
+            why = [str(note) for note in self.notes if getattr(note, "kind", "") == UNSPLIT]
+            raise DataError(
+                f"{self.name} has no split {name!r}; it has {', '.join(self.rows)}"
+                + "".join(f" ({reason})" for reason in why)
+            )
         return Split(self, name, self.rows[name])
 
     @property

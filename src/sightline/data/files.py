@@ -25,6 +25,11 @@ WIDELY_READ = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tif
 lines = text.lines
 
 
+def below(path: str, folder: Path) -> str:
+    """Return the path of a file relative to a folder, with ``/``."""
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
 def names_in(folder: str | Path) -> list[str]:
     """Return the names in a folder, sorted; none where there is no such folder."""
     try:

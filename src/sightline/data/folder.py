@@ -7,43 +7,101 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.data import images, place
+from sightline.counting import counted
+from sightline.data import images, pairs, place, scan
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
 from sightline.data.naming import Names
+from sightline.data.notes import Note, guessed
+from sightline.data.split_names import split_of
 from sightline.errors import DataError
 from sightline.types import Progress, Task
 
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
+_PLAIN = frozenset((
+    "images", "image", "img", "imgs", "pictures", "photos", "jpegimages", "labels", "label",
+    "annotations", "annotation", "annots", "annot", "masks", "mask", "gt", "gts", "xml", "json",
+    "txt", "obj_train_data", "img_dir", "ann_dir",
+))  # fmt: skip
+"""What folders of annotated sets are called, and hardly any class."""
 
 
 def why_not(folder: Path) -> str | None:
     """Return what keeps a folder from being an ImageFolder; None when nothing does."""
-    subfolders = _subfolders(folder)
-    if not subfolders:
+    places, parts = _places(folder)
+    if not places:
+        if parts:
+            return f"{parts[0]}/ has no folders of classes"
         return "no folders of classes"
-    parts = [name for name in subfolders if name.lower() in SPLIT_NAMES]
-    if parts and not any(_subfolders(folder / part) for part in parts):
-        return f"{parts[0]}/ has no folders of classes"
-    places = [folder / part for part in parts] if parts else [folder]
-    if not any(_files(p / c) for p in places for c in _subfolders(p)):
+    classes = {c for classes in places.values() for c in classes}
+    listed = scan.tree(folder).images
+    with_images = {f.split("/")[1 if parts else 0] for f in listed if "/" in f}
+    if not classes & with_images:
         return "no image in any folder of a class"
-    return None
+    own = {c for c in classes & with_images if c.casefold() not in _PLAIN}
+    if not own:
+        plain = sorted(classes & with_images - own)
+        return f"{'/, '.join(plain)}/ {'is' if len(plain) == 1 else 'are'} called as no class is"
+    return _annotated(folder, listed)
 
 
 def classes_in(folder: Path) -> int:
     """Count the folders of classes, in all splits together."""
-    subfolders = _subfolders(folder)
-    parts = [name for name in subfolders if name.lower() in SPLIT_NAMES]
-    return len({c for part in parts for c in _subfolders(folder / part)} if parts else subfolders)
+    return len({c for classes in _places(folder)[0].values() for c in classes})
+
+
+def _places(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the folders of classes in each folder of a split ("" for none), and the splits'.
+
+    A folder that is called as a split, but has none of classes in it, is a class where others
+    lie beside it: ``train`` beside ``bus`` and ``car``.
+    """
+    names = scan.subfolders(folder)
+    parts = [name for name in names if split_of(name)]
+    inside = {part: scan.subfolders(folder / part) for part in parts}
+    others = [name for name in names if name not in parts]
+    if parts and any(inside.values()) and not (len(others) > 1 and len(parts) == 1
+                                               and _holds_images(folder, others)):  # fmt: skip
+        return {part: inner for part, inner in inside.items() if inner}, parts
+    if parts and not others:
+        return {}, parts
+    return ({"": names} if names else {}), []
+
+
+def _holds_images(folder: Path, names: list[str]) -> bool:
+    """Tell whether images lie directly in each of some folders."""
+    return all(any(map(images.is_image, files_in(folder / name))) for name in names)
+
+
+def files_in(folder: Path) -> list[str]:
+    """Return the names of what lies in a folder; nothing where it cannot be read."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names are wanted
+    except OSError:
+        return []
+
+
+def _annotated(folder: Path, listed: list[str]) -> str | None:
+    """Return what speaks for annotations of single images; None when nothing does."""
+    beside = scan.tree(folder).ending(".xml", ".json", ".txt")
+    stems = {pairs.stem_of(f) for f in listed}
+    sidecars = [f for f in beside if pairs.stem_of(f) in stems]
+    if 2 * len({pairs.stem_of(f) for f in sidecars}) < len(stems):
+        return None
+    kinds = sorted({scan.ending_of(f) for f in sidecars})
+    if kinds == [".txt"] and not any(map(_numeric, (folder / f for f in sidecars[:5]))):
+        return None  # captions
+    return (
+        f"{counted(len(sidecars), 'file')} ({', '.join(kinds)}) called as the images speak of "
+        "annotations, in none of the forms that are read"
+    )
+
+
+def _numeric(path: Path) -> bool:
+    try:
+        words = path.read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return False
+    return len(words) > 3 and all(w.lstrip("+-").replace(".", "", 1).isdigit() for w in words[:5])
 
 
 def read(folder: Path, name: str) -> Dataset:
@@ -57,14 +115,23 @@ def read(folder: Path, name: str) -> Dataset:
     DataError
         When two folders are the same split.
     """
-    parts = [p for p in _subfolders(folder) if p.lower() in SPLIT_NAMES]
+    places, _ = _places(folder)
+    if not places:
+        raise DataError(f"{folder} has no folders of classes")
+    by_class_of: dict[str, dict[str, list[str]]] = {
+        part: {c: [] for c in classes} for part, classes in places.items()
+    }
+    for file in scan.tree(folder).images:
+        part, _, rest = file.partition("/") if "" not in places else ("", "", file)
+        class_name, inside, _ = rest.partition("/")
+        if inside and class_name in by_class_of.get(part, ()):
+            by_class_of[part][class_name].append(f"{folder}/{file}")
     by_split: dict[str, dict[str, list[str]]] = {}
-    for part in parts or [""]:
-        split = SPLIT_NAMES.get(part.lower(), "train")
+    for part, by_class in by_class_of.items():
+        split = split_of(part) or "train"
         if split in by_split:
             raise DataError(f"{folder} has two folders for the split {split!r}; keep one")
-        place = folder / part if part else folder
-        by_split[split] = {c: _files(place / c) for c in _subfolders(place)}
+        by_split[split] = by_class
     counts: dict[str, int] = {}
     for by_class in by_split.values():
         for class_name, files in by_class.items():
@@ -81,16 +148,24 @@ def read(folder: Path, name: str) -> Dataset:
             items += [Item(f[base:], f, label) for f in by_class.get(class_name, ())]
         if len(items) > first:
             rows[split] = list(range(first, len(items)))
-    notes = [
-        f"class {c!r} has no image and is left out" for c, n in sorted(counts.items()) if not n
-    ]
+    said: list[str] = [
+        Note(
+            f"class {c!r} has no image and is left out", kind="empty-class", severity="warning",
+            mend="fill or remove its folder", examples=(c,),
+        )
+        for c, n in sorted(counts.items()) if not n
+    ]  # fmt: skip
+    said += [
+        guessed(f"{c}/ is read as a class, as it has no folders of classes")
+        for c in (places.get("") or ()) if split_of(c)
+    ]  # fmt: skip
     return Dataset(
         name=name,
         source=Source(items, "RGB"),
         rows={split: np.array(r, np.int64) for split, r in rows.items()},
         classes=classes,
         tasks=(Task.CLASSIFY,),
-        notes=notes,
+        notes=said,
         path=str(folder),
         layout="folder",
     )
@@ -142,21 +217,3 @@ def save_png(item: Item, data: Dataset, path: Path) -> None:
 def natural(name: str) -> tuple[int, int, str]:
     """Return a sort key by which numbers come by value, before names: 2 before 10."""
     return (0, int(name), name) if name.isdecimal() else (1, 0, name)
-
-
-def _subfolders(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(
-                e.name for e in entries if e.is_dir() and not e.name.startswith((".", "__"))
-            )
-    except OSError:
-        return []
-
-
-def _files(folder: Path) -> list[str]:
-    paths: list[str] = []
-    for under, inner, names in os.walk(folder, followlinks=False):
-        inner.sort()
-        paths += [f"{under}/{n}" for n in sorted(names) if images.is_image(n) and n[0] != "."]
-    return paths

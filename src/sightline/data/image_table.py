@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from sightline.data import columns, files, memory
 from sightline.data.annotation import Annotation
+from sightline.data.bounds import Bounds
 from sightline.data.columns import Roles, Table
 from sightline.data.dataset import Dataset, Source
 from sightline.data.folder import classes_in, natural
 from sightline.data.folder import why_not as why_no_classes
 from sightline.data.item import Item
+from sightline.data.notes import Note, guessed, lost
 from sightline.errors import DataError
 from sightline.types import Progress, Task
 
@@ -49,18 +51,21 @@ class _Left:
         """Note one more of a reason."""
         self._first.setdefault(reason, []).append(example)
 
-    def notes(self, total: int) -> list[str]:
+    def notes(self, total: int) -> list[Note]:
         """Return a line a reason."""
         return [
-            f"{self.where}: {len(examples):,} of {total:,} {reason}, first "
-            f"{', '.join(examples[:3])}"
+            lost(
+                f"{self.where}: {len(examples):,} of {total:,} {reason}, first "
+                f"{', '.join(examples[:3])}", count=len(examples), examples=examples[:5],
+            )
             for reason, examples in self._first.items()
-        ]
+        ]  # fmt: skip
 
 
 def read(
-    table: Table, name: str, where: str, root: Path, named: Mapping[str, str], layout: str
-) -> Dataset:
+    table: Table, name: str, where: str, root: Path, named: Mapping[str, str], layout: str,
+    bounds: Bounds | None = None,
+) -> Dataset:  # fmt: skip
     """Make a data set of a table.
 
     Parameters
@@ -75,6 +80,8 @@ def read(
         What relative paths are relative to.
     named : mapping of str to str
         Columns that the user has named; see `sightline.data.columns.ROLES`.
+    bounds : Bounds, optional
+        Where images may lie; default: anywhere.
 
     Returns
     -------
@@ -92,7 +99,7 @@ def read(
         raise DataError(f"{where} has no row")
     meant = columns.roles(table, named, where, root)
     left = _Left(where)
-    pictures = _pictures(table[meant.image], left, root, where)
+    pictures = _pictures(table[meant.image], left, root, where, bounds)
     made = _boxes if meant.box else _labels
     labels, annotations, classes = made(table, meant, pictures, left, where)
     splits = _splits(table, meant, pictures, left, where)
@@ -107,7 +114,7 @@ def read(
         items.append(
             Item(picture.id, picture.image, label, annotations.get(picture.id), group or None)
         )
-    notes = left.notes(count)
+    notes: list[str] = [*left.notes(count)]
     if not items:
         raise DataError("; ".join(notes) or f"{where} has no image")
     return Dataset(
@@ -119,13 +126,13 @@ def read(
         },
         classes=classes,
         tasks=(Task.DETECT,) if meant.box else (Task.CLASSIFY,),
-        notes=notes + _said(table, meant),
+        notes=[*notes, *_said(table, meant)],
         path=str(root),
         layout=layout,
     )  # fmt: skip
 
 
-def _said(table: Table, meant: Roles) -> list[str]:
+def _said(table: Table, meant: Roles) -> list[Note]:
     """Return a line that says how the columns were read."""
     parts = [f"images {meant.image!r}"]
     parts += [f"labels {meant.label!r}"] * (meant.label is not None)
@@ -137,12 +144,14 @@ def _said(table: Table, meant: Roles) -> list[str]:
              *(meant.size or ())}  # fmt: skip
     unused = [repr(column) for column in table if column not in named]
     more = f"; not used: {', '.join(unused[:8])}{' ...' * (len(unused) > 8)}" if unused else ""
-    return [f"columns: {', '.join(parts)}{more}"]
+    return [guessed(f"columns: {', '.join(parts)}{more}")]
 
 
-def _pictures(cells: Sequence[Any], left: _Left, root: Path, where: str) -> list[_Picture]:
+def _pictures(
+    cells: Sequence[Any], left: _Left, root: Path, where: str, bounds: Bounds | None
+) -> list[_Picture]:
     """Return each image once, with its rows, in the order of the table."""
-    finder = columns.Files(root)
+    finder = columns.Files(root, bounds, where)
     pictures: dict[str, _Picture] = {}
     missing: set[str] = set()
     for row, cell in enumerate(cells):

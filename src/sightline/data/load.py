@@ -2,52 +2,32 @@
 
 from __future__ import annotations
 
-import importlib
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import collections
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from sightline.counting import counted
-from sightline.data import archive, images, place, splits, store
+from sightline.data import images, place, recognise, splits, store
 from sightline.data import text as texts
 from sightline.data.annotation import Annotation
-from sightline.data.dataset import Dataset
+from sightline.data.dataset import UNSPLIT, Dataset
 from sightline.data.item import Item
+from sightline.data.notes import Note, guessed, lost
 from sightline.errors import (
     DataError,
     ParameterError,
     UnknownNameError,
-    closest,
-    is_url,
-    missing,
-    nearest,
     wrong_kind,
 )
 from sightline.types import Progress, Task
 
-LAYOUTS = ("packed", "coco", "voc", "yolo", "masks", "csv", "parquet", "folder", "webdataset")
-"""Formats of folders, asked in this order; each is the module of that name here."""
-
 VAL_SHARE = 0.1
 _PROBE = 512
-
-
-def names() -> dict[str, str]:
-    """Return every built-in and downloadable name, with a line about it."""
-    from sightline.data.download import CATALOGUE
-
-    embedded = {
-        "digits": "handwritten digits, 8x8, 10 classes, 1,797 images (embedded)",
-        "shapes": "drawn scenes with boxes and masks (embedded; shapes:count=400,size=128)",
-    }
-    return embedded | {
-        name: f"{card.title} ({card.megabytes:,} MB download)" for name, card in CATALOGUE.items()
-    }
+_NEARLY_ALL = 0.99
+"""Share of images of one small size from which on the others are brought to it."""
 
 
 def load_data(
@@ -60,6 +40,7 @@ def load_data(
     columns: Mapping[str, str] | None = None,
     verify: bool = False,
     strict: bool = True,
+    allow_outside: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load a data set by name, from files, or from arrays, tables and other libraries' sets.
@@ -68,10 +49,12 @@ def load_data(
     ----------
     data : str, path, Dataset, arrays, table or data set of another library
         ``"digits"``, ``"shapes"`` (also ``"shapes:count=400,size=128,objects=6"``); a
-        downloadable name (`names`); a folder as ImageFolder, Pascal VOC, COCO, YOLO,
-        images with masks, WebDataset's shards or with a table; or a .tar, .tar.gz, .tar.xz or
-        .zip of one; a table of paths and labels or boxes as ``.csv``, ``.tsv`` or ``.parquet``
-        (also ``"FILE.csv:image=COLUMN,label=COLUMN,root=FOLDER"``); a ``.npz`` file.
+        downloadable name (`names`); a folder as ImageFolder, Pascal VOC, COCO, YOLO, CVAT,
+        LabelMe, Label Studio, images with masks, WebDataset's shards or with a table; or a
+        .tar, .tar.gz, .tar.xz or .zip of one; the file that describes it (``data.yaml``,
+        COCO's, LabelMe's or Label Studio's ``.json``, CVAT's ``.xml``); a table of paths and
+        labels or boxes as ``.csv``, ``.tsv`` or ``.parquet`` (also
+        ``"FILE.csv:image=COLUMN,label=COLUMN,root=FOLDER"``); a ``.npz`` file.
         A name that is also a folder is the built-in; ``./NAME`` is the folder.
 
         In memory: ``(X, y)``, ``((X, y), (X_test, y_test))`` or a dict of them by split, X
@@ -83,8 +66,10 @@ def load_data(
     group : str, optional
         Images of one group are never parted: ``"folder"``, ``"FILE.csv:COLUMN"`` or a
         regular expression on the relative path; of a table also one of its columns.
-    layout : {"coco", "voc", "yolo", "masks", "csv", "parquet", "folder", "webdataset"}, optional
-        Of a folder; default: recognised by what is there.
+    layout : str, optional
+        Of a folder: ``coco``, ``voc``, ``cvat``, ``labelme``, ``label_studio``, ``yolo``,
+        ``masks``, ``csv``, ``parquet``, ``folder`` or ``webdataset``; default: recognised by
+        what is there.
     root : path, optional
         Folder of a table's images; default: that of its file.
     columns : dict of str to str, optional
@@ -94,7 +79,11 @@ def load_data(
     verify : bool
         Decode every cached image again and renew the cache where it differs.
     strict : bool
-        Refuse objects whose label is none of the classes; the audit lists them instead.
+        Refuse objects whose label is none of the classes or whose outline is broken; the audit
+        lists them instead.
+    allow_outside : bool
+        Read files that the data names outside its folder. Without it, those of a folder may
+        lie below it or beside it (``../images``), those of an archive only in it.
     progress : callable, optional
         Called with (done, total) while unpacking and decoding.
 
@@ -128,7 +117,7 @@ def load_data(
         layout=(layout, str, "a name"), root=(root, str | Path, "a folder"),
         columns=(columns, Mapping, "a dict of names"),
     )  # fmt: skip
-    table = _Table(root, columns, group)
+    table = recognise.Table(root, columns, group)
     if isinstance(data, str | Path):
         text = str(data)
         name, _, options = text.partition(":")
@@ -136,9 +125,9 @@ def load_data(
         if loaded is not None and layout:
             raise ParameterError(f"layout belongs to folders; {name!r} is a built-in name")
         if loaded is None:
-            with texts.noticing() as guessed:
-                loaded = _by_path(text, layout, table, progress)
-            loaded.notes += guessed
+            with texts.noticing() as noticed:
+                loaded = recognise.by_path(text, layout, table, progress, allow_outside)
+            loaded.notes += [guessed(line, kind="encoding") for line in noticed]
     else:
         loaded = _from_memory(data, table)
         if layout:
@@ -146,7 +135,8 @@ def load_data(
     table.refuse_unused(loaded)
     group = table.group
     if strict:
-        _refuse_unknown_labels(loaded)
+        _refuse_broken(loaded)
+    loaded.notes += _objects_note(loaded)
     _probe(loaded, progress, verify=verify)
     loaded = _with_splits(loaded, seed, group)
     if "train" in loaded.rows and loaded.task is Task.CLASSIFY:
@@ -159,7 +149,7 @@ def _by_name(name: str, options: str, seed: int) -> Dataset | None:
         from sightline.data.builtin import BUILTIN
 
         return BUILTIN[name](seed=seed, **_options(name, options))
-    if name in names():
+    if name in recognise.names():
         from sightline.data import download
 
         _options(name, options)
@@ -180,36 +170,7 @@ def _options(name: str, text: str) -> dict[str, int]:
     return values
 
 
-@dataclass(slots=True)
-class _Table:
-    """What the user says of a table, and whether there was one to say it of."""
-
-    root: str | Path | None
-    columns: Mapping[str, str] | None
-    group: str | None = None
-    used: bool = False
-
-    def take_group(self, names: Iterable[Any]) -> None:
-        """Make the group one of the columns' roles, where it is one of the table's columns."""
-        if self.group is not None and self.group in names:
-            self.columns, self.group = {**(self.columns or {}), "group": self.group}, None
-
-    def options(self) -> dict[str, Any]:
-        """Return what the reader of a table takes."""
-        self.used = True
-        root = None if self.root is None else Path(self.root).expanduser().resolve()
-        if root is not None and not root.is_dir():
-            raise DataError(f"root={str(self.root)!r} is no folder")
-        return {"root": root, "named": dict(self.columns or {})}
-
-    def refuse_unused(self, loaded: Dataset) -> None:
-        """Refuse options of a table for data that is none."""
-        for name in ("root", "columns"):
-            if getattr(self, name) is not None and not self.used:
-                raise ParameterError(f"{name} belongs to tables; {loaded.name} is none")
-
-
-def _from_memory(data: Any, table: _Table) -> Dataset:
+def _from_memory(data: Any, table: recognise.Table) -> Dataset:
     """Make a data set of what a program holds, whatever library made it.
 
     Raises
@@ -246,83 +207,6 @@ def _check_kinds(**given: tuple[Any, Any, str]) -> None:
             raise wrong_kind(f"{name} is {words}", value)
 
 
-_TABLE = re.compile(r"(.*\.(?:csv|tsv|parquet|pq)):(.+)", re.IGNORECASE | re.DOTALL)
-
-
-def _by_path(text: str, layout: str | None, table: _Table, progress: Progress | None) -> Dataset:
-    path = Path(text).expanduser()
-    if not text:
-        raise ParameterError("data is an empty name; name a data set or a folder")
-    behind = None if path.exists() else _TABLE.fullmatch(text)
-    if behind:
-        from sightline.data import image_table
-
-        path, options = Path(behind[1]).expanduser(), image_table.parsed(behind[2])
-        table.root = options.pop("root", table.root)
-        table.columns = {**options, **(table.columns or {})}
-    if not path.exists():
-        like_a_name = path.parent == Path() and path.suffix == "" and not is_url(text)
-        beside = nearest(path)
-        known = [*names(), *([] if beside is None else [beside.name])]
-        if like_a_name and (beside is None or closest(path.name, known) != beside.name):
-            raise UnknownNameError("data set", path.name.partition(":")[0], names())
-        raise DataError(missing(text, "no such file or folder, and no built-in data set"))
-    name = path.name.split(".")[0] or path.resolve().name
-    if path.is_file() and not archive.is_archive(path):
-        return _by_file(path.resolve(), name, table, layout)
-    folder = archive.unpack(path, progress) if path.is_file() else path
-    module, others = _module(folder, layout)
-    tabular = module.__name__.rpartition(".")[2] in ("csv", "parquet")
-    # The path as the user gave it must not decide over the cache, so it is made absolute.
-    loaded: Dataset = module.read(folder.resolve(), name, **(table.options() if tabular else {}))
-    if others:
-        loaded.notes.append(
-            f"read as {loaded.layout}; it can also be read with layout={' or '.join(others)}"
-        )
-    return loaded
-
-
-def _by_file(path: Path, name: str, table: _Table, layout: str | None) -> Dataset:
-    """Read a table or arrays from one file."""
-    from sightline.data import arrays, csv, parquet
-
-    suffix = path.suffix.lower()
-    if suffix == arrays.SUFFIX:
-        if layout is not None:
-            raise ParameterError(f"layout={layout!r} belongs to folders; {path.name} is arrays")
-        return arrays.read_npz(path, name)
-    reader = csv if suffix in csv.SUFFIXES else parquet if suffix in parquet.SUFFIXES else None
-    if reader is None:
-        raise DataError(
-            f"{path} is neither a folder, a table (.csv, .tsv, .parquet), arrays (.npz) nor an "
-            f"archive ({', '.join(archive.SUFFIXES)})"
-        )
-    if layout is not None and layout != reader.__name__.rpartition(".")[2]:
-        raise ParameterError(f"layout={layout!r} belongs to folders; {path.name} is a table")
-    if table.group is not None:
-        table.take_group(reader.read_columns(path))
-    loaded: Dataset = reader.read(path, name, **table.options())
-    return loaded
-
-
-def _module(folder: Path, layout: str | None) -> tuple[ModuleType, list[str]]:
-    """Return the module of a folder's layout, and which annotation formats it has beside."""
-    if layout is not None:
-        if layout not in LAYOUTS:
-            raise UnknownNameError("layout", layout, LAYOUTS)
-        return _import(layout), []
-    reasons = {name: _import(name).why_not(folder) for name in LAYOUTS}
-    fitting = [name for name, why in reasons.items() if why is None]
-    if fitting:
-        return _import(fitting[0]), [n for n in fitting[1:] if n in ("coco", "voc", "yolo")]
-    said = "; ".join(f"{name}: {why}" for name, why in reasons.items())
-    raise DataError(f"{folder}: not recognised as a data set ({said})")
-
-
-def _import(layout: str) -> ModuleType:
-    return importlib.import_module(f"sightline.data.{layout}")
-
-
 def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
     """Find the colour mode, pack small images, and leave out those that cannot be read."""
     source = data.source
@@ -330,23 +214,24 @@ def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
         raise DataError(f"{data.name}: no image in it")
     if source.packed or source.recipe or data.layout == "packed":
         return
-    step = max(1, len(source.items) // _PROBE)
-    sizes, grey, opened, why = set(), 0, 0, ""
-    for item in source.items[::step]:
+    sizes, grey, opened, why = collections.Counter[tuple[int, int]](), 0, 0, ""
+    for row in _sampled(len(source.items)):
+        item = source.items[row]
         try:
             size, has_no_colour = _look(item)
         except DataError as error:
             why = why or str(error)
             continue
-        sizes.add(size)
+        sizes[size] += 1
         grey += has_no_colour
         opened += 1
     if not opened and not store.on_disk(source.items):
         raise DataError(f"{data.name}: no image of it can be read ({why})")
     source.mode = "L" if opened and grey == opened else "RGB"
-    if len(sizes) != 1 or max(next(iter(sizes))) > store.SMALL_SIDE:
+    usual, many = sizes.most_common(1)[0] if sizes else ((0, 0), 0)
+    if many < _NEARLY_ALL * opened or not 0 < max(usual) <= store.SMALL_SIDE:
         return
-    source.size = next(iter(sizes))
+    source.size = usual
     packed = source.pack(progress=progress)
     if source.mode == "L" and packed.grey + len(packed.unreadable) < len(source.items):
         source.mode = "RGB"
@@ -363,16 +248,27 @@ def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
             )
     if packed.resized:
         height, width = source.size
-        data.notes.append(
-            counted(packed.resized, "image was", "images were") + f" resized to {width}x{height}"
-        )
+        data.notes.append(Note(
+            counted(packed.resized, "image was", "images were") + f" resized to {width}x{height}",
+            kind="resized", severity="warning", count=packed.resized,
+            mend=f"save all images at {width}x{height} pixels, or take the odd ones away",
+        ))  # fmt: skip
     if packed.unreadable:
         data.notes.append(unreadable_note(packed, len(source.items)))
         bad = np.array(sorted(packed.unreadable))
         data.rows = {name: np.setdiff1d(rows, bad) for name, rows in data.rows.items()}
         data.rows = {name: rows for name, rows in data.rows.items() if len(rows)}
         if not data.rows:
-            raise DataError(f"{data.name}: none of the {len(source.items)} images can be read")
+            raise DataError(
+                f"{data.name}: none of the {len(source.items)} images can be read "
+                f"({next(iter(packed.unreadable.values()))})"
+            )
+
+
+def _sampled(count: int) -> list[int]:
+    """Return rows to look at: some at random, as files may alternate in kind; always the same."""
+    random = np.random.default_rng(0)
+    return sorted(random.choice(count, min(count, _PROBE), replace=False).tolist())
 
 
 def _look(item: Item) -> tuple[tuple[int, int], bool]:
@@ -392,10 +288,11 @@ def unreadable_note(packed: store.Packed, total: int) -> str:
 def left_out_note(reasons: Sequence[str], total: int) -> str:
     """Return one line about images that cannot be read, with the first reasons."""
     more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-    return (
+    return lost(
         f"{len(reasons)} of {total:,} images cannot be read and are left out: "
-        f"{'; '.join(reasons[:3])}{more}"
-    )
+        f"{'; '.join(reasons[:3])}{more}",
+        count=len(reasons), examples=reasons[:5], kind="unreadable", seen=True,
+    )  # fmt: skip
 
 
 def _unlearnable(data: Dataset) -> list[str]:
@@ -410,19 +307,34 @@ def _unlearnable(data: Dataset) -> list[str]:
     ]
 
 
-def _refuse_unknown_labels(data: Dataset) -> None:
-    unknown = [
-        label
-        for item in data.source.items
-        if isinstance(item.annotation, Annotation)
-        for label in item.annotation.unknown
-    ]
-    if unknown:
-        raise DataError(
-            f"{data.name}: {len(unknown)} objects have a label that is none of the "
-            f"{len(data.classes)} classes, first {unknown[0]}; `sightline data audit` lists them, "
-            "and a fixed copy leaves them out"
-        )
+def _refuse_broken(data: Dataset) -> None:
+    """Refuse objects that cannot be used, which the audit would list."""
+    annotations = [i.annotation for i in data.source.items if isinstance(i.annotation, Annotation)]
+    for said, broken in (
+        (f"have a label that is none of the {len(data.classes)} classes",
+         [label for a in annotations for label in a.unknown]),
+        ("have an outline that cannot be used", [why for a in annotations for why in a.broken]),
+    ):  # fmt: skip
+        if broken:
+            raise DataError(
+                f"{data.name}: {len(broken)} objects {said}, first {broken[0]}; `sightline data "
+                "audit` lists them, and a fixed copy leaves them out"
+            )
+
+
+def _objects_note(data: Dataset) -> list[Note]:
+    """Say that no image has an object, as of a data set whose annotations were not met."""
+    if data.task not in (Task.DETECT, Task.INSTANCES) or not data.source.items:
+        return []
+    if any(getattr(note, "kind", "") == "no-object" for note in data.notes):
+        return []
+    known = [item.annotation for item in data.source.items]
+    if any(callable(a) or (a is not None and (len(a.boxes) or a.instances)) for a in known):
+        return []
+    return [lost(
+        f"no object in any of {counted(len(known), 'image')}", count=len(known), kind="no-object",
+        mend="look whether the annotations lie where they are looked for, and name these images",
+    )]  # fmt: skip
 
 
 def _with_splits(data: Dataset, seed: int, group: str | None) -> Dataset:
@@ -440,10 +352,11 @@ def _with_splits(data: Dataset, seed: int, group: str | None) -> Dataset:
     if {"train", "val", "test"} <= have.keys():
         return data
     if "train" not in have:
-        raise DataError(
-            f"{data.name} has only the splits {', '.join(have)}; add train/, or put all "
-            "classes side by side and let splits be made"
-        )
+        data.notes.append(Note(
+            f"there are only the splits {', '.join(have)}, so that nothing can be learned; add "
+            "train/, or put all classes side by side and let splits be made", kind=UNSPLIT,
+        ))  # fmt: skip
+        return data
     if "test" in have or "val" in have:
         if "test" in have and "val" in have:
             return data
@@ -456,7 +369,11 @@ def _with_splits(data: Dataset, seed: int, group: str | None) -> Dataset:
     rows = have["train"]
     labels = np.array([items[i].label for i in rows], np.int64)
     groups = [items[i].group for i in rows] if grouped else None
-    made = splits.make(rows, labels, shares, seed, groups)
+    try:
+        made = splits.make(rows, labels, shares, seed, groups)
+    except DataError as error:  # it can be looked at, checked and converted all the same
+        data.notes.append(Note(str(error), kind=UNSPLIT, mend="add images to train on them"))
+        return data
     result = data.with_rows(have | made, note)
     result.seed = seed
     return result

@@ -1,7 +1,9 @@
 """Read and write images with index PNGs: a class or an object's number for every pixel.
 
-Three layouts: ``images/`` and ``masks/``; ``images/SPLIT`` and ``masks/SPLIT``; ``SPLIT/``
-and ``SPLITannot/`` (CamVid's). A mask has its image's stem, or that and ``_mask``.
+A folder of images and one of masks lie beside each other, whatever they are called: ``images/`` and
+``masks/``, ``img_dir/`` and ``ann_dir/``, ``imgs/`` and ``gts/``; each with folders of splits or in
+one; or ``SPLIT/`` and ``SPLITannot/`` (CamVid's). A mask has its image's stem, or that and
+``_mask``, ``_gt``, ``_label`` and the like.
 """
 
 from __future__ import annotations
@@ -16,17 +18,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.counting import counted
-from sightline.data import draw_masks, files
+from sightline.data import draw_masks, files, images, pairs, scan, split_names
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
-from sightline.data.folder import SPLIT_NAMES
 from sightline.data.item import Item
+from sightline.data.notes import guessed, lost
+from sightline.data.split_names import SPLITS, ordered, split_of, split_of_path
 from sightline.errors import DataError
 from sightline.types import IGNORE, Progress, Task
 
 Kind = Literal["semantic", "instances"]
 IGNORED_NAMES = frozenset(("void", "unlabelled", "unlabeled", "ignore"))
 _MASKS = frozenset((".png", ".bmp", ".gif", ".tif", ".tiff"))
+_LOSSY = frozenset((".jpg", ".jpeg", ".jfif", ".webp"))
+_MASK_WORDS = frozenset((
+    "mask", "masks", "gt", "gts", "groundtruth", "ground", "ann", "anns", "annot", "annots",
+    "annotation", "annotations", "label", "labels", "seg", "segs", "segmentation",
+    "segmentations", "segmentationclass", "target", "targets", "labelmap", "labelmaps", "gtfine",
+    "matte", "mattes", "indexlabel", "掩码", "掩膜", "标签", "标注",
+))  # fmt: skip
+_IMAGE_WORDS = frozenset((
+    "image", "images", "img", "imgs", "jpegimages", "picture", "pictures", "photo", "photos",
+    "input", "inputs", "rgb", "frames", "original", "originals", "leftimg", "raw", "图片", "图像",
+    "原图",
+))  # fmt: skip
+_MARKS = re.compile(
+    r"^(?:mask|label|gt|seg)[-_ ]|[-_. ](?:masks?|gt|gts|labels?|seg|segmentation|annotation|"
+    r"ann|annot|l|labelids|labeltrainids|gtfine_labelids|groundtruth|target|matte)$"
+)
+"""What marks a mask beside its image's stem, in small letters."""
+
+_FEW_VALUES = 32
+_SOFT = 64
+"""Values that masks of two sides have along soft edges, at least."""
 _SAMPLE = 16
 _NEARLY_ALL = 0.9
 
@@ -46,10 +70,10 @@ class _Values(NamedTuple):
 
 def why_not(folder: Path) -> str | None:
     """Return what keeps a folder from being images with masks; None when nothing does."""
-    places = list(_places(folder))
+    places = _places(folder)
     if not places:
         return "no images/ with masks/, no SPLIT/ with SPLITannot/"
-    if not any(files.by_stem(masks, _MASKS) for _, _, masks in places):
+    if not any(files.by_stem(masks, _MASKS | _LOSSY) for _, _, masks in places):
         return f"no {places[0][2].relative_to(folder)}/*.png"
     return None
 
@@ -81,7 +105,7 @@ def read(folder: Path, name: str, kind: Kind | None = None) -> Dataset:
     splits, notes = _pairs(folder)
     pairs = list(dict.fromkeys(pair for listed in splits.values() for pair in listed))
     values = _decide([p.mask for p in pairs], kind)
-    notes.append(f"mask values are read as {_MEANING[values.kind]}: {values.why}")
+    notes.append(guessed(f"mask values are read as {_MEANING[values.kind]}: {values.why}"))
     names = _names(folder / "classes.txt")
     ignored: tuple[int, ...] = ()
     if values.kind == "semantic":
@@ -164,65 +188,164 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
 _MEANING = {"semantic": "classes", "instances": "numbers of objects"}
 
 
-def _places(folder: Path) -> Iterator[tuple[str | None, Path, Path]]:
-    """Yield (split or None, folder of images, folder of masks), in the order of the splits."""
-    for pattern, masks_of in (("images/*", "masks/{}"), ("*", "{}annot")):
-        folders = {
-            SPLIT_NAMES[p.name.lower()]: p
-            for p in sorted(folder.glob(pattern))
-            if p.name.lower() in SPLIT_NAMES and (folder / masks_of.format(p.name)).is_dir()
+def _places(folder: Path) -> list[tuple[str | None, Path, Path]]:
+    """Return (split or None, folder of images, folder of masks), in the order of the splits."""
+    for pictures, masks in _pairs_of_folders(folder):
+        inner = {
+            split: (folder / pictures / name, folder / masks / name)
+            for name in scan.subfolders(folder / pictures)
+            if (split := split_of(name)) and (folder / masks / name).is_dir()
         }
-        if folders:
-            for split in ("train", "val", "test"):
-                if split in folders:
-                    yield split, folders[split], folder / masks_of.format(folders[split].name)
-            return
-    if (folder / "images").is_dir() and (folder / "masks").is_dir():
-        yield None, folder / "images", folder / "masks"
+        if inner:
+            return [(split, *inner[split]) for split in SPLITS if split in inner]
+        return [(None, folder / pictures, folder / masks)]
+    by_split: dict[str, tuple[Path, Path]] = {}
+    for name in scan.subfolders(folder):
+        split = split_of(name)
+        if split is None or split in by_split:
+            continue
+        if (folder / f"{name}annot").is_dir():
+            by_split[split] = folder / name, folder / f"{name}annot"
+        for pictures, masks in _pairs_of_folders(folder / name):
+            by_split[split] = folder / name / pictures, folder / name / masks
+            break
+    return [(split, *by_split[split]) for split in SPLITS if split in by_split]
+
+
+def _pairs_of_folders(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the names of a folder of images and one of masks, those that are called so first.
+
+    Folders of other names are a pair only where the files of one look like masks, and those of the
+    other do not.
+    """
+    names = scan.subfolders(folder)
+    of_masks = [n for n in names if _MASK_WORDS & set(split_names.words(n))]
+    of_images = [n for n in names if _IMAGE_WORDS & set(split_names.words(n)) and n not in of_masks]
+    others = [n for n in names if n not in (*of_masks, *of_images)]
+    for a, b in ((a, b) for a in of_images for b in of_masks):
+        if _same_stems(folder / a, folder / b):
+            yield a, b
+    doubtful = [(a, b) for b in of_masks for a in others] + [
+        (a, b) for a in of_images for b in others
+    ]
+    if len(names) == len(others) == 2:
+        doubtful = [(others[0], others[1]), (others[1], others[0])]
+    for a, b in doubtful:
+        if (
+            _same_stems(folder / a, folder / b)
+            and _look_like_masks(folder / b) and not _look_like_masks(folder / a)
+        ):  # fmt: skip
+            yield a, b
+
+
+def _same_stems(pictures: Path, masks: Path) -> bool:
+    """Tell whether most files of the smaller of two folders are called as one in the other."""
+    a = {pairs.stem_of(f) for f in scan.tree(pictures).images}
+    b = {stem for f in scan.tree(masks).images for stem in _stems(f)}
+    return 2 * len(a & b) > min(len(a), len(scan.tree(masks).images)) > 0
+
+
+def _look_like_masks(folder: Path) -> bool:
+    """Tell by some of its files whether a folder holds maps of few values, of one channel."""
+    listed = scan.tree(folder)
+    paths = [listed.path(f) for f in listed.images]
+    for path in paths[:: max(1, len(paths) // 8)][:8]:
+        try:
+            values = draw_masks.read_index_png(path)
+        except DataError:
+            return False
+        if len(np.unique(values)) > _FEW_VALUES:
+            return False
+    return bool(paths)
+
+
+def _stems(path: str) -> list[str]:
+    """Return the stems of the images to which a mask may belong: its own, less what marks it."""
+    stem = pairs.stem_of(path)
+    bare = _MARKS.sub("", stem)
+    return [stem, bare] if bare and bare != stem else [stem]
 
 
 def _pairs(folder: Path) -> tuple[dict[str, list[_Pair]], list[str]]:
     splits: dict[str, list[_Pair]] = {}
     notes: list[str] = []
     for split, images_folder, masks_folder in _places(folder):
-        images = files.by_stem(images_folder)
-        masks = files.by_stem(masks_folder, _MASKS)
-        paired = {s: masks.get(s) or masks.get(f"{s}_mask") for s in images}
-        lists = {split: list(images)} if split else _lists(folder, images)
-        for part, stems in lists.items():
-            bare = [s for s in stems if paired[s] is None]
+        pictures = scan.tree(images_folder)
+        masks = scan.tree(masks_folder)
+        drawn = [f for f in masks.images if scan.ending_of(f) in _MASKS]
+        lossy = [f for f in masks.images if scan.ending_of(f) in _LOSSY]
+        if lossy and not drawn:
+            raise DataError(
+                f"{masks.path(lossy[0])}: a mask as {scan.ending_of(lossy[0])}, whose values are "
+                "smeared when it is saved; save masks as PNG"
+            )
+        _refuse_twins(images_folder, pictures.images)
+        matched = _matched(pictures.images, drawn)
+        by_stem = {pairs.stem_of(f): f for f in pictures.images}
+        lists = {split: list(pictures.images)} if split else _lists(folder, by_stem)
+        for part, listed in lists.items():
+            bare = [f for f in listed if f not in matched]
             if bare:
+                stem = Path(bare[0]).stem
                 raise DataError(
-                    f"{masks_folder}: {len(bare)} of {len(stems)} images have no mask, the first "
-                    f"{bare[0]}; add {bare[0]}.png or {bare[0]}_mask.png"
+                    f"{masks_folder}: {len(bare)} of {len(listed)} images have no mask, the first "
+                    f"{stem}; add {stem}.png or {stem}_mask.png"
                 )
-            splits[part] = [_Pair(images[s], str(paired[s])) for s in stems]
-        unlisted = len(images.keys() - {s for stems in lists.values() for s in stems})
+            splits.setdefault(part, []).extend(
+                _Pair(pictures.path(f), masks.path(matched[f])) for f in listed
+            )
+        unlisted = set(pictures.images) - {f for listed in lists.values() for f in listed}
         if unlisted:
-            notes.append(
-                counted(
-                    unlisted,
-                    "image is in no list of a split and is left out",
-                    "images are in no list of a split and are left out",
-                )
-            )
-        alone = len(masks) - sum(m is not None for m in paired.values())
+            notes.append(lost(
+                counted(len(unlisted), "image is in no list of a split and is left out",
+                        "images are in no list of a split and are left out"),
+                count=len(unlisted), examples=sorted(unlisted)[:5], kind="unused-image",
+            ))  # fmt: skip
+        alone = sorted(set(drawn) - set(matched.values()))
         if alone:
-            notes.append(
+            notes.append(lost(
                 f"{masks_folder.relative_to(folder)}: "
-                + counted(alone, "mask has no image", "masks have no image")
-            )
+                + counted(len(alone), "mask has no image", "masks have no image"),
+                count=len(alone), examples=alone[:5], kind="mask-without-image",
+                mend="add the image, or take the mask away",
+            ))  # fmt: skip
     return {s: kept for s, kept in splits.items() if kept}, notes
 
 
-def _lists(folder: Path, images: dict[str, str]) -> dict[str, list[str]]:
-    paths = {s: folder / f"{s}.txt" for s in ("train", "val", "test")}
-    lists = {s: files.lines(path) for s, path in paths.items() if path.is_file()}
-    for split, stems in lists.items():
-        for number, stem in enumerate(stems, start=1):
-            if stem not in images:
-                raise DataError(f"{paths[split]}:{number}: no image images/{stem}.*; add it")
-    return lists or {"train": list(images)}
+def _matched(pictures: list[str], masks: list[str]) -> dict[str, str]:
+    """Return the mask of each image; both are relative to folders of their own."""
+    near = pairs.match([f"/{f}" for f in pictures], [f"masks/{f}" for f in masks], _stems)
+    return {picture[1:]: mask.removeprefix("masks/") for picture, mask in near.items()}
+
+
+def _refuse_twins(folder: Path, names: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        first = seen.setdefault(name.rpartition("/")[0] + "/" + pairs.stem_of(name), name)
+        if first != name:
+            raise DataError(f"{folder}: {first} and {name} differ only in their ending; keep one")
+
+
+def _lists(folder: Path, by_stem: dict[str, str]) -> dict[str, list[str]]:
+    """Return the images of each split: by lists of stems, else by their folders."""
+    paths = {
+        split: folder / name for name in files.names_in(folder)
+        if name.lower().endswith(".txt") and (split := split_of(name[:-4]))
+    }  # fmt: skip
+    if not paths:
+        splits: dict[str, list[str]] = {}
+        for file in by_stem.values():
+            splits.setdefault(split_of_path(file) or "train", []).append(file)
+        return ordered(splits)
+    lists: dict[str, list[str]] = {}
+    for split, path in paths.items():
+        for number, line in enumerate(files.lines(path), start=1):
+            stem = pairs.stem_of(line.replace("\\", "/")) if images.is_image(line) else line
+            listed = by_stem.get(stem.casefold()) or by_stem.get(pairs.stem_of(line))
+            if listed is None:
+                raise DataError(f"{path}:{number}: no image images/{line}.*; add it")
+            lists.setdefault(split, []).append(listed)
+    return ordered(lists)
 
 
 def _names(path: Path) -> dict[int, str] | None:
@@ -272,11 +395,33 @@ def _look(path: str) -> tuple[frozenset[int], int, int]:
     return frozenset(np.unique(values).tolist()), len(windows), whole
 
 
+def _refuse_soft_edges(first: str, counts: NDArray[np.int64]) -> None:
+    """Refuse masks of two values whose edges were smoothed: every step would be a class.
+
+    Raises
+    ------
+    DataError
+        When nearly all pixels have two values, and dozens of values lie between.
+    """
+    ends = np.sort(counts)[-2:].sum()
+    if np.count_nonzero(counts[:256]) > _SOFT and ends >= 0.8 * counts.sum():
+        two = sorted(np.argsort(counts)[-2:].tolist())
+        raise DataError(
+            f"{first} and the others have {np.count_nonzero(counts)} values, most of them few "
+            f"pixels between {two[0]} and {two[1]}: soft edges, not classes. Save masks without "
+            "smoothing (resize by nearest neighbour), or set a threshold"
+        )
+
+
 def _unnamed(masks: list[str], values: _Values, notes: list[str]) -> tuple[dict[int, str], _Values]:
     """Name the values of all masks by their number."""
+    counts = np.zeros(65536, np.int64)
     with ThreadPoolExecutor(4) as pool:
-        numbers = pool.map(lambda p: np.unique(draw_masks.read_index_png(p)).tolist(), masks)
-        seen = {int(v) for some in numbers for v in some}
+        for some in pool.map(lambda p: np.unique(draw_masks.read_index_png(p), return_counts=True),
+                             masks):  # fmt: skip
+            counts[some[0]] += some[1]
+    seen = set(np.flatnonzero(counts).tolist())
+    _refuse_soft_edges(masks[0], counts)
     binary = seen <= {0, IGNORE} and IGNORE in seen
     if binary or seen <= {0, 1}:
         return {0: "background", 1: "object"}, values._replace(binary=binary)

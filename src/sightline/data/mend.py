@@ -35,7 +35,7 @@ def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
     if again:
         done.append(f"{counted(len(again), 'file')} decoded and written anew as PNG")
     items = list(data.source.items)
-    clipped = 0
+    clipped = outlines = 0
     for row, item in enumerate(items):
         if row in drop:
             continue
@@ -46,6 +46,8 @@ def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
         if isinstance(annotation, Annotation):
             annotation, cut = _clean_boxes(annotation, *files.size_of(item, annotation))
             clipped += cut
+            outlines += len(annotation.broken)
+            annotation = replace(annotation, broken=())
         items[row] = Item(item.id, image, item.label, annotation, item.group)
     if clipped:
         done.append(
@@ -54,6 +56,11 @@ def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
                 "box cut to its image or removed for having no area",
                 "boxes cut to their image or removed for having no area",
             )
+        )
+    if outlines:
+        done.append(
+            counted(outlines, "outline", "outlines") + " that cannot be used left out, their "
+            "boxes kept"
         )
     rows = {
         name: np.array([r for r in part if int(r) not in drop], np.int64)

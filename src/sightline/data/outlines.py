@@ -23,26 +23,45 @@ def to_rle(shape: Shape, height: int, width: int) -> Rle:
         When a run-length code or a mask has another size than the image, a code is
         broken, or a polygon's corner lies a million pixels away.
     """
+    why = why_broken(shape, height, width)
+    if why is not None:
+        raise DataError(why)
     if isinstance(shape, dict):
-        check_size("a run-length code", tuple(shape["size"]), height, width)
-        counts = shape["counts"]
-        # pycocotools would draw a code that ends early with whatever the memory holds.
-        runs = counts if isinstance(counts, list) else _runs(counts)
-        if not all(isinstance(n, int) and n >= 0 for n in runs) or sum(runs) != height * width:
-            raise DataError(
-                f"a run-length code does not add up to the {width} x {height} pixels of its "
-                "image; export the annotation again"
-            )
-        return _as_rle(coco_mask.frPyObjects(shape, height, width)) if runs is counts else shape
+        plain = isinstance(shape["counts"], list)
+        return _as_rle(coco_mask.frPyObjects(shape, height, width)) if plain else shape
     if isinstance(shape, np.ndarray):
-        check_size("a mask", shape.shape, height, width)
         return _as_rle(coco_mask.encode(np.asfortranarray(shape, np.uint8)))
     flat = [part.ravel().tolist() for part in shape if len(part) >= 3]
-    if not all(np.abs(part).max() < _FAR for part in flat):
-        raise DataError("a polygon has a corner that is no place in its image; mend or delete it")
     if not flat:
         return to_rle(np.zeros((height, width), np.bool_), height, width)
     return _as_rle(coco_mask.merge(coco_mask.frPyObjects(flat, height, width)))
+
+
+def why_broken(shape: Shape, height: int, width: int) -> str | None:
+    """Return why an outline cannot be drawn on an image of a size; None where it can."""
+    if isinstance(shape, list):
+        if all(np.abs(part).max(initial=0) < _FAR for part in shape):  # NaN is not below it
+            return None
+        return "a polygon has a corner that is no place in its image; mend or delete it"
+    code = isinstance(shape, dict)
+    size = tuple(shape["size"]) if isinstance(shape, dict) else shape.shape
+    if size != (height, width):
+        return _of_another_size("a run-length code" if code else "a mask", size, height, width)
+    if not isinstance(shape, dict):
+        return None
+    counts = shape["counts"]
+    # pycocotools would draw a code that ends early with whatever the memory holds.
+    runs = _runs(counts) if isinstance(counts, str | bytes) else counts
+    if (
+        not isinstance(runs, list)
+        or not all(isinstance(n, int) and n >= 0 for n in runs)
+        or sum(runs) != height * width
+    ):
+        return (
+            f"a run-length code does not add up to the {width} x {height} pixels of its image; "
+            "export the annotation again"
+        )
+    return None
 
 
 def _runs(counts: str | bytes) -> list[int]:
@@ -132,10 +151,14 @@ def to_polygon(shape: Shape, height: int, width: int) -> NDArray[np.float64] | N
 def check_size(what: str, shape: tuple[int, ...], height: int, width: int) -> None:
     """Raise `DataError` when a mask of `shape` (H, W) does not have its image's size."""
     if tuple(shape) != (height, width):
-        raise DataError(
-            f"{what}: the mask is {shape[1]} x {shape[0]} pixels (width x height), its image "
-            f"{width} x {height}; they must be alike"
-        )
+        raise DataError(_of_another_size(what, shape, height, width))
+
+
+def _of_another_size(what: str, shape: tuple[int, ...], height: int, width: int) -> str:
+    return (
+        f"{what}: the mask is {shape[1]} x {shape[0]} pixels (width x height), its image "
+        f"{width} x {height}; they must be alike"
+    )
 
 
 def _as_rle(code: Any) -> Rle:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data import columns, image_table
+from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset
 from sightline.errors import DataError, MissingExtraError
 from sightline.types import Progress
@@ -26,7 +27,12 @@ def why_not(folder_: Path) -> str | None:
 
 
 def read(
-    path: Path, name: str, *, root: Path | None = None, named: Mapping[str, str] | None = None
+    path: Path,
+    name: str,
+    *,
+    root: Path | None = None,
+    named: Mapping[str, str] | None = None,
+    bounds: Bounds | None = None,
 ) -> Dataset:
     """Read a file, or a folder of them: their names may hold a split; see `sightline.data.csv`.
 
@@ -39,7 +45,9 @@ def read(
     """
     if not path.is_dir():
         table = read_columns(path)
-        return image_table.read(table, name, str(path), root or path.parent, named or {}, "parquet")
+        return image_table.read(
+            table, name, str(path), root or path.parent, named or {}, "parquet", bounds
+        )
     parts: dict[str, dict[str, list[Any]]] = {}
     for one in image_table.tables_in(path, SUFFIXES):
         if not _lists_images(one):
@@ -51,7 +59,7 @@ def read(
             for column in before:
                 before[column] += own[column]
     table = image_table.together(parts, str(path)) if len(parts) > 1 else next(iter(parts.values()))
-    return image_table.read(table, name, str(path), root or path, named or {}, "parquet")
+    return image_table.read(table, name, str(path), root or path, named or {}, "parquet", bounds)
 
 
 def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Read and write Pascal VOC: ``JPEGImages``, ``Annotations/*.xml``, ``ImageSets``.
+"""Read and write Pascal VOC: an XML an image, as ``Annotations/*.xml`` or wherever it lies.
 
 VOC counts pixels from 1 and includes the last one: the box (1, 1, 10, 20) covers ten
 columns and twenty rows. Here boxes count from 0 and exclude the right and lower edge,
@@ -11,6 +11,7 @@ its development kit.
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -18,10 +19,12 @@ from xml.etree import ElementTree
 import numpy as np
 
 from sightline.counting import counted
-from sightline.data import documents, draw_masks, files
+from sightline.data import documents, draw_masks, files, images, pairs, scan, text
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
+from sightline.data.notes import guessed, lost
+from sightline.data.split_names import ordered, split_of_path
 from sightline.errors import DataError
 from sightline.types import Progress, Task
 
@@ -45,21 +48,41 @@ class _Page(NamedTuple):
     difficult: list[bool]
 
 
+class _Layout(NamedTuple):
+    """Where things lie: of each stem (or path) the picture and the XML; lists; notes.
+
+    ``root`` holds ``ImageSets``, ``classes.txt`` and the folders of index PNGs.
+    """
+
+    root: Path
+    pictures: dict[str, str]
+    pages: dict[str, Path]
+    splits: dict[str, list[str]]
+    notes: list[str]
+
+
 def why_not(folder: Path) -> str | None:
     """Return what keeps a folder from being a VOC set; None when nothing does."""
-    roots = _roots(folder)
-    if not roots:
+    if _roots(folder):
+        return None
+    listed = scan.tree(folder)
+    pages = [f for f in listed.ending(".xml") if _is_page(Path(listed.path(f)))]
+    if not pages:
         return "no Annotations/*.xml"
-    return None if (roots[0] / "JPEGImages").is_dir() else "no JPEGImages/"
+    if not pairs.match(listed.images, pages[:1000]):
+        return f"{pages[0]} is an annotation, but no image has its name"
+    return None
 
 
 def read(folder: Path, name: str) -> Dataset:
-    """Read a VOC set, also one nested as ``VOCdevkit/VOC2007``.
+    """Read a VOC set, also one nested as ``VOCdevkit/VOC2007``, or of XML files beside images.
 
     Splits are ``ImageSets/Main/{train,val,test}.txt`` (``trainval`` where there is no
-    ``train``), else those of ``ImageSets/Segmentation``, else all images are ``train``.
+    ``train``), else those of ``ImageSets/Segmentation``, else all images are ``train``. Where
+    there is no ``JPEGImages``, an XML belongs to the nearest image of its name, and folders called
+    as splits (``train/``, ``valid/``) are these.
     Classes are the lines of ``classes.txt``; without it VOC's twenty in their order, where
-    all names are among them; else the names found, sorted.
+    all names are among them and images lie in ``JPEGImages``; else the names that occur, sorted.
 
     Raises
     ------
@@ -68,12 +91,11 @@ def read(folder: Path, name: str) -> Dataset:
         image is missing.
     """
     folder = folder.resolve()
-    root = _root(folder)
-    pictures = files.by_stem(root / "JPEGImages")
-    lists, notes = _splits(root, pictures)
+    layout = _by_devkit(_root(folder)) if _roots(folder) else _by_name(folder)
+    root, pictures, lists, notes = layout.root, layout.pictures, layout.splits, layout.notes
     order = list(dict.fromkeys(stem for stems in lists.values() for stem in stems))
-    pages = [_parse(root / "Annotations" / f"{stem}.xml") for stem in order]
-    classes = _classes(root, pages)
+    pages = [_parse(layout.pages[stem]) for stem in order]
+    classes = _classes(root, pages, devkit=bool(_roots(folder)))
     ids = {c: i for i, c in enumerate(classes)}
     semantic = files.by_stem(root / "SegmentationClass", {".png"})
     instances = files.by_stem(root / "SegmentationObject", {".png"})
@@ -170,12 +192,74 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
 
 
 def _roots(folder: Path) -> list[Path]:
-    """Return folders at or below `folder` that hold ``Annotations/*.xml``."""
+    """Return folders at or below `folder` that hold ``Annotations/*.xml`` and ``JPEGImages``."""
     for places in ([folder], folder.glob("VOC*"), folder.glob("VOCdevkit/VOC*")):
-        folders = sorted(p for p in places if any((p / "Annotations").glob("*.xml")))
+        folders = sorted(
+            p for p in places
+            if (p / "JPEGImages").is_dir() and any((p / "Annotations").glob("*.xml"))
+        )  # fmt: skip
         if folders:
             return folders
     return []
+
+
+def _is_page(path: Path) -> bool:
+    """Tell by its beginning whether a file is the XML of one image, as VOC has it."""
+    try:
+        head = text.decode(text.read_bytes(path)[:4096]).text
+    except DataError:
+        return False
+    return re.search(r"<annotation[\s>]", head) is not None
+
+
+def _by_devkit(root: Path) -> _Layout:
+    pictures = files.by_stem(root / "JPEGImages")
+    pages = {
+        name[:-4]: root / "Annotations" / name for name in files.names_in(root / "Annotations")
+        if name.lower().endswith(".xml") and scan.visible(name)
+    }  # fmt: skip
+    lists, notes = _splits(root, pictures, pages)
+    return _Layout(root, pictures, pages, lists, notes)
+
+
+def _by_name(folder: Path) -> _Layout:
+    """Find the image of each XML by its name, wherever both lie."""
+    listed = scan.tree(folder)
+    written = [f for f in listed.ending(".xml") if _is_page(Path(listed.path(f)))]
+    masks = ("SegmentationClass/", "SegmentationObject/")
+    pictures = [f for f in listed.images if not f.startswith(masks)]
+    matched = pairs.match(pictures, written)
+    if not matched:
+        raise DataError(f"{folder}: no XML of an annotation has the name of an image")
+    splits: dict[str, list[str]] = {}
+    for picture, page in matched.items():
+        split = split_of_path(picture) or split_of_path(page) or "train"
+        splits.setdefault(split, []).append(picture)
+    where = sorted({page.rpartition("/")[0] or "." for page in matched.values()})
+    notes: list[str] = [guessed(
+        f"read as VOC: the XML files of {', '.join(where[:4])}{' ...' * (len(where) > 4)} belong "
+        "to the images of their name"
+    )]  # fmt: skip
+    alone = sorted(set(written) - set(matched.values()))
+    bare = [p for p in pictures if p not in matched]
+    for some, what, kind in (
+        (alone, "annotation without an image is", "annotation-without-image"),
+        (bare, "image without an XML is", "image-without-annotation"),
+    ):
+        if some:
+            many = what.replace(" with", "s with", 1).replace(" is", " are")
+            notes.append(lost(
+                counted(len(some), what, many) + " left out",
+                count=len(some), examples=some[:5], kind=kind,
+                mend="add what is missing, an XML without objects if there are none",
+            ))  # fmt: skip
+    return _Layout(
+        folder,
+        {p: listed.path(p) for p in matched},
+        {p: Path(listed.path(page)) for p, page in matched.items()},
+        ordered(splits),
+        notes,
+    )
 
 
 def _root(folder: Path) -> Path:
@@ -188,7 +272,9 @@ def _root(folder: Path) -> Path:
     return roots[0]
 
 
-def _splits(root: Path, pictures: dict[str, str]) -> tuple[dict[str, list[str]], list[str]]:
+def _splits(
+    root: Path, pictures: dict[str, str], pages: dict[str, Path]
+) -> tuple[dict[str, list[str]], list[str]]:
     """Return the stems of each split, and notes about them."""
     for part in ("Main", "Segmentation", "Layout"):
         place = root / "ImageSets" / part
@@ -205,33 +291,45 @@ def _splits(root: Path, pictures: dict[str, str]) -> tuple[dict[str, list[str]],
             }
             for split, stems in lists.items():
                 for stem in stems:
-                    if not (root / "Annotations" / f"{stem}.xml").is_file():
+                    if stem not in pages:
                         raise DataError(
                             f"{paths[split]} lists {stem}, but there is no Annotations/{stem}.xml; "
                             "write one (without objects if there are none) or take it off the list"
                         )
-            unlisted = len(pictures.keys() - {s for stems in lists.values() for s in stems})
-            note = counted(
-                unlisted,
-                f"image is in no list of ImageSets/{part} and is left out",
-                f"images are in no list of ImageSets/{part} and are left out",
-            )
-            return lists, [note] if unlisted else []
-    return {"train": sorted(p.stem for p in (root / "Annotations").glob("*.xml"))}, []
+            listed = {s for stems in lists.values() for s in stems}
+            unlisted = sorted(pictures.keys() - listed)
+            if not unlisted:
+                return lists, []
+            return lists, [lost(
+                counted(
+                    len(unlisted),
+                    f"image is in no list of ImageSets/{part} and is left out",
+                    f"images are in no list of ImageSets/{part} and are left out",
+                ),
+                count=len(unlisted), examples=unlisted[:5], kind="unused-image", seen=False,
+                mend="add them to a list",
+            )]  # fmt: skip
+    return {"train": sorted(pages)}, []
 
 
 def _stem(line: str, pictures: dict[str, str]) -> str:
-    """Parse a name from a line of a list; a class's list adds 1 or -1."""
-    return line if line in pictures else line.split()[0]
+    """Return the stem that a line of a list names, also with its ending or a class's 1 or -1."""
+    for name in (line, line.split()[0]):
+        if name in pictures:
+            return name
+        bare = name.replace("\\", "/").rsplit("/", 1)[-1]
+        if images.is_image(bare) and bare[: bare.rfind(".")] in pictures:
+            return bare[: bare.rfind(".")]
+    return line.split()[0]
 
 
-def _classes(root: Path, pages: list[_Page]) -> tuple[str, ...]:
+def _classes(root: Path, pages: list[_Page], *, devkit: bool) -> tuple[str, ...]:
     if (root / "classes.txt").is_file():
         return tuple(dict.fromkeys(files.lines(root / "classes.txt")))
     named = {name for page in pages for name in page.names}
     if not named:
         raise DataError(f"{root}: no annotation has an object; name the classes in classes.txt")
-    return CLASSES if named <= set(CLASSES) else tuple(sorted(named))
+    return CLASSES if devkit and named <= set(CLASSES) else tuple(sorted(named))
 
 
 def _parse(path: Path) -> _Page:

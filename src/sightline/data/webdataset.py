@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import collections
 import io
-import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,9 +25,10 @@ import numpy as np
 
 from sightline.data import documents, files, images, place, text
 from sightline.data.dataset import Dataset, Source
-from sightline.data.folder import SPLIT_NAMES, natural
+from sightline.data.folder import natural
 from sightline.data.item import Item
 from sightline.data.naming import Names
+from sightline.data.split_names import split_in, split_of
 from sightline.errors import DataError
 from sightline.types import Progress, Task
 
@@ -197,7 +197,7 @@ def _shards(folder: Path) -> list[tuple[str, Path]]:
         When shards are compressed.
     """
     shards, seen = [], set[str]()
-    for inner in ("", *(n for n in files.names_in(folder) if n.lower() in SPLIT_NAMES)):
+    for inner in ("", *(n for n in files.names_in(folder) if split_of(n))):
         under = folder / inner
         names = files.names_in(under)
         for name in names:
@@ -209,9 +209,7 @@ def _shards(folder: Path) -> list[tuple[str, Path]]:
                 )
             if not name.lower().endswith(".tar") or name.startswith("."):
                 continue
-            words = re.split(r"[-_.]", name.lower())
-            named = next((SPLIT_NAMES[w] for w in words if w in SPLIT_NAMES), "")
-            shards.append((SPLIT_NAMES.get(inner.lower(), named), under / name))
+            shards.append((split_of(inner) or split_in(name[:-4]) or "", under / name))
             seen.add(inner)
     return shards
 

@@ -1,8 +1,12 @@
 """Read and write YOLO text labels: one ``.txt`` an image, one object a line, sizes as shares.
 
 A line is ``class cx cy w h`` (a box by its centre) or ``class x1 y1 x2 y2 x3 y3 ...`` (a
-polygon). ``data.yaml`` names the classes and the folders or lists of images; the labels
-of ``.../images/a.jpg`` are ``.../labels/a.txt``, and no such file means no objects.
+polygon); where ``data.yaml`` says ``kpt_shape``, keypoints follow the box. ``data.yaml`` (or any
+YAML with ``names`` and a split) names the classes and the folders or lists of images; without
+one, as Darknet, CVAT and many programs for annotating leave it, classes are the lines of
+``classes.txt`` or ``obj.names``, and lists of files or the names of folders are the splits. The
+labels of ``.../images/a.jpg`` are ``.../labels/a.txt`` or ``.../images/a.txt``, and no such file
+means no objects.
 
 Boxes here are in pixels, so the header of every image is read once (about 0.1 ms each
 from a local disk, sixteen at a time).
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,41 +27,82 @@ import numpy as np
 import yaml
 
 from sightline.counting import counted
-from sightline.data import documents, draw_masks, files, images, outlines, place, text
+from sightline.data import documents, draw_masks, files, images, outlines, place, scan, text
 from sightline.data.annotation import Annotation, Shape
+from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset, Source
-from sightline.data.folder import SPLIT_NAMES
 from sightline.data.item import Item
+from sightline.data.notes import Note, guessed, lost
+from sightline.data.split_names import ordered, split_of, split_of_path
 from sightline.errors import DataError
 from sightline.types import Progress, Task
 
+NAMES = ("classes.txt", "obj.names", "*.names", "names.txt", "predefined_classes.txt",
+         "class_names.txt", "classes.names")  # fmt: skip
+"""Files of class names, a line each."""
+
+_PICTURES = frozenset((
+    "images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "img_dir", "图片", "图像",
+))  # fmt: skip
+_LABELS = (
+    "labels", "label", "annotations", "annotation", "annots", "txt", "yolo", "labels_txt", "标签",
+    "标注",
+)  # fmt: skip
+_EXAMPLES = 5
+
 
 class _Layout(NamedTuple):
-    """What a data set says of itself: class names, and the image files of each split."""
+    """What a data set says of itself: class names, and the image files of each split.
 
-    classes: tuple[str, ...]
+    ``classes`` is None where nothing names them; ``keypoints`` are the numbers a row has
+    behind its box.
+    """
+
+    classes: tuple[str, ...] | None
     splits: dict[str, list[str]]
+    keypoints: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def why_not(folder: Path) -> str | None:
     """Return what keeps a folder from being a YOLO set; None when nothing does."""
-    if _yaml(folder) is not None:
+    if _yaml(folder) is not None or _darknet(folder) is not None:
         return None
-    for part in ("images", "labels"):
-        if not (folder / part).is_dir():
-            return f"no data.yaml and no {part}/"
-    if not (folder / "classes.txt").is_file():
-        return "no data.yaml and no classes.txt"
+    listed = scan.tree(folder)
+    texts = set(listed.ending(".txt"))
+    if not texts:
+        return "no data.yaml and no labels (.txt)"
+    labels = _Labels(folder, 0)
+    beside = [b for f in listed.images if (b := labels.of(listed.path(f))) is not None]
+    if not beside:
+        return "no data.yaml, and no .txt called as an image in labels/ or beside it"
+    if not any(_is_label(Path(b)) for b in beside[:20]):
+        return f"no data.yaml, and {Path(beside[0]).name} has no rows of 'class cx cy w h'"
     return None
 
 
-def read(folder: Path, name: str) -> Dataset:
-    """Read a YOLO set: by its ``data.yaml``, else ``images/``, ``labels/``, ``classes.txt``.
+def why_not_file(path: Path) -> str | None:
+    """Return what keeps a file from being the ``data.yaml`` of a YOLO set."""
+    return None if _describes(path) else "no 'names' with 'train', 'val' or 'test'"
 
-    Without ``data.yaml``, the folders ``images/train``, ``images/val`` and ``images/test``
-    are the splits; else all images are ``train``.
 
-    Images that cannot be opened are left out, and `Dataset.notes` says so.
+def read(
+    folder: Path, name: str, *, bounds: Bounds | None = None, described: Path | None = None
+) -> Dataset:
+    """Read a YOLO set: by its ``data.yaml``, by lists of files, or by its folders.
+
+    Without lists, the images of a folder called as a split (``images/train``, ``valid/images``)
+    are that split; others are ``train``. Images that cannot be opened are left out, and
+    `Dataset.notes` says so.
+
+    Parameters
+    ----------
+    folder : path
+    name : str
+    bounds : Bounds, optional
+        Where the images may lie.
+    described : path, optional
+        The ``data.yaml``; default: the one in the folder.
 
     Raises
     ------
@@ -65,25 +111,32 @@ def read(folder: Path, name: str) -> Dataset:
         neither a box nor a polygon (file and line are named).
     """
     folder = folder.resolve()
-    described = _yaml(folder)
-    layout = _by_folders(folder) if described is None else _by_yaml(described)
+    bounds = bounds or Bounds(folder)
+    if described := described or _yaml(folder):
+        layout = _by_yaml(described, bounds)
+    else:
+        layout = _by_folders(folder, bounds)
     paths = list(dict.fromkeys(p for listed in layout.splits.values() for p in listed))
+    labels = _Labels(folder, layout.keypoints)
     with ThreadPoolExecutor(16, initializer=text.join()) as pool:
-        made = list(pool.map(lambda p: _annotation(p, len(layout.classes)), paths))
-    readable = {p: a for p, a in zip(paths, made, strict=True) if isinstance(a, Annotation)}
-    broken = [reason for reason in made if isinstance(reason, str)]
-    notes = (
-        [
-            counted(
-                len(broken),
-                "image cannot be opened and is left out",
-                "images cannot be opened and are left out",
-            )
-            + f": {broken[0]}"
-        ]
-        if broken
-        else []
-    )
+        rows_of = list(pool.map(labels.read, paths))
+    every = [label for rows in rows_of if not isinstance(rows, str) for label in rows.labels]
+    classes = layout.classes
+    notes: list[str] = []
+    if classes is None:
+        classes = tuple(f"class {i}" for i in range(int(max(every, default=-1)) + 1))
+        notes.append(guessed(
+            "nothing names the classes; they are called by their number",
+            mend="write classes.txt, a name a line",
+        ))  # fmt: skip
+    readable: dict[str, Annotation] = {}
+    broken: list[str] = []
+    for path, parsed in zip(paths, rows_of, strict=True):
+        if isinstance(parsed, str):
+            broken.append(parsed)
+        else:
+            readable[path] = parsed.annotation(len(classes))
+    notes += _said_of_files(folder, labels, paths, broken)
     outlined = any(a.shapes is not None for a in readable.values())
     for split, listed in layout.splits.items() if outlined else ():
         members = [readable[p] for p in listed if p in readable]
@@ -102,11 +155,9 @@ def read(folder: Path, name: str) -> Dataset:
                     "objects have no outline; masks show their box",
                 )
             )
+    notes += layout.notes
     row = {p: i for i, p in enumerate(readable)}
-    items = [
-        Item(Path(os.path.relpath(p, folder)).as_posix(), p, annotation=a)
-        for p, a in readable.items()
-    ]
+    items = [Item(files.below(p, folder), p, annotation=a) for p, a in readable.items()]
     return Dataset(
         name=name,
         source=Source(items, "RGB"),
@@ -114,13 +165,58 @@ def read(folder: Path, name: str) -> Dataset:
             s: np.array([row[p] for p in listed if p in row], np.int64)
             for s, listed in layout.splits.items()
         },
-        classes=layout.classes,
+        classes=classes,
         tasks=(Task.DETECT, *((Task.INSTANCES, Task.SEGMENT) if outlined else ())),
-        segmentation_classes=("background", *layout.classes) if outlined else (),
+        segmentation_classes=("background", *classes) if outlined else (),
         notes=notes,
         path=str(folder),
         layout="yolo",
     )
+
+
+def _said_of_files(
+    folder: Path, labels: _Labels, paths: list[str], broken: list[str]
+) -> list[Note]:
+    """Return what is to be said of images that cannot be opened, and of labels without image."""
+    made = []
+    if broken:
+        made.append(lost(
+            counted(len(broken), "image cannot be opened and is left out",
+                    "images cannot be opened and are left out") + f": {broken[0]}",
+            count=len(broken), examples=broken[:_EXAMPLES], kind="unreadable",
+            mend="remove them or fetch them again",
+        ))  # fmt: skip
+    bare = [p for p in paths if labels.of(p) is None]
+    if bare and len(bare) == len(paths):
+        looked = ", ".join(os.path.relpath(p, folder) for p in labels.tried(paths[0])[:3])
+        made.append(lost(
+            f"no object in any of {counted(len(bare), 'image')}: none has a file of labels; "
+            f"looked for {looked}", count=len(bare), kind="no-object",
+            examples=[os.path.relpath(p, folder) for p in bare[:_EXAMPLES]],
+            mend="put the .txt files there",
+        ))  # fmt: skip
+    elif bare:
+        made.append(Note(
+            counted(len(bare), "image has", "images have")
+            + " no file of labels, and count as images without objects", kind="no-label-file",
+            count=len(bare), examples=[os.path.relpath(p, folder) for p in bare[:_EXAMPLES]],
+        ))  # fmt: skip
+    used = {os.path.realpath(own) for p in paths if (own := labels.of(p)) is not None}
+    folders = {path.rpartition("/")[0] for path in used}
+    alone = [
+        f for f in scan.tree(folder).ending(".txt")
+        if (full := os.path.realpath(scan.tree(folder).path(f))) not in used
+        and full.rpartition("/")[0] in folders
+        and f.rsplit("/", 1)[-1].lower() not in (*NAMES, "train.txt", "val.txt", "test.txt")
+        and _is_label(Path(full))
+    ]  # fmt: skip
+    if alone:
+        made.append(lost(
+            counted(len(alone), "file of labels has", "files of labels have") + " no image",
+            count=len(alone), examples=alone[:_EXAMPLES], kind="label-without-image",
+            mend="add the image, or take the file away",
+        ))  # fmt: skip
+    return made
 
 
 def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
@@ -164,127 +260,298 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
 
 
 def _yaml(folder: Path) -> Path | None:
-    for name in ("data.yaml", "data.yml", "dataset.yaml"):
-        if (folder / name).is_file():
+    """Return the YAML that describes a set: ``data.yaml`` before others; the first by name."""
+    names = [n for n in files.names_in(folder) if n.lower().endswith((".yaml", ".yml"))
+             and scan.visible(n)]  # fmt: skip
+    usual = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+    for name in sorted(names, key=lambda n: (n.lower() not in usual, n)):
+        if name.lower() in usual or _describes(folder / name):
             return folder / name
     return None
 
 
-def _by_folders(folder: Path) -> _Layout:
-    classes = tuple(files.lines(folder / "classes.txt"))
-    place = folder / "images"
+def _describes(path: Path) -> bool:
+    """Tell whether a YAML names classes, or a split of images."""
+    try:
+        page = documents.read_yaml(path)
+    except DataError:
+        return path.name.lower().startswith(("data.", "dataset."))
+    return isinstance(page, dict) and "names" in page and bool({"train", "val", "test"} & set(page))
+
+
+def _darknet(folder: Path) -> Path | None:
+    """Return a Darknet's ``*.data`` with the lists of its images."""
+    for name in files.names_in(folder):
+        if name.lower().endswith(".data") and any("=" in x for x in text.lines(folder / name)[:9]):
+            return folder / name
+    return None
+
+
+def _by_folders(folder: Path, bounds: Bounds) -> _Layout:
+    notes: list[str] = []
+    classes = _named(folder)
+    listed = scan.tree(folder)
+    splits = _listed(folder, bounds)
+    if not splits:
+        labels = _Labels(folder, 0)
+        labelled = {
+            f.rpartition("/")[0] for f in listed.images if labels.of(listed.path(f)) is not None
+        }  # images elsewhere, such as masks, are none of the set
+        own = {
+            file: split_of_path(file)
+            for file in listed.images
+            if not labelled or split_of_path(file) or file.rpartition("/")[0] in labelled
+        }
+        told = any(own.values())  # then what lies in no folder of a split is left out, and said so
+        for file, split in own.items():
+            if split or not told:
+                splits.setdefault(split or "train", []).append(listed.path(file))
+        where = sorted({f.rpartition("/")[0] or "." for f in own})
+        notes.append(guessed(
+            f"read as YOLO without a data.yaml: images of {', '.join(where[:5])}"
+            + " ..." * (len(where) > 5)
+        ))  # fmt: skip
+    return _Layout(classes, ordered(splits), notes=tuple(notes))
+
+
+def _named(folder: Path) -> tuple[str, ...] | None:
+    """Return the class names of the first file that has them, at the top or among the labels."""
+    for part in ("", "labels", "data", "obj_train_data"):
+        for pattern in NAMES:
+            for path in sorted((folder / part).glob(pattern)):
+                rows = files.lines(path)
+                if rows and not all(_parse(row) for row in rows if len(row.split()) > 1):
+                    return tuple(rows)
+                if rows and all(len(row.split()) == 1 for row in rows):
+                    return tuple(rows)
+    return None
+
+
+def _listed(folder: Path, bounds: Bounds) -> dict[str, list[str]]:
+    """Return the images of each split by lists of files: Darknet's, or ``train.txt``."""
     splits: dict[str, list[str]] = {}
-    for inner in sorted(place.iterdir()) if place.is_dir() else ():
-        if inner.is_dir() and inner.name.lower() in SPLIT_NAMES:
-            splits.setdefault(SPLIT_NAMES[inner.name.lower()], []).extend(_images(str(inner)))
-    return _Layout(classes, splits or {"train": _images(str(place))})
+    paths: list[tuple[str, Path]] = []
+    described = _darknet(folder)
+    for line in text.lines(described) if described else ():
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if equals and (split := split_of(key)) and value:
+            place = bounds.find(value, [folder, folder.parent], f"{described}")
+            if place is None and (folder / Path(value).name).is_file():
+                place = str(folder / Path(value).name)
+            if place is not None:
+                paths.append((split, Path(place)))
+    if not paths:
+        paths = [
+            (split, folder / name) for name in files.names_in(folder)
+            if name.lower().endswith(".txt") and (split := split_of(name[:-4]))
+        ]  # fmt: skip
+    for split, path in paths:
+        if Path(path).is_dir():
+            splits.setdefault(split, []).extend(_images(str(path)))
+        else:
+            splits.setdefault(split, []).extend(_lines_of(path, folder, bounds))
+    return splits
 
 
-def _by_yaml(path: Path) -> _Layout:
+def _by_yaml(path: Path, bounds: Bounds) -> _Layout:
     page = documents.read_yaml(path)
     if not isinstance(page, dict):
         raise DataError(f"{path}: holds no 'names:' and 'train:'; see {__name__}")
     classes = _names(path, page.get("names"))
-    root = path.parent
-    if isinstance(page.get("path"), str) and (root / page["path"]).is_dir():
-        root = root / page["path"]
+    roots = [path.parent]
+    stated = page.get("path")
+    if isinstance(stated, str) and not documents.is_nothing(stated):
+        place = bounds.find(stated, [path.parent], str(path))
+        roots = [Path(place), *roots] if place and Path(place).is_dir() else roots
     splits: dict[str, list[str]] = {}
-    for key, split in SPLIT_NAMES.items():
-        entry = page.get(key)
-        if not documents.is_nothing(entry):
+    for key, entry in page.items():
+        split = split_of(str(key))
+        if split and not documents.is_nothing(entry):
             for place in entry if isinstance(entry, list) else [entry]:
-                splits.setdefault(split, []).extend(_expand(path, root, str(place)))
+                splits.setdefault(split, []).extend(_expand(path, roots, str(place), bounds))
     if not splits:
         raise DataError(f"{path}: names no images; add 'train: images/train'")
-    return _Layout(classes, splits)
+    return _Layout(classes, ordered(splits), _keypoints(path, page.get("kpt_shape")))
+
+
+def _keypoints(path: Path, shape: Any) -> int:
+    """Return how many numbers of keypoints follow a box: ``kpt_shape: [17, 3]`` is 51."""
+    if shape is None or documents.is_nothing(shape):
+        return 0
+    try:
+        count, each = (int(str(n)) for n in shape)
+    except (TypeError, ValueError):
+        count, each = 0, 0
+    if count < 1 or each not in (2, 3):
+        raise DataError(f"{path}: 'kpt_shape' must be [number of keypoints, 2 or 3], not {shape!r}")
+    return count * each
 
 
 def _names(path: Path, names: Any) -> tuple[str, ...]:
     if isinstance(names, dict) and set(names) == {str(i) for i in range(len(names))}:
         names = [names[str(i)] for i in range(len(names))]
+    if isinstance(names, str) and names.endswith((".txt", ".names")):
+        names = files.lines(path.parent / names)
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise DataError(f"{path}: 'names' must be a list of classes, or a mapping 0: name, 1: ...")
     return tuple(names)
 
 
-def _expand(path: Path, root: Path, place: str) -> list[str]:
+def _expand(path: Path, roots: list[Path], place: str, bounds: Bounds) -> list[str]:
     """Return the image files of one entry: a folder, or a text file with one image a line."""
     # Exports exist whose entries lead out of their own folder ("../train/images").
-    tries = [root / place, path.parent / place, path.parent / place.lstrip("./")]
-    source = next((p for p in tries if p.exists()), None)
+    inside = place.replace("\\", "/").lstrip("./")
+    source = None
+    if inside and (path.parent / inside).exists() and not (roots[0] / place).exists():
+        source = str(path.parent / inside)
+    source = source or bounds.find(place, roots, str(path))
     if source is None:
-        raise DataError(f"{path}: {place!r} is no folder or list at {tries[0]}; mend the entry")
-    if source.is_dir():
-        return _images(str(source))
+        raise DataError(
+            f"{path}: {place!r} is no folder or list at {roots[0] / place}; mend the entry"
+        )
+    if Path(source).is_dir():
+        return _images(source)
+    if images.is_image(source):
+        return [source]
+    return _lines_of(Path(source), roots[0], bounds)
+
+
+def _lines_of(source: Path, root: Path, bounds: Bounds) -> list[str]:
+    """Return the images that a list names, a line each."""
     listed = []
-    for line in files.lines(source):
-        image = next((p for p in (source.parent / line, root / line) if p.is_file()), None)
-        if image is None:
+    places = [source.parent, root, root.parent]
+    for number, line in enumerate(files.lines(source), start=1):
+        image = bounds.find(line, places, f"{source}:{number}")
+        if image is None:  # Darknet's lists begin with a folder that CVAT leaves out
+            image = bounds.find("/" + line, places, f"{source}:{number}")
+        if image is None or not Path(image).is_file():
             raise DataError(f"{source} lists {line}, but there is no such file")
-        listed.append(os.path.normpath(image))
+        listed.append(image)
     return listed
 
 
 def _images(folder: str) -> list[str]:
-    paths: list[str] = []
-    for under, inner, names in os.walk(os.path.normpath(folder)):
-        inner.sort()
-        paths += [f"{under}/{n}" for n in sorted(names) if images.is_image(n)]
-    return paths
+    listed = scan.tree(Path(os.path.normpath(folder)))
+    return [listed.path(f) for f in listed.images]
 
 
-def _label_file(image: str) -> str:
-    """Replace the last folder ``images`` of a path by ``labels``."""
-    head, _, tail = image.rpartition("/images/")
-    base = f"{head}/labels/{tail}" if tail and head else image
-    return str(Path(base).with_suffix(".txt"))
+class _Rows(NamedTuple):
+    """The rows of a file of labels, their boxes in pixels."""
+
+    width: int
+    height: int
+    labels: list[float]
+    written: list[str]
+    boxes: list[tuple[float, float, float, float]]
+    shapes: list[Shape | None]
+
+    def annotation(self, num_classes: int) -> Annotation:
+        """Return the annotation; labels that are no class are kept for the audit."""
+        own = [int(n) if n in range(num_classes) else -1 for n in self.labels]
+        return Annotation(
+            self.width,
+            self.height,
+            boxes=np.array(self.boxes, np.float64).reshape(-1, 4),
+            labels=np.array(own, np.int64),
+            shapes=self.shapes if any(s is not None for s in self.shapes) else None,
+            unknown=tuple(w for w, n in zip(self.written, own, strict=True) if n < 0),
+        )
 
 
-def _annotation(image: str, num_classes: int) -> Annotation | str:
-    """Return the annotation of an image, or why the image cannot be opened."""
-    try:
-        width, height = files.upright_size(image)
-    except DataError as error:
-        return str(error)
-    label_file = _label_file(image)
-    if not os.path.lexists(label_file):
-        return Annotation(width, height)
-    rows = text.read(Path(label_file)).splitlines()
-    labels: list[int] = []
-    unknown: list[str] = []
-    boxes: list[tuple[float, float, float, float]] = []
-    shapes: list[Shape | None] = []
-    for number, line in enumerate(rows, start=1):
+class _Labels:
+    """Finds and reads the labels of images."""
+
+    def __init__(self, folder: Path, keypoints: int) -> None:
+        self.folder, self.keypoints = folder, keypoints
+        self._names: dict[str, dict[str, str]] = {}
+
+    def tried(self, image: str) -> list[str]:
+        """Return where the labels of an image may lie, the usual place first.
+
+        The last folder that is called as those of images becomes one of labels; else labels lie
+        beside the image, or in a folder of theirs there.
+        """
+        folder, _, name = image.rpartition("/")
+        own = name[: name.rfind(".")] + ".txt"
+        parts = folder.split("/")
+        above = len(self.folder.parts) - 1
+        places = []
+        for i in range(len(parts) - 1, max(above, 0), -1):
+            if parts[i].casefold() in _PICTURES:
+                head = "/".join(parts[:i])
+                places += ["/".join([head, label, *parts[i + 1 :], own]) for label in _LABELS]
+                break
+        return [*places, f"{folder}/{own}", *(f"{folder}/{label}/{own}" for label in _LABELS[:2])]
+
+    def of(self, image: str) -> str | None:
+        """Return the file of labels of an image, whatever the case of its folders."""
+        return next((path for tried in self.tried(image) if (path := self._there(tried))), None)
+
+    def _there(self, path: str) -> str | None:
+        """Return a path as it is on disk, or None; names are compared without case where needed."""
+        folder, _, name = path.rpartition("/")
+        if folder not in self._names:
+            real = folder if os.path.isdir(folder) else self._folder(folder)  # noqa: PTH112
+            names = files.names_in(real) if real else []
+            self._names[folder] = {n.casefold(): f"{real}/{n}" for n in names}
+        return self._names[folder].get(name.casefold())
+
+    def _folder(self, folder: str) -> str | None:
+        head, _, tail = folder.rpartition("/")
+        if not head or len(head) < len(str(self.folder.parent)):
+            return None
+        real = head if os.path.isdir(head) else self._folder(head)  # noqa: PTH112
+        if real is None:
+            return None
+        same = [n for n in files.names_in(real) if n.casefold() == tail.casefold()]
+        return f"{real}/{same[0]}" if same else None
+
+    def read(self, image: str) -> _Rows | str:
+        """Return the rows of an image, or why the image cannot be opened."""
+        try:
+            width, height = files.upright_size(image)
+        except DataError as error:
+            return str(error)
+        rows = _Rows(width, height, [], [], [], [])
+        path = self.of(image)
+        if path is None:
+            return rows
+        for number, line in enumerate(re.split(r"\r\n|\n|\r", text.read(Path(path))), start=1):
+            self._add(rows, line, f"{path}:{number}")
+        return rows
+
+    def _add(self, rows: _Rows, line: str, where: str) -> None:
         numbers = _parse(line)
         if not numbers and not line.strip():
-            continue
-        if len(numbers) < 5 or len(numbers) == 6 or len(numbers) % 2 == 0:
+            return
+        posed = self.keypoints and len(numbers) == 5 + self.keypoints
+        if not posed and (len(numbers) < 5 or len(numbers) == 6 or len(numbers) % 2 == 0):
             raise DataError(
-                f"{label_file}:{number}: neither 'class cx cy w h' nor 'class x1 y1 x2 y2 x3 y3 "
-                f"...', but {line[:60]!r}"
+                f"{where}: neither 'class cx cy w h' nor 'class x1 y1 x2 y2 x3 y3 ...', but "
+                f"{line[:60]!r}"
             )
-        if numbers[0] in range(num_classes):
-            labels.append(int(numbers[0]))
-        else:
-            labels.append(-1)
-            unknown.append(f"{line.split()[0]} ({label_file}:{number})")
-        if len(numbers) == 5:
-            _, cx, cy, w, h = numbers
+        rows.labels.append(numbers[0])
+        rows.written.append(f"{line.split()[0]} ({where})")
+        if len(numbers) == 5 or posed:
+            _, cx, cy, w, h = numbers[:5]
             x1, y1, x2, y2 = cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
-            boxes.append((x1 * width, y1 * height, x2 * width, y2 * height))
-            shapes.append(None)
+            rows.boxes.append(
+                (x1 * rows.width, y1 * rows.height, x2 * rows.width, y2 * rows.height)
+            )
+            rows.shapes.append(None)
         else:
-            points = np.array(numbers[1:]).reshape(-1, 2) * (width, height)
-            boxes.append((*points.min(axis=0).tolist(), *points.max(axis=0).tolist()))
-            shapes.append([points])
-    return Annotation(
-        width,
-        height,
-        boxes=np.array(boxes, np.float64).reshape(-1, 4),
-        labels=np.array(labels, np.int64),
-        shapes=shapes if any(s is not None for s in shapes) else None,
-        unknown=tuple(unknown),
-    )
+            points = np.array(numbers[1:]).reshape(-1, 2) * (rows.width, rows.height)
+            rows.boxes.append((*points.min(axis=0).tolist(), *points.max(axis=0).tolist()))
+            rows.shapes.append([points])
+
+
+def _is_label(path: Path) -> bool:
+    """Tell whether a file holds rows of numbers as labels do; an empty one may."""
+    try:
+        rows = [_parse(line) for line in text.lines(path)[:3]]
+    except DataError:
+        return False
+    return all(len(row) >= 5 for row in rows)
 
 
 def _parse(line: str) -> list[float]:

@@ -71,7 +71,7 @@ class Load:
         return times
 
     def paused(self, pause: float, requests: int) -> list[float]:
-        """Ask once at a time, each time some seconds after the answer.
+        """Send one request at a time, each some seconds after the answer before.
 
         Parameters
         ----------

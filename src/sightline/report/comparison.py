@@ -163,6 +163,7 @@ def compare(
     task: str | None = None,
     group: str | None = None,
     layout: str | None = None,
+    allow_outside: bool = False,
     seed: int = 0,
     folder: str | Path | None = None,
     progress: Callable[[str, str, int, int], None] | None = None,
@@ -189,6 +190,7 @@ def compare(
     task : str, optional
         Of data that serves several; default: the first that there are methods for.
     group, layout : str, optional
+    allow_outside : bool
         See `load_data`.
     seed : int
     folder : path, optional
@@ -228,7 +230,7 @@ def compare(
         raise wrong_kind("task is the name of one", task)
     if folder is not None and not isinstance(folder, str | Path):
         raise wrong_kind("folder is a folder to write to", folder)
-    loaded = load_data(data, seed=seed, group=group, layout=layout)
+    loaded = load_data(data, seed=seed, group=group, layout=layout, allow_outside=allow_outside)
     notes: list[str] = []
     if names is None:
         names, notes = bench.ladder(loaded, limit, task)
@@ -241,7 +243,7 @@ def compare(
         known, group, layout = str((place / DATA).resolve()), None, None
     request = bench.Request(
         known, tuple(names), group=group, layout=layout, seed=seed, budget=limit, margin=margin,
-        cost=cost,
+        cost=cost, allow_outside=allow_outside,
     )  # fmt: skip
     loaded.notes += [note for note in notes if note not in loaded.notes]
     bench.compare(loaded, request, place, progress)

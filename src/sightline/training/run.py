@@ -78,6 +78,24 @@ def folder_name(method: str, *, before: str = "", data: str = "") -> str:
     return re.sub(r"[/\\]", "_", "-".join(part for part in (before, method, data) if part))
 
 
+def free_folder(name: str, data: Dataset) -> Path:
+    """Return ``runs/NAME``, with a number where a run of other data has that name.
+
+    A run of the same data is replaced; one whose data cannot be told counts as another.
+    """
+    for number in range(1, 10_000):
+        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        if not (folder / CONFIG).exists():
+            return folder
+        try:
+            seen = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["data"]
+            if (seen["path"], seen["name"]) == (data.path, data.name):
+                return folder
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    raise RunError(f"runs/{name} and its numbers are all taken; name a folder")
+
+
 def is_first() -> bool:
     """Tell whether this process is the one that writes, of those that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
