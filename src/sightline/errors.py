@@ -25,6 +25,10 @@ class TooLargeError(DataError):
     """An image has more pixels than are read."""
 
 
+class TooCostlyError(TooLargeError):
+    """An image asks for more time or memory than one of its size may take."""
+
+
 class UnknownNameError(SightlineError):
     """No model, data set, metric or option goes by that name; the nearest one is suggested."""
 

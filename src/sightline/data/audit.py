@@ -89,7 +89,7 @@ class Facts:
     mode: str = ""
     size: tuple[int, int] = (0, 0)
     rotated: bool = False
-    frames: int = 1
+    animated: bool = False
     prints: tuple[bytes, int, NDArray[np.uint8]] | None = None
 
 
@@ -145,19 +145,20 @@ def _look_at(path: place.Place) -> Facts:
             rotated = image is not header
             plain = images.to_mode(image, "L" if images.is_grey(image) else "RGB")
             prints = duplicates.print_of(plain)
-            frames = _frames(header)
+            animated = _animated(header)
     except SightlineError as error:
         return Facts(why_not=str(error))
     if "transparency" in image.info:
         mode += "+alpha"
-    return Facts(None, kind, mode, image.size, rotated, frames, prints)
+    return Facts(None, kind, mode, image.size, rotated, animated, prints)
 
 
-def _frames(image: Any) -> int:
+def _animated(image: Any) -> bool:
     try:
-        return int(getattr(image, "n_frames", 1))
+        # `n_frames` would walk through all of them.
+        return bool(getattr(image, "is_animated", False))
     except (OSError, EOFError, SyntaxError, ValueError):
-        return 2  # there is more than the first, though not whole
+        return True  # there is more than the first, though not whole
 
 
 def _look_at_array(pixels: NDArray[np.uint8]) -> Facts:
@@ -200,7 +201,7 @@ def _files(data: Dataset, facts: list[Facts]) -> list[Finding]:
          "grey images among colour ones; their three channels will be equal", ""),
         ("unusual-mode", "note", rows(lambda i, f: f.mode in ("CMYK", "YCbCr", "LAB", "I;16")),
          "CMYK or 16-bit images; they are read as 8-bit grey or RGB", ""),
-        ("animation", "warning", rows(lambda i, f: f.frames > 1 and f.format != "MPO"),
+        ("animation", "warning", rows(lambda i, f: f.animated and f.format != "MPO"),
          "animations or multi-page files; only the first frame is seen",
          "split them (a fixed copy keeps the first frame)"),
         ("tiny", "warning", rows(lambda i, f: not uniform and min(f.size) < TINY),

@@ -193,9 +193,10 @@ def read_index_png(path: str) -> NDArray[Any]:
     DataError
         When it cannot be read, or is a colour image without a palette.
     """
-    from sightline.data import images
+    from sightline.data import door, images
 
     with images.open_checked(path) as image:
+        door.check(image, str(path))
         try:
             values: NDArray[Any] = np.asarray(image)
         except (OSError, SyntaxError, ValueError) as error:

@@ -1,21 +1,23 @@
 """Read images as uint8 pixels, from a file, a PIL image or an array.
 
 Decoding is Pillow's; what is decided here is what every consumer must decide alike: the
-size is checked before anything is decoded, EXIF rotation is applied, 16 bits become 8
-by dropping the lower ones, transparency is laid on white, CMYK becomes RGB, and an
-animation gives its first frame.
+size is checked before anything is decoded, and what decoding would cost (`door`), EXIF
+rotation is applied, 16 bits become 8 by dropping the lower ones, transparency is laid on
+white, CMYK becomes RGB, and an animation gives its first frame.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data import door
 from sightline.data.place import Member, size_of
 from sightline.errors import DataError, TooLargeError, missing
 from sightline.types import Frame
@@ -81,18 +83,24 @@ def open_checked(source: Encoded, max_pixels: int = MAX_PIXELS) -> Image.Image:
     DataError
         When there is no such file, or it is not an image of an accepted format.
     TooLargeError
-        When it is larger than 30,000 pixels a side or `max_pixels`.
+        When it is larger than 30,000 pixels a side or `max_pixels`, or has very many parts.
     """
     from PIL import Image
 
     name = "image" if isinstance(source, bytes) else str(source)
     try:
         held = source.read() if isinstance(source, Member) else source
+        file = io.BytesIO(held) if isinstance(held, bytes) else held
+        if _bytes_of(source) > door.PARTS:  # a part has one byte at least
+            with (
+                nullcontext(file)
+                if isinstance(file, io.BytesIO)
+                else Path(file).open("rb") as first
+            ):
+                door.check_head(first, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own size warning; the limit below is lower
-            image = Image.open(
-                io.BytesIO(held) if isinstance(held, bytes) else held, formats=FORMATS
-            )
+            image = Image.open(file, formats=FORMATS)
     except FileNotFoundError:
         raise DataError(missing(name, "no such file")) from None
     except IsADirectoryError:
@@ -157,12 +165,14 @@ def upright(image: Image.Image, name: str, frame: tuple[int, int] | None = None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if getattr(image, "tile", None):  # it is not decoded yet
+                door.check(image, name)
             image.load()
             if image.getexif().get(ORIENTATION, 1) > 1:
                 turned = ImageOps.exif_transpose(image)
                 if frame is None or image.size != frame or turned.size == frame:
                     image = turned
-    except MemoryError:
+    except (MemoryError, TooLargeError):
         raise
     except Exception as error:
         raise DataError(f"{name}: {_why_broken(error)}") from error
@@ -396,13 +406,16 @@ def _array(image: Image.Image, mode: Mode) -> NDArray[np.uint8]:
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
+def _bytes_of(source: Encoded) -> int:
+    return len(source) if isinstance(source, bytes) else size_of(source)
+
+
 def _why_unreadable(source: Encoded) -> str:
-    if not isinstance(source, bytes):
-        try:
-            if size_of(source if isinstance(source, Member) else str(source)) == 0:
-                return "the file is empty"
-        except OSError:
-            pass
+    try:
+        if not _bytes_of(source):
+            return "the file is empty"
+    except OSError:
+        pass
     return f"not an image of a known format ({', '.join(FORMATS)})"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard, final
@@ -76,9 +77,9 @@ def suffix_of(place: Place) -> str:
     return Path(name_of(place)).suffix.lower()
 
 
-def size_of(place: Place) -> int:
+def size_of(place: Place | Path) -> int:
     """Return the bytes of a file; those of a file that is missing are an OSError."""
-    return place.size if isinstance(place, Member) else Path(place).stat().st_size
+    return place.size if isinstance(place, Member) else os.stat(place).st_size  # noqa: PTH116
 
 
 def read(place: Place) -> bytes:
