@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from io import SEEK_CUR
+from math import inf
 from typing import IO, Any
 
 from sightline.errors import TooCostlyError
@@ -30,6 +31,7 @@ ARITHMETIC = 8
 TILE = 4096
 """A side of a TIFF's tile that is allowed whatever the size of the picture."""
 
+_START = re.compile(rb"\xff\xda")
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _SOS, _EOI, _ARITHMETIC = 0xDA, 0xD9, (0xC9, 0xCA, 0xCB)
 _BARE = frozenset((0x00, 0x01, *range(0xD0, 0xDA)))
@@ -102,15 +104,20 @@ def effort(image: Any) -> float:
     if image.format == "WEBP":
         # Without loss each block of 16 pixels may bring codes of its own, of 5 KB.
         return pixels * (2 if _head(image, 16)[12:] == b"VP8 " else 64)
-    return pixels * {"PNG": 2, "GIF": 2}.get(image.format, float("inf"))
+    return pixels * {"PNG": 2, "GIF": 2}.get(image.format, inf)
 
 
 def scans(image: Any) -> int:
     """Count the scans of an opened JPEG, at least 1 and at most one more than `SCANS`."""
-    data = _content(image)
+    if (count := getattr(image, "_scans", 0)) == 0:
+        image._scans = count = _scans(_content(image))
+    return int(count)
+
+
+def _scans(data: bytes) -> int:
     # Each scan begins with these two bytes. Thumbnails, profiles and what follows the picture may
     # hold them, too: then the segments are walked through.
-    if data.count(b"\xff\xda") <= 1:
+    if len(_START.findall(data)) <= 1:
         return 1
     count, at = 0, 2
     while count <= SCANS and (marker := _MARKER.search(data, at)):

@@ -31,6 +31,9 @@ Encoded = str | Path | bytes | Member
 """An image file: its path, its bytes, or its place inside a tar."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+HEAVY = frozenset(("TIFF", "PPM"))
+"""Formats of which nothing but decoding tells how long it takes."""
+
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
 )
@@ -75,8 +78,17 @@ def is_image(name: str) -> bool:
     return not base.startswith(".") and dot > 0 and base[dot:].lower() in SUFFIXES
 
 
-def open_checked(source: Encoded, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_checked(
+    source: Encoded, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS
+) -> Image.Image:
     """Open an image file and check its kind and size, without decoding its pixels.
+
+    Parameters
+    ----------
+    source : path, bytes or Member
+    max_pixels : int
+    formats : tuple of str
+        By Pillow's names; those that are read.
 
     Raises
     ------
@@ -100,7 +112,7 @@ def open_checked(source: Encoded, max_pixels: int = MAX_PIXELS) -> Image.Image:
                 door.check_head(first, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own size warning; the limit below is lower
-            image = Image.open(file, formats=FORMATS)
+            image = Image.open(file, formats=formats)
     except FileNotFoundError:
         raise DataError(missing(name, "no such file")) from None
     except IsADirectoryError:
@@ -110,7 +122,7 @@ def open_checked(source: Encoded, max_pixels: int = MAX_PIXELS) -> Image.Image:
     except Image.DecompressionBombError:
         raise TooLargeError(f"{name}: larger than {max_pixels:,} pixels; scale it down") from None
     except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{name}: {_why_unreadable(source)}") from error
+        raise DataError(f"{name}: {_why_unreadable(source, formats)}") from error
     width, height = image.size
     if max(width, height) > MAX_SIDE or width * height > max_pixels:
         image.close()
@@ -410,13 +422,13 @@ def _bytes_of(source: Encoded) -> int:
     return len(source) if isinstance(source, bytes) else size_of(source)
 
 
-def _why_unreadable(source: Encoded) -> str:
+def _why_unreadable(source: Encoded, formats: tuple[str, ...]) -> str:
     try:
         if not _bytes_of(source):
             return "the file is empty"
     except OSError:
         pass
-    return f"not an image of a known format ({', '.join(FORMATS)})"
+    return f"not an image of a known format ({', '.join(formats)})"
 
 
 def _why_broken(error: Exception) -> str:

@@ -29,9 +29,9 @@ from starlette.types import Receive, Scope, Send
 from sightline.deploy.load import Load
 from sightline.deploy.queueing import Server
 from sightline.deploy.runtime import Runtime
-from sightline.deploy.server import logs, predicting
+from sightline.deploy.server import logs
 from sightline.deploy.server.application import Application
-from sightline.deploy.server.predicting import SMALL_BYTES
+from sightline.deploy.server.decoding import Decoder
 from sightline.deploy.server.process import Process, listen
 from sightline.deploy.server.settings import Settings
 from sightline.errors import RunError
@@ -214,8 +214,8 @@ def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]
 def _inline(model: Path, pictures: Sequence[bytes]) -> bool:
     """Tell whether the event loop decodes most of these pictures itself."""
     runtime = Runtime(model, threads=1)
-    small = [len(p) <= SMALL_BYTES and predicting.small(runtime, p) is not None for p in pictures]
-    return statistics.fmean(small) >= 0.5
+    decoder = Decoder(Settings())
+    return statistics.fmean(decoder.small(runtime, p) is not None for p in pictures) >= 0.5
 
 
 def used(port: int) -> Used:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +22,7 @@ from sightline.data import images
 from sightline.deploy.runtime import About, Runtime
 from sightline.deploy.server import described, page
 from sightline.deploy.server.access import Access
+from sightline.deploy.server.decoding import Decoder
 from sightline.deploy.server.envelope import Envelope, failed
 from sightline.deploy.server.measures import CONTENT_TYPE_LATEST, Measures
 from sightline.deploy.server.predicting import Predictor
@@ -89,8 +89,8 @@ class Application:
         self.measures = Measures()
         self.models = Models(places, self.settings, self.measures)
         self.draining = self.closing = False
-        self.pool = ThreadPoolExecutor(self.settings.decoding, "decode")
-        self.predict = Predictor(self.models, self.settings, self.measures, self.pool)
+        self.decoder = Decoder(self.settings)
+        self.predict = Predictor(self.models, self.settings, self.measures, self.decoder)
         self.documented = self._routes(web)
         self.access = Access(self._route, self.settings)
         origins = self.settings.allow_origin
@@ -124,9 +124,9 @@ class Application:
         await self.models.reload(settle=settle)
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads and processes."""
         self.models.close()
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.decoder.close()
 
     def _routes(self, web: Path) -> FastAPI:
         app = FastAPI(
@@ -165,7 +165,7 @@ class Application:
             """Show a training image by the number that an answer's neighbours carry."""
             runtime = models.get(name).runtime
             loop = asyncio.get_running_loop()
-            picture = await loop.run_in_executor(self.pool, _png, runtime, index)
+            picture = await loop.run_in_executor(self.decoder.pool, _png, runtime, index)
             if picture is None:
                 raise Problem("no-neighbour", f"{name} has no training image {index} to show")
             headers = {"Cache-Control": "private, max-age=300"}

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.data import images
-from sightline.errors import ParameterError
+from sightline.errors import ParameterError, UnknownNameError
 
 MIB = 2**20
+
+POSTED = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+"""The formats that browsers and cameras send."""
+
+_LOWER = [name.lower() for name in images.FORMATS]
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,14 @@ class Settings:
         Images of one request.
     max_megapixels : float
         Size of an image, in million pixels; checked before it is decoded.
+    allow_format : tuple of str
+        Formats of images that are read besides JPEG, PNG, WebP, BMP and GIF, such as tiff; each is
+        decoded in a process of its own.
     max_connections : int
         Connections that are open at once.
     decoders : int
-        Threads that decode images; 0: one a core.
+        Threads that decode images, and processes that decode those which may take long; 0: one a
+        core.
     threads : int
         Threads that one answer of a model is computed by; 0: one a core.
     keys : path, optional
@@ -65,6 +74,7 @@ class Settings:
     max_buffer_mib: float = 256.0
     max_images: int = 32
     max_megapixels: float = 25.0
+    allow_format: tuple[str, ...] = ()
     max_connections: int = 1024
     decoders: int = 0
     threads: int = 0
@@ -99,6 +109,15 @@ class Settings:
                 f"max_megapixels={self.max_megapixels} must be at most "
                 f"{images.MAX_PIXELS / 1e6:.0f}"
             )
+
+        for name in self.allow_format:
+            if name.upper() not in images.FORMATS:
+                raise ParameterError(str(UnknownNameError("format", name, _LOWER)))
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Return the formats of images that are read, by Pillow's names."""
+        return (*POSTED, *(name.upper() for name in self.allow_format))
 
     @property
     def max_body(self) -> int:
