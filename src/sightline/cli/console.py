@@ -26,6 +26,7 @@ from sightline import tasks
 from sightline.cli import progress
 from sightline.counting import counted
 from sightline.data import fonts
+from sightline.data import text as texts
 from sightline.data.load import load_data
 from sightline.errors import RunError
 from sightline.metrics import figure_text, threads
@@ -86,21 +87,29 @@ TASKS = ", ".join(tasks.with_cards())
 """Names of the tasks that there are methods for."""
 
 
+class _Console(Console):
+    """A console whose reader may leave: Rich would end the process with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the edge of the command line."""
+        raise BrokenPipeError
+
+
 def out() -> Console:
     """Return the console of results; wide enough for tables when it is no terminal."""
     told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return Console(width=None if told else 132, highlight=False)
+    return _Console(width=None if told else 132, highlight=False)
 
 
 def err() -> Console:
     """Return the console of progress and notes, on standard error."""
-    return Console(stderr=True, highlight=False)
+    return _Console(stderr=True, highlight=False)
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output."""
     text = json.dumps(document, indent=2, ensure_ascii=False, default=run.plain)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(texts.escaped(text) + "\n")
 
 
 def save_picture(drawing: Figure, target: Path) -> Path:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline import __version__
+from sightline.cli import streams
 from sightline.cli.examples import under
 from sightline.errors import SightlineError
 
@@ -20,6 +21,13 @@ ABOUT = (
     "One bench for image recognition: point it at images, and it says which method is good "
     "enough, what each costs and why it errs."
 )
+
+DEBUG = "--debug"
+UNEXPECTED = 70
+"""Exit status of an error that nobody foresaw: EX_SOFTWARE of sysexits.h."""
+
+REPORT_TO = "https://github.com/sightline-bench/sightline/issues"
+NO_MEMORY = "out of memory; try smaller images (--size) or fewer of them"
 
 VERBS: dict[str, tuple[str, str]] = {
     "compare": ("compare:compare", "Train and measure methods on DATA; say which to take."),
@@ -99,7 +107,8 @@ def overview() -> str:
     ]  # fmt: skip
     more = (
         "sightline VERB --help tells more, with examples; --version says which this is; "
-        "--install-completion lets the shell complete verbs and options."
+        "--install-completion lets the shell complete verbs and options; --debug shows where an "
+        "error arose."
     )
     return "\n".join(
         ["Usage: sightline VERB ...", "", *textwrap.wrap(ABOUT, room), "", *lines, "",
@@ -108,13 +117,36 @@ def overview() -> str:
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
-    """Run a command line and exit with its status: 0, 1 (findings), 2 (misuse), 130."""
-    sys.exit(status(sys.argv[1:] if tokens is None else list(tokens)))
+    """Run a command line and exit with its status: 0, 1 (findings), 2 (misuse), 70, 130."""
+    streams.prepare()
+    code = status(sys.argv[1:] if tokens is None else list(tokens))
+    streams.finish()
+    sys.exit(code)
 
 
 def status(tokens: Sequence[str]) -> int:
-    """Run a command line and return its exit status."""
-    if not tokens or list(tokens) in (["--help"], ["-h"]):
+    """Run a command line and return its exit status.
+
+    An error that nobody foresaw is one line, too, with the way to report it; ``--debug``, anywhere
+    before ``--``, shows where any error arose.
+    """
+    options, behind = _parted(list(tokens))
+    debug = DEBUG in options
+    try:
+        return _status([t for t in options if t != DEBUG] + behind, debug=debug)
+    except Exception as error:  # noqa: BLE001 - the guard at the edge
+        _show(error, debug=debug)
+        if _is_about_memory(error):
+            return _fail(NO_MEMORY, 2)
+        line = " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split())
+        return _fail(
+            f"an unexpected error ({line[:300]}, {_place(error)}); this is a fault of Sightline: "
+            f"please report it at {REPORT_TO}, with what {DEBUG} shows", UNEXPECTED,
+        )  # fmt: skip
+
+
+def _status(tokens: list[str], *, debug: bool) -> int:
+    if not tokens or tokens in (["--help"], ["-h"]):
         print(overview())  # noqa: T201
         return 0
     from cyclopts import CycloptsError
@@ -123,29 +155,65 @@ def status(tokens: Sequence[str]) -> int:
 
     try:
         with fonts.noticing() as lacking:
-            result = build(whole="--install-completion" in tokens)(list(tokens))
+            result = build(whole="--install-completion" in tokens)(tokens)
         sys.stdout.flush()
         if lacking:
             from sightline.cli import console
 
             console.note(fonts.remark(lacking))
     except CycloptsError as error:
+        _show(error, debug=debug)
         return _fail(str(error), 2)
     except SightlineError as error:
         from sightline.cli import console
 
+        _show(error, debug=debug)
         return _fail(console.as_options(str(error)), 2)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the reader (head, less) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.finish()
         return 0
-    except MemoryError:
-        return _fail("out of memory; try smaller images (--size) or fewer of them", 2)
+    except MemoryError as error:
+        _show(error, debug=debug)
+        return _fail(NO_MEMORY, 2)
     except OSError as error:
+        _show(error, debug=debug)
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", 2)
     return result if isinstance(result, int) else 0
+
+
+def _parted(tokens: list[str]) -> tuple[list[str], list[str]]:
+    """Part a command line before ``--``, behind which nothing is an option."""
+    end = tokens.index("--") if "--" in tokens else len(tokens)
+    return tokens[:end], tokens[end:]
+
+
+def _show(error: Exception, *, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        print("".join(traceback.format_exception(error)), file=sys.stderr)  # noqa: T201
+
+
+def _place(error: Exception) -> str:
+    """Return the file and line of Sightline where an error arose or passed last."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "sightline" in frame.filename] or list(frames)
+    return "/".join(Path(own[-1].filename).parts[-2:]) + f":{own[-1].lineno}" if own else "?"
+
+
+def _is_about_memory(error: Exception) -> bool:
+    """Tell whether a library says in its own words that memory ran out."""
+    said = str(error).lower()
+    return isinstance(error, RuntimeError | ImportError) and any(
+        words in said for words in ("can't allocate memory", "cannot allocate memory",
+                                    "not enough memory", "out of memory", "failed to map segment",
+                                    "can't start new thread")
+    )  # fmt: skip
 
 
 def _fail(message: str, code: int) -> int:
