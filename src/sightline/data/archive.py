@@ -40,7 +40,7 @@ def unpack(path: Path, progress: Progress | None = None) -> Path:
         When a name points outside the target, the archive is broken, or what is in it
         exceeds 64 GiB, 5 million files or the free disk.
     """
-    key = hashlib.sha256(store.file_keys([str(path.resolve())])[0].encode()).hexdigest()[:16]
+    key = hashlib.sha256(os.fsencode(store.file_keys([str(path.resolve())])[0])).hexdigest()[:16]
     stem = path.name.split(".")[0]
     target = store.home() / "archives" / f"{stem}-{key}"
     if not target.exists():

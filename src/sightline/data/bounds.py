@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from sightline.data.place import locate
 from sightline.errors import DataError
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -66,10 +67,10 @@ class Bounds:
     def _relative(self, text: str, places: list[str], said: str) -> str | None:
         outside = False
         for place in places:
-            path = os.path.normpath(f"{place}/{text}")
-            if _exists(path):
-                if self._holds(path):
-                    return path
+            there = _there(place, text)
+            if there is not None:
+                if self._holds(there):
+                    return there
                 outside = True
         if outside:
             raise self._refused(text, said)
@@ -80,9 +81,9 @@ class Bounds:
         for first in range(0 if text.startswith("/") else 1, len(parts)):
             tail = "/".join(parts[first:])
             for place in (*places, str(self.root)):
-                path = os.path.normpath(f"{place}/{tail}")
-                if _exists(path) and self._below(path, self.root):
-                    return path
+                there = _there(place, tail)
+                if there is not None and self._below(there, self.root):
+                    return there
         if not _exists(text):
             return None
         if self.allowed or self._below(os.path.normpath(text), self.root):
@@ -104,6 +105,15 @@ class Bounds:
             f"{said} names {text!r}, which lies outside {self.root}; move it there, or read it "
             "from where it is with allow_outside=True"
         )
+
+
+def _there(place: str, text: str) -> str | None:
+    """Return the path that a text names below a place, in either form of its accents."""
+    try:
+        path = locate(place, text)
+    except ValueError:  # a zero byte
+        return None
+    return None if path is None else os.path.normpath(path)
 
 
 def _exists(path: str) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import collections
 import mmap
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from sightline.data import files, scan
 from sightline.data.bounds import Bounds
+from sightline.data.place import locate
 from sightline.data.split_names import SPLITS, split_in, split_of_path
 from sightline.errors import DataError
 
@@ -64,7 +66,7 @@ def image_paths(page: Path, names: list[str], split: str, bounds: Bounds) -> lis
     year = page.stem.removeprefix("instances_")
     inner = ["", *(f"{a}{b}" for a in ("", "images/") for b in (year, split, "valid")), "images"]
     places = [str(page.parent), *(str(folder / p) for p in (*inner, "JPEGImages"))]
-    listed: dict[str, set[str]] = {}
+    listed: dict[str, dict[str, str]] = {}
     paths: list[str] = []
     missing: list[str] = []
     below: dict[str, list[str]] | None = None
@@ -76,7 +78,7 @@ def image_paths(page: Path, names: list[str], split: str, bounds: Bounds) -> lis
             path = _listed(name, places, listed)
         if path is None:
             below = by_name(folder) if below is None else below
-            same = below.get(name.rsplit("/", 1)[-1], [])
+            same = below.get(_composed(name.rsplit("/", 1)[-1]), [])
             path = same[0] if len(same) == 1 else None
         if path is None:
             missing.append(written)
@@ -90,22 +92,28 @@ def image_paths(page: Path, names: list[str], split: str, bounds: Bounds) -> lis
     return paths
 
 
-def _listed(name: str, places: list[str], listed: dict[str, set[str]]) -> str | None:
+def _listed(name: str, places: list[str], listed: dict[str, dict[str, str]]) -> str | None:
     for place in places:
         head, _, tail = f"{place}/{name}".rpartition("/")
         if head not in listed:
-            listed[head] = set(files.names_in(head))
-        if tail in listed[head]:
-            return f"{head}/{tail}"
+            below = head[len(place) :].strip("/")
+            there = locate(place, below) or head if below else head
+            listed[head] = {_composed(n): f"{there}/{n}" for n in files.names_in(there)}
+        if (path := listed[head].get(_composed(tail))) is not None:
+            return path
     return None
 
 
+def _composed(name: str) -> str:
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def by_name(folder: Path) -> dict[str, list[str]]:
-    """Return the images below a folder by their own name."""
+    """Return the images below a folder by their own name, composed (NFC)."""
     tree = scan.tree(folder)
     named: dict[str, list[str]] = collections.defaultdict(list)
     for file in tree.images:
-        named[file.rsplit("/", 1)[-1]].append(tree.path(file))
+        named[_composed(file.rsplit("/", 1)[-1])].append(tree.path(file))
     return named
 
 

@@ -7,12 +7,13 @@ its name (``filename``, ``label``, ``xmin`` ...), or named by the user.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.data import images, split_names
+from sightline.data import images, place, split_names
 from sightline.data.bounds import Bounds
 from sightline.data.memory import text_of
 from sightline.errors import DataError, ParameterError, UnknownNameError
@@ -204,11 +205,10 @@ class Files:
             path = self.bounds.find(name, [self.root], self.where)
             if path is not None and os.path.isfile(path):  # noqa: PTH113
                 return path
-        for text in (name, name.replace("\\", "/")) if self.bounds is None else ():
-            path = os.path.join(self.root, text)  # noqa: PTH118 - a Path a file takes longer
-            if os.path.isfile(path):  # noqa: PTH113
-                return path
-        own = name.replace("\\", "/").rsplit("/", 1)[-1]
+        path = None if self.bounds is not None else place.locate(self.root, name)
+        if path is not None and os.path.isfile(path):  # noqa: PTH113 - a Path a file takes longer
+            return path
+        own = unicodedata.normalize("NFC", name.replace("\\", "/").rsplit("/", 1)[-1])
         below = self.below()
         for key in (own, own.rsplit(".", 1)[0]) if images.is_image(own) else (own,):
             paths = below.get(key, [])
@@ -227,7 +227,8 @@ class Files:
                 inner[:] = sorted(n for n in inner if not n.startswith("."))
                 for name in sorted(names):
                     if images.is_image(name) and not name.startswith("."):
-                        for key in {name, name.rsplit(".", 1)[0]}:
+                        own = unicodedata.normalize("NFC", name)
+                        for key in {own, own.rsplit(".", 1)[0]}:
                             self._below.setdefault(key, []).append(f"{under}/{name}")
         return self._below
 

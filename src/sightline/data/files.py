@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,7 +41,9 @@ def names_in(folder: str | Path) -> list[str]:
 
 
 def by_stem(folder: Path, suffixes: Collection[str] = images.SUFFIXES) -> dict[str, str]:
-    """Return a folder's files by their name without its ending, in order of name.
+    """Return a folder's files by their name without its ending, composed, in order of name.
+
+    Hidden files are none.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def by_stem(folder: Path, suffixes: Collection[str] = images.SUFFIXES) -> dict[s
     """
     paths: dict[str, str] = {}
     for name in names_in(folder):
-        stem, suffix = Path(name).stem, Path(name).suffix
+        stem, suffix = unicodedata.normalize("NFC", Path(name).stem), Path(name).suffix
         if suffix.lower() not in suffixes or name.startswith("."):
             continue
         if stem in paths:

@@ -127,6 +127,7 @@ def load_data(
         if loaded is None:
             with texts.noticing() as noticed:
                 loaded = recognise.by_path(text, layout, table, progress, allow_outside)
+                _spell(loaded)
             loaded.notes += [guessed(line, kind="encoding") for line in noticed]
     else:
         loaded = _from_memory(data, table)
@@ -142,6 +143,30 @@ def load_data(
     if "train" in loaded.rows and loaded.task is Task.CLASSIFY:
         loaded.notes += _unlearnable(loaded)
     return loaded
+
+
+def _spell(data: Dataset) -> None:
+    """Make names of files text that can be written, and one form of each; classes, too."""
+    items = data.source.items
+    data.name = texts.readable(texts.names([data.name]).get(data.name, data.name))
+    if all(item.id.isascii() for item in items) and all(map(str.isascii, data.classes)):
+        return
+    written = texts.names(part for item in items for part in item.id.split("/"))
+    used = set[str]()
+    for item in items:
+        own = "/".join(written.get(part, part) for part in item.id.split("/"))
+        item.id = texts.readable(item.id) if own in used else own
+        used.add(item.id)
+    classes = [texts.readable(written.get(name, name)) for name in data.classes]
+    data.classes = tuple(dict.fromkeys(classes))
+    if len(data.classes) < len(classes):  # folders of one name in two forms
+        number = {name: i for i, name in enumerate(data.classes)}
+        for item in items:
+            item.label = number[classes[item.label]] if item.label >= 0 else item.label
+    if data.segmentation_classes:
+        data.segmentation_classes = tuple(
+            texts.readable(written.get(name, name)) for name in data.segmentation_classes
+        )
 
 
 def _by_name(name: str, options: str, seed: int) -> Dataset | None:

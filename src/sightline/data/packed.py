@@ -64,7 +64,7 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
         "mode": source.mode, "size": source.size,
         "rows": {split: rows.tolist() for split, rows in data.rows.items()}, "items": entries,
     }  # fmt: skip
-    (out / _FILE).write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    (out / _FILE).write_text(json.dumps(document), encoding="utf-8")
 
 
 def read(folder: Path, name: str) -> Dataset:

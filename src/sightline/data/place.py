@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard, final
@@ -65,6 +66,22 @@ Place = str | Member
 def is_file(image: Any) -> TypeGuard[Place]:
     """Tell whether an image lies in a file, to be decoded, whether it is all of it or a part."""
     return isinstance(image, str | Member)
+
+
+def locate(folder: str | Path, name: str) -> str | None:
+    """Return the path by which the disk has what a text names below a folder; None: there is none.
+
+    Backslashes are slashes, and a name with accents may be there in one piece or in parts, as a Mac
+    writes it.
+    """
+    slashed = name.replace("\\", "/")
+    for form in (name, slashed, *(unicodedata.normalize(f, slashed) for f in ("NFC", "NFD"))):
+        path = os.path.join(folder, form)  # noqa: PTH118 - a Path object a file takes longer
+        if os.path.exists(path):  # noqa: PTH110
+            return path
+        if slashed == name and name.isascii():
+            return None
+    return None
 
 
 def name_of(place: Place) -> str:

@@ -12,11 +12,13 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
+from sightline.counting import counted
 from sightline.errors import DataError
 
 _MARKS = (
@@ -33,9 +35,10 @@ _WIDER = {
 }  # fmt: skip
 _MULTIBYTE = frozenset(("gb18030", "big5hkscs", "cp932", "cp949", "euc_jp", "cp950"))
 _CALLED = {"gb18030": "GB 18030", "cp1252": "Windows 1252", "latin-1": "Latin 1"}
+_LONE = re.compile("[\ud800-\udfff]")
 _HAN_PAIR = re.compile(rb"[\x81-\xfe]([\x40-\x7e\x80-\xfe])")
 
-_noticed: ContextVar[dict[str, list[str]] | None] = ContextVar("noticed", default=None)
+_noticed: ContextVar[dict[tuple[str, str], list[str]] | None] = ContextVar("noticed", default=None)
 
 
 class Decoded(NamedTuple):
@@ -88,7 +91,7 @@ def decode(raw: bytes, declared: str | None = None) -> Decoded:
 
 
 def read(path: Path, declared: Callable[[bytes], str | None] | None = None) -> str:
-    """Return the text of a file in whatever encoding; where that was guessed, note it.
+    """Return the text of a file in whatever encoding, composed; where that was guessed, note it.
 
     Parameters
     ----------
@@ -106,11 +109,10 @@ def read(path: Path, declared: Callable[[bytes], str | None] | None = None) -> s
     decoded = decode(raw, said)
     if "\0" in decoded.text:
         raise DataError(f"{path}: is no text; it holds zero bytes")
-    noticed = _noticed.get()
-    if decoded.guessed and noticed is not None:
+    if decoded.guessed:
         kind = f"not what {said!r} means" if _codec(said) else "not UTF-8"
-        noticed.setdefault(f"{kind}, and read as {decoded.encoding}", []).append(str(path))
-    return decoded.text
+        note(f"{kind}, and read as {decoded.encoding}", [readable(str(path))])
+    return unicodedata.normalize("NFC", decoded.text)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -144,6 +146,61 @@ def lines(path: Path) -> list[str]:
     return [line.strip() for line in parts if line.strip()]
 
 
+def names(given: Iterable[str]) -> dict[str, str]:
+    """Return what names of files are as text, of those that change: decoded, and in one form.
+
+    Names that Linux holds as other bytes than UTF-8's, as a zip of a Chinese Windows leaves them,
+    are decoded together. Names of a Mac come in parts (NFD) and are put together (NFC).
+    """
+    every = sorted({name for name in given if not name.isascii()})
+    odd = [name for name in every if _LONE.search(name)]
+    decoded = dict(zip(every, every, strict=True))
+    if odd:
+        raws = [
+            readable(name, bytes_too=False).encode("utf-8", "surrogateescape") for name in every
+        ]
+        texts, encoding = decode_names(raws)
+        decoded = dict(zip(every, texts, strict=True))
+        note(f"not UTF-8, and read as {encoding}", [decoded[name] for name in odd], "name")
+    composed = {name: unicodedata.normalize("NFC", clear) for name, clear in decoded.items()}
+    return {name: clear for name, clear in composed.items() if clear != name}
+
+
+def decode_names(raws: Sequence[bytes], last: str = "cp1252") -> tuple[list[str], str]:
+    """Decode the names of one folder or archive together, as a short one alone may mislead.
+
+    Parameters
+    ----------
+    raws : sequence of bytes
+    last : str
+        The encoding when they are neither UTF-8 nor GB 18030.
+
+    Returns
+    -------
+    names : list of str
+    encoding : str
+        Its name for people.
+
+    Examples
+    --------
+    >>> decode_names(["猫".encode("gbk"), "狗".encode("gbk")])
+    (['猫', '狗'], 'GB 18030')
+    """
+    for encoding in (*(c for c in _candidates(b"\n".join(raws)) if c[0] in "ug"), last):
+        with contextlib.suppress(UnicodeDecodeError):
+            return [
+                raw.decode("utf-8" if _is_surely_utf8(raw) else encoding) for raw in raws
+            ], _name(encoding)
+    return [raw.decode("latin-1") for raw in raws], _name("latin-1")
+
+
+def note(kind: str, examples: Sequence[str], noun: str = "file") -> None:
+    """Note files, or what the noun says, whose encoding was guessed; see `noticing`."""
+    noticed = _noticed.get()
+    if noticed is not None:
+        noticed.setdefault((noun, kind), []).extend(examples)
+
+
 @contextlib.contextmanager
 def noticing() -> Iterator[list[str]]:
     """Collect a line about each encoding that was guessed meanwhile; filled at the end.
@@ -151,15 +208,16 @@ def noticing() -> Iterator[list[str]]:
     Threads that read meanwhile have to `join` it.
     """
     said: list[str] = []
-    noticed: dict[str, list[str]] = {}
+    noticed: dict[tuple[str, str], list[str]] = {}
     token = _noticed.set(noticed)
     try:
         yield said
     finally:
         _noticed.reset(token)
-        for kind, paths in noticed.items():
-            many = f"{len(paths):,} files are" if len(paths) > 1 else "1 file is"
-            said.append(f"{many} {kind}: {'first ' if len(paths) > 1 else ''}{paths[0]}")
+        for (noun, kind), examples in noticed.items():
+            first = "first " if len(examples) > 1 else ""
+            many = counted(len(examples), f"{noun} is", f"{noun}s are")
+            said.append(f"{many} {kind}: {first}{examples[0]}")
 
 
 def join() -> Callable[[], None]:
@@ -172,29 +230,35 @@ def join() -> Callable[[], None]:
     return initialise
 
 
-def readable(text: str) -> str:
-    r"""Return text that can be encoded: bytes and signs that are no character are written out.
+def readable(text: str, *, bytes_too: bool = True) -> str:
+    r"""Return text that can be encoded: signs that are no character are written out.
+
+    Parameters
+    ----------
+    text : str
+    bytes_too : bool
+        Whether this goes for the bytes of a name of Linux that is not UTF-8, too.
 
     Examples
     --------
     >>> readable("a\udcc3")
     'a\\xc3'
     """
-    if text.isascii():
-        return text
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return re.sub(
-            "[\ud800-\udfff]",
-            lambda m: (
-                f"\\x{ord(m[0]) - 0xDC00:02x}"
-                if 0xDC80 <= ord(m[0]) <= 0xDCFF
-                else f"\\u{ord(m[0]):04x}"
-            ),
-            text,
-        )
-    return text
+
+    def written(lone: re.Match[str]) -> str:
+        code = ord(lone[0])
+        if 0xDC80 <= code <= 0xDCFF:
+            return f"\\x{code - 0xDC00:02x}" if bytes_too else lone[0]
+        return f"\\u{code:04x}"
+
+    return text if text.isascii() else _LONE.sub(written, text)
+
+
+def escaped(document: str) -> str:
+    """Return JSON that can be encoded: names of other bytes stay what they are, as escapes."""
+    if document.isascii():
+        return document
+    return _LONE.sub(lambda lone: f"\\u{ord(lone[0]):04x}", document)
 
 
 def _without_mark(raw: bytes) -> str | None:

@@ -196,7 +196,7 @@ def _roots(folder: Path) -> list[Path]:
     for places in ([folder], folder.glob("VOC*"), folder.glob("VOCdevkit/VOC*")):
         folders = sorted(
             p for p in places
-            if (p / "JPEGImages").is_dir() and any((p / "Annotations").glob("*.xml"))
+            if (p / "JPEGImages").is_dir() and any((p / "Annotations").glob("[!.]*.xml"))
         )  # fmt: skip
         if folders:
             return folders
@@ -214,10 +214,8 @@ def _is_page(path: Path) -> bool:
 
 def _by_devkit(root: Path) -> _Layout:
     pictures = files.by_stem(root / "JPEGImages")
-    pages = {
-        name[:-4]: root / "Annotations" / name for name in files.names_in(root / "Annotations")
-        if name.lower().endswith(".xml") and scan.visible(name)
-    }  # fmt: skip
+    annotated = files.by_stem(root / "Annotations", {".xml"})
+    pages = {stem: Path(path) for stem, path in annotated.items()}
     lists, notes = _splits(root, pictures, pages)
     return _Layout(root, pictures, pages, lists, notes)
 
@@ -282,7 +280,7 @@ def _splits(
         if not paths["train"].is_file():
             paths["train"] = place / "trainval.txt"
         paths = {s: p for s, p in paths.items() if p.is_file()}
-        others = sorted(place.glob("*.txt"))
+        others = sorted(place.glob("[!.]*.txt"))
         if not paths and len(others) == 1:
             paths = {"train": others[0]}
         if paths:

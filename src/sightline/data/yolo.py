@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -493,8 +494,8 @@ class _Labels:
         if folder not in self._names:
             real = folder if os.path.isdir(folder) else self._folder(folder)  # noqa: PTH112
             names = files.names_in(real) if real else []
-            self._names[folder] = {n.casefold(): f"{real}/{n}" for n in names}
-        return self._names[folder].get(name.casefold())
+            self._names[folder] = {_plain(n): f"{real}/{n}" for n in names}
+        return self._names[folder].get(_plain(name))
 
     def _folder(self, folder: str) -> str | None:
         head, _, tail = folder.rpartition("/")
@@ -503,7 +504,7 @@ class _Labels:
         real = head if os.path.isdir(head) else self._folder(head)  # noqa: PTH112
         if real is None:
             return None
-        same = [n for n in files.names_in(real) if n.casefold() == tail.casefold()]
+        same = [n for n in files.names_in(real) if _plain(n) == _plain(tail)]
         return f"{real}/{same[0]}" if same else None
 
     def read(self, image: str) -> _Rows | str:
@@ -543,6 +544,11 @@ class _Labels:
             points = np.array(numbers[1:]).reshape(-1, 2) * (rows.width, rows.height)
             rows.boxes.append((*points.min(axis=0).tolist(), *points.max(axis=0).tolist()))
             rows.shapes.append([points])
+
+
+def _plain(name: str) -> str:
+    """Return a name without regard to case and to the form of its accents."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _is_label(path: Path) -> bool:

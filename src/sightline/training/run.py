@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data import text as texts
 from sightline.data.dataset import Dataset
 from sightline.errors import RunError, wrong_kind
 from sightline.metrics import Metrics, threads
@@ -118,13 +119,13 @@ def write_text(path: Path, text: str) -> None:
         When the disk is full or cannot be written; the old file is still there.
     """
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(texts.readable(text), encoding="utf-8")
 
 
 def write_json(path: Path, document: Any) -> None:
     """Write JSON, indented, atomically; NumPy numbers become plain ones."""
     text = json.dumps(document, indent=2, ensure_ascii=False, default=plain)
-    write_text(path, text + "\n")
+    write_text(path, texts.escaped(text) + "\n")
 
 
 def write_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
