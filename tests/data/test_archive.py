@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import shutil
 import stat
 import struct
+import subprocess
+import sys
 import tarfile
+import tracemalloc
 import zipfile
+import zlib
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from sightline.data import archive
+from sightline.data import archive, text
 from sightline.data.load import load_data
 from sightline.errors import DataError
 
@@ -43,7 +48,7 @@ def tar(path, files=FILES, mode="w", extra=()):
 def zipped(path, files=FILES):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
         for name, body in files.items():
-            z.writestr(name, body)
+            z.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED)
     return path
 
 
@@ -344,3 +349,206 @@ def test_archives_are_told_by_their_ending():
     good = ("a.tar", "a.TAR.GZ", "a.tgz", "a.tar.xz", "a.txz", "a.tar.bz2", "a.zip", "a.v2.zip")
     assert all(archive.is_archive(Path(n)) for n in good)
     assert not any(archive.is_archive(Path(n)) for n in ("a.gz", "a.rar", "zip", "a.zip.txt"))
+
+
+# --- several processes, and those that were killed -------------------------------------------
+
+UNPACK = """
+import sys, time
+from pathlib import Path
+from sightline.data import archive, text
+print(archive.unpack(Path(sys.argv[1])))
+"""
+
+
+def test_three_processes_unpack_one_archive_at_once(place, home):
+    path = zipped(place / "a.zip", FILES | {f"set/cat/notes/{i}.txt": b"" for i in range(1500)})
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", UNPACK, str(path)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    said = {process.communicate(timeout=120)[0] for process in started}
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert len(said) == 1
+    assert [p.suffix for p in (home / "archives").iterdir()] == [""]
+
+
+def test_who_comes_second_takes_what_the_first_made(place, home, monkeypatch):
+    path = zipped(place / "a.zip")
+    slow = archive._unzip
+
+    def overtaken(*given):
+        monkeypatch.setattr(archive, "_unzip", slow)
+        archive.unpack(path)
+        return slow(*given)
+
+    monkeypatch.setattr(archive, "_unzip", overtaken)
+    assert len(tree(archive.unpack(path))) == len(FILES)
+    assert len(list((home / "archives").iterdir())) == 1
+
+
+def test_what_killed_processes_left_is_removed_unless_it_is_in_use(place, home):
+    dead = home / "archives" / "x.999999999.part"
+    dead.mkdir(parents=True)
+    (dead / "0.png").touch()
+    code = (
+        "import time\nfrom pathlib import Path\nfrom sightline.data import parts\n"
+        "with parts.filling(Path({!r})) as work:\n    print(work, flush=True)\n    time.sleep(99)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code.format(str(home / "archives" / "other"))],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    alive = Path(other.stdout.readline().strip())
+    archive.unpack(zipped(place / "a.zip"))
+    assert alive.is_dir()
+    assert not dead.exists()
+    other.kill()
+    other.wait()
+    assert alive.is_dir()
+    archive.unpack(zipped(place / "b.zip"))
+    assert not alive.exists()
+
+
+# --- names -----------------------------------------------------------------------------------
+
+
+def named(path, names):
+    """A zip whose names are these bytes, without the flag that they are UTF-8."""
+    plain = {f"{i:03}".ljust(len(n), "_"): n for i, n in enumerate(names)}
+    zipped(path, {name: picture(i) for i, name in enumerate(plain)})
+    body = path.read_bytes()
+    for name, raw in plain.items():
+        body = body.replace(name.encode(), raw)
+    path.write_bytes(body)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names", "said"),
+    [
+        ("utf-8", ["猫/1.bmp", "狗/1.bmp"], None),
+        ("gbk", ["猫/1.bmp", "狗/1.bmp"], "GB 18030"),
+        ("gb18030", ["𠮷野家/1.bmp", "狗狗/1.bmp"], "GB 18030"),
+        ("cp437", ["Käse/1.bmp", "Müll/1.bmp"], "CP437"),
+        ("ascii", ["cat\\1.bmp", "dog\\1.bmp"], None),
+    ],
+)
+def test_names_of_a_zip_without_the_mark_of_utf8(place, encoding, names, said):
+    path = named(place / "a.zip", [name.encode(encoding) for name in names])
+    for _ in range(2):  # also where it was unpacked before
+        with text.noticing() as notes:
+            folder = archive.unpack(path)
+        assert sorted(tree(folder)) == sorted(name.replace("\\", "/") for name in names)
+        assert [note for note in notes if f"read as {said}" in note] == notes
+        assert bool(notes) == (said is not None)
+
+
+def test_a_note_about_names_reaches_the_data_set(place):
+    names = [f"{c}/{i}.bmp".encode("gbk") for c in "猫狗" for i in range(12)]
+    data = load_data(named(place / "a.zip", names))
+    assert sorted(data.classes) == ["狗", "猫"]
+    assert "a.zip: 24 names are not called UTF-8, and read as GB 18030: 猫/0.bmp" in data.notes
+
+
+@pytest.mark.parametrize("maker", [tar, zipped])
+def test_entries_without_a_name_and_of_a_mac_are_left_out(place, maker):
+    more = {"": b"x", "__MACOSX/set/cat/._0.bmp": b"x", "set/cat/._0.bmp": b"x"}
+    with text.noticing() as notes:
+        folder = archive.unpack(
+            maker(place / ("a.zip" if maker is zipped else "a.tar"), FILES | more)
+        )
+    assert {f"set/{k}": v for k, v in tree(folder).items()} == FILES
+    assert any("1 entry left out for want of a name" in note for note in notes)
+
+
+@pytest.mark.parametrize("maker", [tar, zipped])
+@pytest.mark.parametrize("name", ["/".join(["d"] * 3000) + "/x.bmp", "d/" + "x" * 5000])
+def test_names_without_end_are_refused(place, home, maker, name):
+    path = maker(place / ("a.zip" if maker is zipped else "a.tar"), FILES | {name: b"x"})
+    assert "it was not unpacked" in refused(path, home)
+
+
+# --- made to cost more than they weigh -------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+                                  tarfile.XHDTYPE, tarfile.XGLTYPE])  # fmt: skip
+def test_a_header_of_gigabytes_is_refused_before_it_is_read(place, home, kind):
+    path = place / "a.tar.gz"
+    header = tarfile.TarInfo("a/x.bmp")
+    header.type, header.size = kind, 1500 * 2**20
+    with gzip.open(path, "wb", 1) as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(60):
+            file.write(bytes(2**20))
+    tracemalloc.start()
+    assert "holds a header of 1,572,864,000 bytes for one name" in refused(path, home)
+    assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    tracemalloc.stop()
+
+
+def test_many_headers_add_up(place, home, monkeypatch):
+    monkeypatch.setattr(archive, "_MAX_HEADERS", 2000)
+    files = {f"set/{'n' * 150}{i}.bmp": picture() for i in range(20)}
+    assert "holds a header" in refused(tar(place / "a.tar", files), home)
+
+
+def test_a_chain_of_headers_is_refused(place, home):
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 1
+    path = place / "a.tar"
+    path.write_bytes((header.tobuf() + b"x".ljust(512, b"\0")) * 3000)
+    assert "broken" in refused(path, home)
+
+
+def test_a_file_with_holes_is_refused(place, home):
+    hole = tarfile.TarInfo("set/cat/hole.bmp")
+    hole.type, hole.size = tarfile.GNUTYPE_SPARSE, 0
+    assert "files with holes" in refused(tar(place / "a.tar", extra=[hole]), home)
+
+
+def test_a_tar_that_goes_back_is_refused(place, home):
+    back = bytearray(tarfile.TarInfo("set/cat/back.bmp").tobuf())
+    back[124:136] = b"\xff" * 12  # minus one
+    back[148:156] = b"        "
+    back[148:156] = f"{sum(back):06o}\0 ".encode()
+    path = tar(place / "a.tar")
+    path.write_bytes(bytes(back) + path.read_bytes())
+    assert "broken" in refused(path, home)
+
+
+def test_entries_that_share_bytes_are_refused(place, home):
+    """A hundred entries of one packed megabyte: 100 MB from a few kilobytes."""
+    size, name = 2**20, b"set/k.bmp"
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = packer.compress(bytes(size)) + packer.flush()
+    facts = (zlib.crc32(bytes(size)), len(packed), size, len(name))
+    local = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 8, 0, 0, *facts, 0) + name + packed
+    one = struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 8, 0, 0, *facts, 0, 0, 0, 0, 0, 0) + name
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 100, 100, 100 * len(one), len(local), 0)
+    (place / "a.zip").write_bytes(local + 100 * one + end)
+    assert "entries overlap" in refused(place / "a.zip", home)
+
+
+def test_entries_longer_than_the_file_are_refused(place, home):
+    path = zipped(place / "a.zip")
+    body = bytearray(path.read_bytes())
+    at = body.index(b"PK\x01\x02")
+    body[at + 20 : at + 24] = struct.pack("<I", 2**31)
+    path.write_bytes(body)
+    assert "broken" in refused(path, home)
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK])
+def test_devices_of_a_zip_are_left_out_and_counted(place, kind):
+    path = zipped(place / "a.zip")
+    with zipfile.ZipFile(path, "a") as z:
+        device = zipfile.ZipInfo("set/cat/device.bmp")
+        device.external_attr = (kind | 0o666) << 16
+        z.writestr(device, b"x")
+    with text.noticing() as notes:
+        assert len(tree(archive.unpack(path))) == len(FILES)
+    assert notes == ["a.zip: 1 entry left out, as links and devices are"]

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections import namedtuple
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data import images, store
+from sightline.data import images, parts, store
 from sightline.data.item import Item
 from sightline.data.load import load_data
 from sightline.errors import DataError
@@ -215,7 +216,8 @@ def test_verify_finds_a_file_that_can_no_longer_be_read(items):
     assert store.verify(items, packed, "RGB", "crop") == [items[7].id]
 
 
-def test_load_with_verify_renews_the_cache(tmp_path):
+def test_load_with_verify_renews_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_damage", lambda *_: None)  # as of bytes that were not sampled
     for name in ("a", "b"):
         save(tmp_path / "set" / name, 12)
     first = load_data(tmp_path / "set")
@@ -334,19 +336,74 @@ def test_killed_half_way_leaves_no_entry(items, tmp_path, home):
     (left,) = entries(home)
     assert left.endswith(".part")
     assert np.array_equal(pack(items).pixels[5], pixels_of(5))
-    assert [e for e in entries(home) if not e.endswith(".part")] == [left.split(".")[0]]
+    assert entries(home) == [left.split(".")[0]]
 
 
-def test_remains_of_killed_processes_are_swept_after_a_day(items, home):
-    dead, fresh = home / "pixels" / "0.999999999.part", home / "pixels" / "1.999999999.part"
-    for folder in (dead, fresh):
-        folder.mkdir(parents=True)
-    alive = home / "pixels" / f"2.{os.getppid()}.part"
-    alive.mkdir()
-    two_days_ago = time.time() - 2 * 86_400
-    for folder in (dead, alive):
-        os.utime(folder, (two_days_ago, two_days_ago))
+@pytest.mark.parametrize("name", ["pixels.npy", "sizes.npy", "meta.json"])
+@pytest.mark.parametrize("place", [0.0, 0.4, 0.999])
+def test_one_flipped_byte_is_noticed_and_said(tmp_path, home, name, place):
+    paths = [str(tmp_path / f"{i}.png") for i in range(8)]
+    for i, path in enumerate(paths):
+        Image.fromarray(pixels_of(i)).resize((9, 9 + i)).save(path)
+    items = [Item(path, path) for path in paths]
+    good = np.array(pack(items).pixels)
+    (entry,) = (home / "pixels").iterdir()
+    raw = bytearray((entry / name).read_bytes())
+    raw[int(place * len(raw))] ^= 0x10
+    (entry / name).write_bytes(raw)
+    renewed = pack(items)
+    assert np.array_equal(renewed.pixels, good)
+    assert name in renewed.damage
+    assert pack(items).damage == ""
+
+
+def test_a_large_entry_is_checked_in_part(items, home, monkeypatch):
     pack(items)
-    assert not dead.exists()
-    assert fresh.exists()
-    assert alive.exists()
+    (entry,) = (home / "pixels").iterdir()
+    raw = bytearray((entry / "pixels.npy").read_bytes())
+    monkeypatch.setattr(store, "_BLOCK", 128)
+    blocks = store._blocks(entry / "pixels.npy")
+    monkeypatch.setattr(store, "_CHECKED_WHOLE", 1)
+    monkeypatch.setattr(store, "_SAMPLED", len(blocks) - 1)
+    assert store._damage(entry / "pixels.npy", blocks) is None
+    raw[-1] ^= 1
+    (entry / "pixels.npy").write_bytes(raw)
+    assert "differs from what was written" in store._damage(entry / "pixels.npy", blocks)
+    monkeypatch.setattr(store, "_SAMPLED", 0)
+    assert store._damage(entry / "pixels.npy", blocks) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"blocks": 1}', '{"blocks": {}, "unreadable": {"x": 1}}', "null"]
+)
+def test_a_record_of_other_kinds_is_made_anew(items, home, text):
+    good = np.array(pack(items).pixels)
+    (entry,) = (home / "pixels").iterdir()
+    (entry / "meta.json").write_text(f"{zlib.crc32(text.encode()):08x} {text}")
+    assert np.array_equal(pack(items).pixels, good)
+
+
+def test_loading_says_that_a_cache_was_renewed(items, tmp_path, home):
+    folder = tmp_path / "d"
+    for i, item in enumerate(items[:12]):
+        (folder / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(item.image, folder / "ab"[i % 2] / f"{i}.png")
+    load_data(folder)
+    (entry,) = (home / "pixels").iterdir()
+    raw = bytearray((entry / "pixels.npy").read_bytes())
+    raw[-1] ^= 1
+    (entry / "pixels.npy").write_bytes(raw)
+    assert any("the cache was damaged" in note for note in load_data(folder).notes)
+    assert not any("the cache was damaged" in note for note in load_data(folder).notes)
+
+
+def test_remains_of_killed_processes_are_swept_and_those_in_use_are_not(items, home):
+    dead = home / "pixels" / "0.999999999.part"
+    dead.mkdir(parents=True)
+    (dead / "pixels.npy").touch()
+    with parts.filling(home / "pixels" / "other") as alive:
+        pack(items)
+        assert not dead.exists()
+        assert alive.exists()
+    assert (home / "pixels" / "other").is_dir()
+    assert not alive.exists()

@@ -262,6 +262,7 @@ def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
         source.mode = "RGB"
         source.packed.clear()
         packed = source.pack(progress=progress)
+    data.notes += packed.damage_note()
     if verify:
         wrong = store.verify(source.items, packed, source.mode, "crop", progress)
         if wrong:

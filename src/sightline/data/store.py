@@ -2,17 +2,19 @@
 
 A cache entry is found by the path, size, modification and change time of every file, so
 that a changed file is never served stale; its pixels are memory-mapped, so that loading
-60,000 images again costs a directory listing.
+60,000 images again costs a directory listing. Its bytes are checked at loading, those of more than
+256 MiB in part, and a damaged entry is renewed.
 """
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import hashlib
 import json
 import os
+import random
 import shutil
-import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +23,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import images, place
+from sightline.data import images, parts, place
 from sightline.errors import DataError, SightlineError
 
 if TYPE_CHECKING:
     from sightline.data.item import Item
     from sightline.types import Progress
 
-VERSION = 3
+VERSION = 4
+_PIXELS, _SIZES, _META = "pixels.npy", "sizes.npy", "meta.json"
+_BLOCK = 2**20
+_CHECKED_WHOLE = 256 * 2**20
+_SAMPLED = 64
 _CHUNK = 512
 _SMALL_JOB = 1_500
 SMALL_SIDE = 64
@@ -53,6 +59,8 @@ class Packed:
         SHA-256 of the pixels.
     sizes : int32 array, shape (N, 2), optional
         Height and width of each picture before it was resized; None where none was.
+    damage : str
+        What was wrong with the cache, which was renewed; "" where nothing was.
     """
 
     pixels: NDArray[np.uint8]
@@ -61,6 +69,7 @@ class Packed:
     resized: int
     digest: str
     sizes: NDArray[np.int32] | None = None
+    damage: str = ""
 
     def __repr__(self) -> str:
         return f"Packed({self.pixels.shape}, {len(self.unreadable):,} unreadable)"
@@ -70,6 +79,10 @@ class Packed:
         """Wrap images that are one array already."""
         grey = len(pixels) if pixels.shape[3] == 1 else 0
         return cls(pixels, {}, grey, 0, digest_of(pixels))
+
+    def damage_note(self) -> list[str]:
+        """Return a line about a cache that was damaged and has been renewed, if it was."""
+        return [f"the cache was damaged ({self.damage}) and was renewed"] if self.damage else []
 
     def picture(self, row: int) -> tuple[int, int]:
         """Return height and width of a picture before it was resized."""
@@ -135,7 +148,11 @@ def pack(
         return _pack_memory(items, shape, mode, resize, progress)
     folder = _entry(paths, size, mode, resize)
     packed = _load(folder, shape)
-    return packed or _decode_to(folder, paths, shape, mode, resize, progress)
+    if isinstance(packed, Packed):
+        return packed
+    shutil.rmtree(folder, ignore_errors=True)
+    made = _decode_to(folder, paths, shape, mode, resize, progress)
+    return dataclasses.replace(made, damage=packed)
 
 
 def is_packed(
@@ -299,73 +316,81 @@ def _decode_to(
                 f"the cache {folder.parent} needs {need / 2**20:,.0f} MiB and "
                 f"{free / 2**20:,.0f} MiB are free; set SIGHTLINE_HOME to a larger disk"
             )
-        _sweep(folder.parent)
-        work = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-        work.mkdir()
+        with parts.filling(folder) as work:
+            target = work / _PIXELS
+            np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=shape).flush()
+            done = in_chunks(
+                _decode_chunk, paths, str(target), shape, mode, resize, progress=progress
+            )
+            pixels = np.load(target, mmap_mode="r")
+            sizes = np.concatenate([sizes for *_, sizes in done])
+            resized = int((sizes != shape[1:3]).any(1).sum())
+            if resized:
+                np.save(work / _SIZES, sizes)
+            meta = {
+                "unreadable": {row: why for part, *_ in done for row, why in part.items()},
+                "grey": sum(grey for _, grey, _ in done),
+                "resized": resized,
+                "digest": digest_of(pixels),
+                "blocks": {path.name: _blocks(path) for path in sorted(work.glob("*.npy"))},
+            }
+            text = json.dumps(meta)
+            (work / _META).write_text(f"{zlib.crc32(text.encode()):08x} {text}", encoding="ascii")
     except OSError as error:
         raise DataError(
             f"cannot write the cache {folder.parent} ({error.strerror}); set SIGHTLINE_HOME "
             "to a folder that can be written"
         ) from error
-    try:
-        target = work / "pixels.npy"
-        np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=shape).flush()
-        parts = in_chunks(_decode_chunk, paths, str(target), shape, mode, resize, progress=progress)
-        unreadable = {row: why for part, *_ in parts for row, why in part.items()}
-        pixels = np.load(target, mmap_mode="r")
-        sizes = np.concatenate([sizes for *_, sizes in parts])
-        resized = int((sizes != shape[1:3]).any(1).sum())
-        if resized:
-            np.save(work / "sizes.npy", sizes)
-        meta = {
-            "unreadable": unreadable,
-            "grey": sum(grey for _, grey, _ in parts),
-            "resized": resized,
-            "digest": digest_of(pixels),
-        }
-        (work / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-        if folder.exists():  # another process was quicker; its entry is the same
-            shutil.rmtree(work)
-        else:
-            work.rename(folder)
-    except OSError as error:
-        raise DataError(f"cannot write the cache {folder} ({error.strerror})") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     packed = _load(folder, shape)
-    if packed is None:
-        raise DataError(f"the cache {folder} changed while it was written; try again")
+    if not isinstance(packed, Packed):
+        raise DataError(f"the cache {folder} is damaged, and cannot be renewed; remove it")
     return packed
 
 
-def _sweep(place: Path) -> None:
-    """Remove files that killed processes have left half done.
-
-    A process of another machine on the same disk may be at work, hence the day.
-    """
-    import psutil
-
-    for part in place.glob("*.part"):
-        pid = part.name.split(".")[-2]
-        with contextlib.suppress(OSError):
-            old = time.time() - part.stat().st_mtime > 86_400
-            if pid == str(os.getpid()) or (old and not psutil.pid_exists(int(pid))):
-                shutil.rmtree(part, ignore_errors=True)
+def _blocks(path: Path) -> list[int]:
+    """Return the CRC-32 of each MiB of a file."""
+    with path.open("rb") as file:
+        return [zlib.crc32(block) for block in iter(lambda: file.read(_BLOCK), b"")]
 
 
-def _load(folder: Path, shape: tuple[int, ...]) -> Packed | None:
+def _damage(path: Path, blocks: list[int]) -> str | None:
+    """Say what is wrong with a file by its blocks: all of them, of a large file some at random."""
+    length = path.stat().st_size
+    if -(-length // _BLOCK) != len(blocks):
+        return f"{path.name} has {length:,} bytes"
+    numbers: Sequence[int] = range(len(blocks))
+    if length > _CHECKED_WHOLE:
+        numbers = [0, *sorted(random.SystemRandom().sample(numbers[1:], _SAMPLED))]
+    with path.open("rb") as file:
+        for number in numbers:
+            file.seek(number * _BLOCK)
+            if zlib.crc32(file.read(_BLOCK)) != blocks[number]:
+                return f"{path.name} differs from what was written, in MiB {number}"
+    return None
+
+
+def _load(folder: Path, shape: tuple[int, ...]) -> Packed | str:
+    """Return a cache entry; else what is wrong with it, "" where there is none."""
+    if not folder.is_dir():
+        return ""
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+        check, _, text = (folder / _META).read_text(encoding="ascii").partition(" ")
+        if int(check, 16) != zlib.crc32(text.encode()):
+            return f"{_META} differs from what was written"
+        meta = json.loads(text)
+        for name, blocks in meta["blocks"].items():
+            if (why := _damage(folder / name, blocks)) is not None:
+                return why
+        pixels = np.load(folder / _PIXELS, mmap_mode="r")
         unreadable = {int(row): str(why) for row, why in meta["unreadable"].items()}
         resized = int(meta["resized"])
-        sizes = np.load(folder / "sizes.npy") if resized else None
+        sizes = np.load(folder / _SIZES) if resized else None
         entry = Packed(pixels, unreadable, int(meta["grey"]), resized, str(meta["digest"]), sizes)
         if pixels.shape != shape or (sizes is not None and len(sizes) != len(pixels)):
-            raise ValueError(f"shape {pixels.shape}")
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
-        shutil.rmtree(folder, ignore_errors=True)
-        return None
+            return f"shape {pixels.shape}"
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
+            RecursionError) as error:  # fmt: skip
+        return str(getattr(error, "strerror", None) or f"{_META} is no record of a cache")
     return entry
 
 

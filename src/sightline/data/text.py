@@ -201,6 +201,13 @@ def note(kind: str, examples: Sequence[str], noun: str = "file") -> None:
         noticed.setdefault((noun, kind), []).extend(examples)
 
 
+def say(line: str) -> None:
+    """Note a whole line; see `noticing`."""
+    noticed = _noticed.get()
+    if noticed is not None:
+        noticed[("", line)] = []
+
+
 @contextlib.contextmanager
 def noticing() -> Iterator[list[str]]:
     """Collect a line about each encoding that was guessed meanwhile; filled at the end.
@@ -215,6 +222,9 @@ def noticing() -> Iterator[list[str]]:
     finally:
         _noticed.reset(token)
         for (noun, kind), examples in noticed.items():
+            if not noun:
+                said.append(kind)
+                continue
             first = "first " if len(examples) > 1 else ""
             many = counted(len(examples), f"{noun} is", f"{noun}s are")
             said.append(f"{many} {kind}: {first}{examples[0]}")

@@ -645,12 +645,13 @@ class Estimator(ABC):
         return (np.stack([p for p, _ in ready]) if ready else None), [f for _, f in ready]
 
     def _unread(self, train: Split) -> list[str]:
-        """Tell how many images could not be read; of small images, loading has told it."""
+        """Tell what packing the images told; of small images, loading has told it."""
         source = train.data.source
         packed = source.packed.get((*self.fitted_.size, self.fitted_.resize))
-        if packed is None or not packed.unreadable or source.size is not None:
+        if packed is None or source.size is not None:
             return []
-        return [unreadable_note(packed, len(source.items))]
+        unread = [unreadable_note(packed, len(source.items))] if packed.unreadable else []
+        return [*packed.damage_note(), *unread]
 
 
 def is_late(start: float, done: int, budget: float | None) -> bool:
