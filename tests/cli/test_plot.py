@@ -135,7 +135,7 @@ def test_weights_of_two_classes_are_opposite_and_colours_stay():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("line none.csv", "cannot read none.csv"),
+        ("line none.csv", "none.csv: No such file or directory"),
         ("line t.csv", "column 'a' is 1 in every row"),
         ("line t.csv --x b --y d", "unknown column 'd'"),
         ("plane t.csv --x1 b --x2 c --y a", "do not span a plane"),

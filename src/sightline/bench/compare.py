@@ -219,11 +219,13 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
     RunError
         When the folder cannot be written, or holds another comparison.
     DataError
-        When the training split cannot teach the methods' task.
+        When a split is missing, or that of training cannot teach the methods' task.
     ParameterError
         When the methods are for several tasks.
     """
     task = task_of(request.methods)
+    for needed in ("val", "test"):
+        data.split(needed)
     estimator(task).check(data.train)
     folder = run.create(folder)
     asked = request.plain(data.fingerprint())

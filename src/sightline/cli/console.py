@@ -153,7 +153,17 @@ def _options() -> frozenset[str]:
 
     kinds: tuple[type[Any], ...] = (Preprocess, *and_its(Recipe), Settings)
     knobs = (f.name for kind in kinds for f in dataclasses.fields(kind))
-    verbs = ("budget", "data", "group", "images", "layout", "quantize", "resume", "threads")
+    verbs = (
+        "allow_outside",
+        "budget",
+        "data",
+        "group",
+        "images",
+        "layout",
+        "quantize",
+        "resume",
+        "threads",
+    )
     methods = ("device", "gradient", "index", "k", "samples", "step", "threshold")
     return frozenset((*knobs, *verbs, *methods))
 

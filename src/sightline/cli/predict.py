@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +15,7 @@ from rich.text import Text
 from sightline import tasks
 from sightline.cli import console, tables
 from sightline.counting import counted
-from sightline.data import images, naming
+from sightline.data import images, naming, scan, unused
 from sightline.errors import DataError, ParameterError
 from sightline.estimators import load_model
 from sightline.metrics.duration import human
@@ -187,14 +186,13 @@ def expand(paths: list[Path]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(
-            Path(place) / name
-            for place, _, names in os.walk(path)
-            for name in names
-            if images.is_image(name)
-        )
+        listed = scan.tree(path)
+        inside = sorted(path / file for file in listed.images)
+        left = unused.by_ending(listed)
         if not inside:
-            raise DataError(f"{path}: the folder holds no image")
+            raise DataError("; ".join([f"{path}: the folder holds no image", *left]))
+        for line in left:
+            console.note(f"{path}: {line}")
         files += inside
     return files
 

@@ -66,7 +66,7 @@ def read(
     """
     if not path.is_dir():
         return image_table.read(
-            read_columns(path), name, str(path), root or path.parent, named or {}, "csv"
+            read_columns(path), name, str(path), root or path.parent, named or {}, "csv", bounds
         )
     if within := _by_folder(path):
         table = image_table.together({s: _moved(p) for s, p in within.items()}, str(path))

@@ -123,7 +123,7 @@ def group_of(ids: Sequence[str], rule: str) -> list[str | None]:
             raise ParameterError(f"group=folder: no image lies in a folder, e.g. {ids[0]!r}")
         return folders
     table, _, column = rule.rpartition(":")
-    if table.endswith(".csv"):
+    if table.lower().endswith(".csv"):
         return _groups_of_csv(ids, Path(table), column)
     try:
         pattern = re.compile(rule)
