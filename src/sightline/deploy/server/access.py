@@ -55,7 +55,7 @@ class Access:
         await self.app(scope, receive, send)
 
     def _admit(self, scope: Scope) -> None:
-        client = network(scope["client"][0]) if scope.get("client") else ""
+        client = network(scope["sightline"]["client"])
         if self.keys is not None:
             kind, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
             owner = self.keys.owner(key.strip()) if kind.lower() == "bearer" else None

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightline import __version__
 from sightline.data import images
@@ -27,6 +27,7 @@ from sightline.deploy.server.envelope import Envelope, failed
 from sightline.deploy.server.measures import CONTENT_TYPE_LATEST, Measures
 from sightline.deploy.server.predicting import Predictor
 from sightline.deploy.server.problems import Problem, from_status
+from sightline.deploy.server.proxies import Proxies
 from sightline.deploy.server.serving import Models
 from sightline.deploy.server.settings import Settings
 
@@ -101,7 +102,10 @@ class Application:
                 allow_headers=["Authorization", "Content-Type"], max_age=3600,
                 expose_headers=["Retry-After", "X-Request-ID"],
             )  # fmt: skip
-        self.envelope = Envelope(inner, self.measures, lambda: self.closing, shared=bool(origins))
+        proxies = Proxies(self.settings.trust_proxy)
+        self.envelope = Envelope(
+            inner, self.measures, proxies, lambda: self.closing, shared=bool(origins)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request through all middleware."""
@@ -110,7 +114,7 @@ class Application:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route a prediction directly, and all else to FastAPI, whose routing would take longer."""
         if scope["type"] != "http" or scope["path"] != PREDICT or scope["method"] != "POST":
-            await self.documented(scope, receive, send)
+            await head_as_get(self.documented, scope, receive, send)
             return
         scope["route"] = PREDICT
         try:
@@ -191,6 +195,24 @@ class Application:
 
         page.mount(app, web)
         return app
+
+
+async def head_as_get(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer HEAD as GET, without the body (RFC 9110, 9.3.2); all else as it is."""
+    if scope["type"] != "http" or scope["method"] != "HEAD":
+        await app(scope, receive, send)
+        return
+
+    async def headers_only(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    asked = {**scope, "method": "GET"}
+    try:
+        await app(asked, receive, headers_only)
+    finally:
+        scope["route"] = asked.get("route")
 
 
 def _png(runtime: Runtime, index: int) -> bytes | None:

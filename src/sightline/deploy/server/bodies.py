@@ -16,7 +16,7 @@ CLOSE = {"Connection": "close"}
 
 
 class Bodies:
-    """The bodies of requests that are in memory, limited in total size.
+    """The bodies of requests that are in memory, and their heads, limited in total size.
 
     Parameters
     ----------
@@ -69,12 +69,16 @@ class Bodies:
         """Release the memory of a body of n bytes."""
         self.held -= n
 
+    def full(self) -> Problem:
+        """Return the problem of a request for which there is no room."""
+        return Problem(
+            "busy", "other requests take all the memory for requests; come again in 1 s",
+            limit="max_buffer", headers={"Retry-After": "1", **CLOSE},
+        )  # fmt: skip
+
     def _hold(self, n: int) -> int:
         if self.held + n > self.room:
-            raise Problem(
-                "busy", "other requests take all the memory for bodies; come again in 1 s",
-                limit="max_buffer", headers={"Retry-After": "1", **CLOSE},
-            )  # fmt: skip
+            raise self.full()
         self.held += n
         return n
 

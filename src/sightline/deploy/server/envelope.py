@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit, urlunsplit
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sightline.deploy.server import logs
 from sightline.deploy.server.measures import Measures
 from sightline.deploy.server.problems import Problem
+from sightline.deploy.server.proxies import Proxies
 
 HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -35,6 +37,7 @@ class Envelope:
     app : ASGI application
         The application behind this middleware.
     measures : Measures
+    proxies : Proxies
     closing : callable
         Tells whether connections are to be closed after their answer.
     shared : bool
@@ -42,9 +45,11 @@ class Envelope:
     """
 
     def __init__(
-        self, app: ASGIApp, measures: Measures, closing: Callable[[], bool], *, shared: bool
-    ) -> None:
+        self, app: ASGIApp, measures: Measures, proxies: Proxies, closing: Callable[[], bool], *,
+        shared: bool,
+    ) -> None:  # fmt: skip
         self.app, self.measures, self.closing = app, measures, closing
+        self.proxies = proxies
         policy = b"cross-origin" if shared else b"same-origin"
         self.headers = list({**HEADERS, b"cross-origin-resource-policy": policy}.items())
         self._run, self._numbers = secrets.token_hex(4), itertools.count(1)
@@ -56,7 +61,7 @@ class Envelope:
             return
         start = time.perf_counter()
         number = f"{self._run}-{next(self._numbers)}"
-        scope["sightline"] = {"id": number}
+        scope["sightline"] = {"id": number, "client": self.proxies.client(scope)}
         status = 0
 
         async def sending(message: Message) -> None:
@@ -79,6 +84,8 @@ class Envelope:
 
     def _headers(self, given: list[tuple[bytes, bytes]], number: str) -> list[tuple[bytes, bytes]]:
         there = {name for name, _ in given}
+        if b"location" in there:
+            given = [(n, _within(v) if n == b"location" else v) for n, v in given]
         headers = [*given, *(h for h in self.headers if h[0] not in there)]
         headers.append((b"x-request-id", number.encode()))
         if self.closing() and b"connection" not in there:
@@ -99,8 +106,15 @@ class Envelope:
         logs.request(
             logging.WARNING if status >= 500 else logging.INFO,
             method=scope["method"], path=path[:200], status=status, ms=round(seconds * 1e3, 2),
-            client=scope["client"][0] if scope.get("client") else "", **note,
+            **note,
         )  # fmt: skip
+
+
+def _within(location: bytes) -> bytes:
+    """Return the path of a redirect: the host in it would be what the client said."""
+    parts = urlsplit(location.decode("latin-1"))
+    path = "/" + parts.path.lstrip("/\\")  # two of them would begin the name of a host
+    return urlunsplit(("", "", path, parts.query, "")).encode("latin-1")
 
 
 def failed(scope: Scope) -> Problem:

@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "bad-parameter": (422, "A parameter has a value that is not taken"),
     "too-many-requests": (429, "The client asks too often"),
     "busy": (429, "The server is busy"),
+    "head-too-large": (431, "The head of the request is too large"),
     "failed": (500, "The server failed"),
     "not-ready": (503, "The server is not ready"),
     "timeout": (504, "The answer was not ready in time"),

@@ -39,10 +39,11 @@ class Process(uvicorn.Server):
 
     def __init__(self, application: Application, sock: socket.socket) -> None:
         settings = application.settings
+        connection = allowed(settings, application.predict.bodies)
         super().__init__(
             uvicorn.Config(
                 application, log_config=None, access_log=False, server_header=False,
-                lifespan="off", ws="none", http=allowed(settings), backlog=2048,
+                lifespan="off", ws="none", proxy_headers=False, http=connection, backlog=2048,
                 timeout_graceful_shutdown=int(settings.timeout_s) + 1,
             )
         )  # fmt: skip

@@ -38,7 +38,7 @@ class Settings:
     max_body_mib : float
         Size of a request's body, in MiB.
     max_buffer_mib : float
-        Size of all bodies in memory at once, in MiB.
+        Size of all requests in memory at once, in MiB.
     max_images : int
         Images of one request.
     max_megapixels : float
@@ -61,6 +61,9 @@ class Settings:
         Requests that may come at once before `rate` counts.
     allow_origin : tuple of str
         Web sites, as https://example.org, whose pages may ask; * is any.
+    trust_proxy : tuple of str
+        Addresses, as 10.0.0.7, or networks, as 10.0.0.0/8, of proxies whose header X-Forwarded-For
+        says who the client is; of all others it is ignored.
     drain_s : float
         Seconds that a server which was told to stop goes on to accept, while /readyz says 503, so
         that a load balancer can turn away.
@@ -82,6 +85,7 @@ class Settings:
     rate: float = 0.0
     burst: int = 20
     allow_origin: tuple[str, ...] = ()
+    trust_proxy: tuple[str, ...] = ()
     drain_s: float = 0.0
 
     def __post_init__(self) -> None:
