@@ -186,7 +186,12 @@ def test_a_checkpoint_of_another_training_is_refused(digits, tmp_path):
     with pytest.raises(RunError, match="no checkpoint"):
         fitted(digits, folder=tmp_path / "none", resume=True)
     path = tmp_path / checkpoint.FOLDER / checkpoint.LAST
-    path.write_bytes(path.read_bytes()[:1000])
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(RunError, match="it differs from what was written"):
+        fitted(digits, folder=tmp_path, resume=True)
+    path.write_bytes(raw[:1000])
     with pytest.raises(RunError, match="damaged"):
         fitted(digits, folder=tmp_path, resume=True)
 

@@ -109,13 +109,8 @@ def load_model(path: str | Path, device: str = "cpu") -> Estimator:
     folder = Path(path)
     if not folder.exists():
         raise RunError(missing(path, "no such run"))
-    config = run.read_json(folder / run.CONFIG)
-    try:
-        version, task = int(config["format"]), str(config["task"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{folder / run.CONFIG} is not a run's configuration ({error})") from None
-    if version > run.FORMAT:
-        raise RunError(f"{folder} was written by a newer sightline; upgrade to read it")
+    config = run.read_config(folder)
+    task = config["task"]
     if task not in tasks.names():
         raise RunError(
             f"{folder} is a run of the task {task!r}, which is not here; here are "

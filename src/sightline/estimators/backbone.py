@@ -62,9 +62,9 @@ class Backbone:
                 f"features={missing(spec, 'no such run')}; give a run's folder, imagenet:NAME or "
                 "timm:NAME"
             )
-        config = run.read_json(Path(spec) / run.CONFIG)
-        model = config.get("model", "") if isinstance(config, dict) else ""
-        if not model or registry.card(model).kind != "module":
+        config = run.read_config(Path(spec))
+        model = config["model"]
+        if registry.card(model).kind != "module":
             raise ParameterError(f"{spec} is no network's run, so it has no features")
         arrays = run.read_arrays(Path(spec) / run.MODEL)
         network = _kind(model)(registry.card(model), config.get("options", {}))

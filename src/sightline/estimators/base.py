@@ -613,6 +613,12 @@ class Estimator(ABC):
             raise RunError(f"{folder / run.CONFIG} is incomplete ({error}); train again") from None
         model.history = run.read_history(folder)
         model.restore(arrays)
+        ids = np.asarray(getattr(model.method_, "classes_", ()))
+        if ids.dtype.kind in "iu" and ids.max(initial=-1) >= len(model.classes_):
+            raise RunError(
+                f"{folder / run.CONFIG} names {len(model.classes_)} classes, but the model knows "
+                f"class {ids.max()}; train again"
+            )
         model.thresholds = tuple(map(float, config.get("thresholds", ())))
         model.config = {
             k: config[k]

@@ -7,6 +7,7 @@ leaves either the old state or the new one.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor
 from sightline.errors import RunError
 from sightline.training import run
 
+_CHECK = "crc32"
 FOLDER, LAST, BEST = run.CHECKPOINTS, run.LAST, "best.safetensors"
 
 
@@ -33,7 +35,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
     with run.replacing(path) as part:
-        save_file(whole, part, {"facts": json.dumps(dict(facts), default=run.plain)})
+        said = {**facts, _CHECK: _check_of(whole)}
+        save_file(whole, part, {"facts": json.dumps(said, default=run.plain)})
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -50,11 +53,25 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             facts = json.loads(file.metadata()["facts"])
+        if facts.pop(_CHECK, None) not in (None, _check_of(tensors)):
+            raise ValueError("it differs from what was written")
     except FileNotFoundError:
         raise RunError(f"{path}: there is no checkpoint to resume") from None
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError,
+            RecursionError) as error:  # fmt: skip
         raise RunError(f"{path} is damaged ({error}); train again without resume=True") from None
     return tensors, facts
+
+
+def _check_of(tensors: Mapping[str, Tensor]) -> int:
+    """Return the CRC-32 of tensors with their names and shapes; written after every epoch."""
+    check = 0
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        check = zlib.crc32(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode(), check)
+        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        check = zlib.crc32(raw.numpy().data, check)
+    return check
 
 
 def flatten(prefix: str, state: Mapping[str, Any]) -> tuple[dict[str, Tensor], Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -24,14 +25,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import text as texts
+from sightline.data import documents, text
 from sightline.data.dataset import Dataset
-from sightline.errors import RunError, wrong_kind
+from sightline.errors import DataError, RunError, wrong_kind
 from sightline.metrics import Metrics, threads
 from sightline.models.method import CPU
 
 FORMAT = 1
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
+ABOUT, DIGEST = "about", "sha256"
+"""What the header of a file of arrays says of them, and in it their digest."""
+
 HISTORY = "history.jsonl"
 TEST = "test.json"
 """What `eval` measured on the run's own test split."""
@@ -110,7 +114,7 @@ def leave_others() -> None:
         distributed.destroy_process_group()
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, content: str) -> None:
     """Write a file so that a reader sees the old or the new one, never a part.
 
     Raises
@@ -119,13 +123,13 @@ def write_text(path: Path, text: str) -> None:
         When the disk is full or cannot be written; the old file is still there.
     """
     with replacing(path) as part:
-        part.write_text(texts.readable(text), encoding="utf-8")
+        part.write_text(text.readable(content), encoding="utf-8")
 
 
 def write_json(path: Path, document: Any) -> None:
     """Write JSON, indented, atomically; NumPy numbers become plain ones."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, default=plain)
-    write_text(path, texts.escaped(text) + "\n")
+    written = json.dumps(document, indent=2, ensure_ascii=False, default=plain)
+    write_text(path, text.escaped(written) + "\n")
 
 
 def write_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
@@ -146,9 +150,14 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is damaged ({error}); train again") from error
+        rows = [documents.parse_json(line, path) for line in text.read(path).splitlines()]
+    except DataError as error:
+        raise RunError(
+            f"{path} is damaged ({str(error).partition(': ')[2]}); train again"
+        ) from None
+    if not all(isinstance(row, dict) for row in rows):
+        raise RunError(f"{path} is damaged (a line is no object); train again")
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +217,14 @@ def speed(history: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: Mapping[str, str]) -> None:
-    """Write arrays as safetensors, atomically."""
+    """Write arrays as safetensors, atomically, with their digest in its header."""
     from safetensors.numpy import save_file
 
     whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    # One entry: of several the order in the file would be left to chance.
+    about = json.dumps({**note, DIGEST: _digest(whole)})
     with replacing(path) as part:
-        save_file(whole, part, metadata=dict(note))
+        save_file(whole, part, metadata={ABOUT: about})
 
 
 def read_json(path: Path) -> Any:
@@ -224,14 +235,41 @@ def read_json(path: Path) -> Any:
     RunError
         When there is no such file or it is not JSON.
     """
+    if not path.exists():
+        raise RunError(f"{path.parent} is not a run: it has no {path.name}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path.parent} is not a run: it has no {path.name}") from None
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged ({error}); train again") from error
+        return documents.read_json(path)
+    except DataError as error:
+        why = str(error).removeprefix(f"{path}:").strip()
+        raise RunError(f"{path} is damaged ({why}); train again") from None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read the configuration of a run, in which every entry is of its kind.
+
+    Raises
+    ------
+    RunError
+        When there is none, a newer version wrote it, or an entry is missing or of another kind.
+    """
+    from pydantic import ValidationError
+
+    from sightline.training.configuration import Configuration
+
+    path = folder / CONFIG
+    document = read_json(path)
+    version = document.get("format") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise RunError(f"{folder} was written by a newer sightline; upgrade to read it")
+    try:
+        Configuration.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"{part}." for part in first["loc"]).removesuffix(".")
+        why = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+        said = f"{where}: {why}" if where else why
+        raise RunError(f"{path} is not a run's configuration ({said}); train again") from None
+    return dict(document)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -242,15 +280,30 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     RunError
         When the file is missing or damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return dict(load_file(path))
+        with safe_open(path, "np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            about = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
     except FileNotFoundError:
         raise RunError(f"{path.parent} is not a complete run: it has no {path.name}") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged ({error}); train again") from error
+    told = about.get(DIGEST)  # None of older runs
+    if told is not None and told != _digest(arrays):
+        raise RunError(f"{path} is damaged (it differs from what was written); train again")
+    return arrays
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the SHA-256 of arrays with their names, kinds and shapes, in hex digits."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def environment(seed: int, used: Mapping[str, Any] | None = None) -> dict[str, Any]:
