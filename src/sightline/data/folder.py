@@ -83,6 +83,8 @@ def files_in(folder: Path) -> list[str]:
 def _annotated(folder: Path, listed: list[str]) -> str | None:
     """Return what speaks for annotations of single images; None when nothing does."""
     beside = scan.tree(folder).ending(".xml", ".json", ".txt")
+    if 4 * len(beside) < len(listed):
+        return None
     stems = {pairs.stem_of(f) for f in listed}
     sidecars = [f for f in beside if pairs.stem_of(f) in stems]
     if 2 * len({pairs.stem_of(f) for f in sidecars}) < len(stems):

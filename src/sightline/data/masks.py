@@ -49,6 +49,8 @@ _MARKS = re.compile(
 """What marks a mask beside its image's stem, in small letters."""
 
 _FEW_VALUES = 32
+_COMPARED = 500
+"""Files of a folder whose names are looked for in another."""
 _SOFT = 64
 """Values that masks of two sides have along soft edges, at least."""
 _SAMPLE = 16
@@ -240,9 +242,12 @@ def _pairs_of_folders(folder: Path) -> Iterator[tuple[str, str]]:
 
 def _same_stems(pictures: Path, masks: Path) -> bool:
     """Tell whether most files of the smaller of two folders are called as one in the other."""
-    a = {pairs.stem_of(f) for f in scan.tree(pictures).images}
-    b = {stem for f in scan.tree(masks).images for stem in _stems(f)}
-    return 2 * len(a & b) > min(len(a), len(scan.tree(masks).images)) > 0
+    a, b = scan.tree(pictures).images, scan.tree(masks).images
+    if len(a) < len(b):
+        few, many = {pairs.stem_of(f) for f in a[:_COMPARED]}, {s for f in b for s in _stems(f)}
+        return 2 * len(few & many) > len(few) > 0
+    known, drawn = {pairs.stem_of(f) for f in a}, b[:_COMPARED]
+    return 2 * sum(any(s in known for s in _stems(f)) for f in drawn) > len(drawn) > 0
 
 
 def _look_like_masks(folder: Path) -> bool:

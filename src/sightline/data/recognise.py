@@ -120,6 +120,7 @@ def by_path(
     return loaded
 
 
+_ANNOTATIONS = ("coco", "voc", "yolo")
 _WITHOUT_LEFT_OVERS = ("packed", "webdataset")
 _BOUNDED = ("coco", "yolo", "csv", "parquet", "label_studio", "cvat", "labelme")
 _DESCRIPTIONS = {
@@ -241,10 +242,15 @@ def _module(folder: Path, layout: str | None) -> tuple[ModuleType, list[str]]:
         if layout not in LAYOUTS:
             raise UnknownNameError("layout", layout, LAYOUTS)
         return _import(layout), []
-    reasons = {name: _import(name).why_not(folder) for name in LAYOUTS}
-    fitting = [name for name, why in reasons.items() if why is None]
-    if fitting:
-        return _import(fitting[0]), [n for n in fitting[1:] if n in ("coco", "voc", "yolo")]
+    reasons: dict[str, str] = {}
+    for name in LAYOUTS:
+        why = _import(name).why_not(folder)
+        if why is None:
+            later = [n for n in _ANNOTATIONS if LAYOUTS.index(n) > LAYOUTS.index(name)]
+            return _import(name), [
+                n for n in later if name in _ANNOTATIONS and _import(n).why_not(folder) is None
+            ]
+        reasons[name] = why
     said = "; ".join(f"{name}: {why}" for name, why in reasons.items())
     raise DataError(
         f"{folder}: not recognised as a data set; it holds {scan.tree(folder).summary()} ({said})"

@@ -32,18 +32,26 @@ class Tree:
 
     root: Path
     files: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.root = Path(self.root)
+    _images: list[str] | None = None
+    _others: list[str] | None = None
 
     @property
     def images(self) -> list[str]:
         """Return the files that are images by their ending."""
-        return [f for f in self.files if images.is_image(f)]
+        if self._images is None:
+            self._images = [f for f in self.files if images.is_image(f)]
+        return self._images
+
+    @property
+    def others(self) -> list[str]:
+        """Return the files that are no images by their ending."""
+        if self._others is None:
+            self._others = [f for f in self.files if not images.is_image(f)]
+        return self._others
 
     def ending(self, *suffixes: str) -> list[str]:
-        """Return the files with one of some endings, in small letters with their dot."""
-        return [f for f in self.files if f.lower().endswith(suffixes)]
+        """Return the files that are no images and have one of some endings (``.txt``)."""
+        return [f for f in self.others if f.lower().endswith(suffixes)]
 
     def path(self, relative: str) -> str:
         """Return the whole path of a file."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sightline.counting import counted
-from sightline.data import images, pairs, place, scan
+from sightline.data import pairs, place, scan
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset
 from sightline.data.notes import Note, lost
@@ -43,17 +43,20 @@ def notes(data: Dataset, folder: Path) -> list[Note]:
     """
     used = _used(data)
     listed = scan.tree(folder)
-    folders = {_folder(path) for path in used}
-    stems = {pairs.stem_of(path) for path in used}
+    folders = {os.path.normpath(path.rpartition("/")[0]) for path in used}
+    alone = [file for file in listed.images if listed.path(file) not in used]
+    if alone:  # there may be other ways to write a path
+        used = {os.path.normpath(path) for path in used}
+        alone = [file for file in alone if os.path.normpath(listed.path(file)) not in used]
+    stems = {pairs.stem_of(path) for path in used} if alone else set()
     annotated = data.task is not Task.CLASSIFY
     left: dict[str, list[str]] = collections.defaultdict(list)
     twins: dict[str, list[str]] = collections.defaultdict(list)
-    for file in listed.images:
-        if os.path.normpath(listed.path(file)) not in used:
-            under = file.rpartition("/")[0]
-            twin = annotated and not split_of_path(file) and pairs.stem_of(file) in stems
-            kind = twins if twin else left
-            kind[f"{under}/" if under else "the folder itself"].append(file)
+    for file in alone:
+        under = file.rpartition("/")[0]
+        twin = annotated and not split_of_path(file) and pairs.stem_of(file) in stems
+        kind = twins if twin else left
+        kind[f"{under}/" if under else "the folder itself"].append(file)
     made = []
     # Pictures called as those that are used are their masks, or copies of another size.
     whole = {
@@ -94,9 +97,7 @@ def by_ending(listed: scan.Tree, folders: Iterable[str] | None = None) -> list[N
     among = None if folders is None else set(folders)
     unread: Mapping[str, list[str]] = collections.defaultdict(list)
     odd: Mapping[str, list[str]] = collections.defaultdict(list)
-    for file in listed.files:
-        if images.is_image(file):
-            continue
+    for file in listed.others:
         ending = scan.ending_of(file)
         if ending in PICTURES:
             unread[ending].append(file)
@@ -137,10 +138,10 @@ def _used(data: Dataset) -> set[str]:
     paths: set[str] = set()
     for item in data.source.items:
         if place.is_file(item.image):
-            paths.add(os.path.normpath(str(item.image)))
+            paths.add(str(item.image))
         if isinstance(item.annotation, Annotation):
             masks = item.annotation.semantic, item.annotation.instances
-            paths.update(os.path.normpath(p) for p in masks if p)
+            paths.update(p for p in masks if p)
     return paths
 
 
