@@ -132,6 +132,8 @@ def test_what_has_no_partner_is_an_error_of_the_audit(put):
           "obj.names": "cat\n",
           "train.txt": "".join(f"data/obj_train_data/{k}.jpg\n" for k in range(12))}, ("cat",)),
         ("img/{}.jpg", "img/labels/{}.txt", {"names.txt": "cat\n"}, ("cat",)),
+        ("pics/{}.jpg", "yolo_labels/{}.txt", {"names.txt": "cat\n"}, ("cat",)),
+        ("images/train/{}.jpg", "bbox-txt/train/{}.txt", {}, ("class 0",)),
     ],
 )  # fmt: skip
 def test_yolo_with_and_without_a_yaml(put, pictures, labels, more, classes):
@@ -488,10 +490,22 @@ def test_annotations_of_another_form_are_not_class_folders(put, files, said):
         load_data(put(files))
 
 
-def test_captions_leave_class_folders(put):
-    own = [f"{c}/{k}.{e}" for c in "ab" for k in range(12) for e in ("jpg", "txt")]
-    folder = put(dict.fromkeys(own, "a cat"))
+@pytest.mark.parametrize(
+    ("ending", "content"),
+    [("txt", "a cat on 2 mats"), ("jpg.json", '{"title": "IMG", "geoData": {"latitude": 1.5}}')],
+)
+def test_what_says_nothing_of_objects_leaves_class_folders(put, ending, content):
+    own = [f"{c}/{k}.{e}" for c in "ab" for k in range(12) for e in ("jpg", ending)]
+    folder = put(dict.fromkeys(own, content))
     assert load_data(folder).layout == "folder"
+
+
+def test_rows_that_are_there_twice_are_counted(put):
+    rows = "".join(f"{k}.jpg,{'ab'[k % 2]}\n" for k in range(24))
+    folder = put({"t.csv": "file,label\n" + rows + "0.jpg,a\n1.jpg,b\n1.jpg,b\n"}
+                 | dict.fromkeys(few("{}.jpg", 24), ""))  # fmt: skip
+    again = audit(load_data(folder)).find("duplicate-row")
+    assert (again.severity, again.count, again.examples[0]) == ("warning", 3, "0.jpg, a")
 
 
 def test_a_link_in_a_class_is_followed_once(put, tmp_path):

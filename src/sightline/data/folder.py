@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 
 from sightline.counting import counted
-from sightline.data import images, pairs, place, scan
+from sightline.data import images, pairs, place, scan, text
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
 from sightline.data.naming import Names
@@ -23,6 +24,12 @@ _PLAIN = frozenset((
     "txt", "obj_train_data", "img_dir", "ann_dir",
 ))  # fmt: skip
 """What folders of annotated sets are called, and hardly any class."""
+
+
+_OBJECTS = re.compile(
+    r"[\"'](?:shapes?|objects?|annotations?|bbox(?:es)?|box(?:es)?|regions?|polygons?|points|mask"
+    r"|xmin|segmentation|landmarks|keypoints)[\"']", re.IGNORECASE,
+)  # fmt: skip
 
 
 def why_not(folder: Path) -> str | None:
@@ -90,20 +97,24 @@ def _annotated(folder: Path, listed: list[str]) -> str | None:
     if 2 * len({pairs.stem_of(f) for f in sidecars}) < len(stems):
         return None
     kinds = sorted({scan.ending_of(f) for f in sidecars})
-    if kinds == [".txt"] and not any(map(_numeric, (folder / f for f in sidecars[:5]))):
-        return None  # captions
+    if not any(_speaks_of_objects(folder / f) for f in sidecars[:5]):
+        return None  # captions, or what a camera or a shop of photographs says
     return (
         f"{counted(len(sidecars), 'file')} ({', '.join(kinds)}) called as the images speak of "
         "annotations, in none of the forms that are read"
     )
 
 
-def _numeric(path: Path) -> bool:
+def _speaks_of_objects(path: Path) -> bool:
+    """Tell whether a file beside an image has rows of numbers, or words of annotations."""
     try:
-        words = path.read_text(encoding="utf-8", errors="replace").split()
-    except OSError:
+        page = text.decode(text.read_bytes(path)[: 2**16]).text
+    except DataError:
         return False
-    return len(words) > 3 and all(w.lstrip("+-").replace(".", "", 1).isdigit() for w in words[:5])
+    if path.suffix.lower() == ".txt":
+        first = page.split()[:5]
+        return len(first) > 3 and all(w.lstrip("+-").replace(".", "", 1).isdigit() for w in first)
+    return path.suffix.lower() == ".xml" or _OBJECTS.search(page) is not None
 
 
 def read(folder: Path, name: str) -> Dataset:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.counting import counted
 from sightline.data import columns, files, memory
 from sightline.data.annotation import Annotation
 from sightline.data.bounds import Bounds
@@ -114,7 +115,7 @@ def read(
         items.append(
             Item(picture.id, picture.image, label, annotations.get(picture.id), group or None)
         )
-    notes: list[str] = [*left.notes(count)]
+    notes: list[str] = [*left.notes(count), *_again(table, meant, pictures, where)]
     if not items:
         raise DataError("; ".join(notes) or f"{where} has no image")
     return Dataset(
@@ -130,6 +131,25 @@ def read(
         path=str(root),
         layout=layout,
     )  # fmt: skip
+
+
+def _again(table: Table, meant: Roles, pictures: list[_Picture], where: str) -> list[Note]:
+    """Return a line about rows that say again what another has said."""
+    seen = [
+        [tuple(memory.text_of(table[column][row]) for column in table) for row in picture.rows]
+        for picture in pictures
+        if len(picture.rows) > 1
+    ]
+    again = [rows[0] for rows in seen if len(set(rows)) < len(rows)]
+    count = sum(len(rows) - len(set(rows)) for rows in seen)
+    if not count:
+        return []
+    return [Note(
+        f"{where}: " + counted(count, "row says again what another says",
+                               "rows say again what another says"),
+        kind="duplicate-row", severity="warning", count=count, mend="keep one of each",
+        examples=[", ".join(row)[:80] for row in again[:5]],
+    )]  # fmt: skip
 
 
 def _said(table: Table, meant: Roles) -> list[Note]:

@@ -34,7 +34,7 @@ from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
 from sightline.data.notes import Note, guessed, lost
-from sightline.data.split_names import ordered, split_of, split_of_path
+from sightline.data.split_names import ordered, split_of, split_of_path, words
 from sightline.errors import DataError
 from sightline.types import Progress, Task
 
@@ -465,6 +465,7 @@ class _Labels:
     def __init__(self, folder: Path, keypoints: int) -> None:
         self.folder, self.keypoints = folder, keypoints
         self._names: dict[str, dict[str, str]] = {}
+        self._inner: dict[str, list[str]] = {}
 
     def tried(self, image: str) -> list[str]:
         """Return where the labels of an image may lie, the usual place first.
@@ -480,9 +481,31 @@ class _Labels:
         for i in range(len(parts) - 1, max(above, 0), -1):
             if parts[i].casefold() in _PICTURES:
                 head = "/".join(parts[:i])
-                places += ["/".join([head, label, *parts[i + 1 :], own]) for label in _LABELS]
+                labels = (*_LABELS, *self._called_so(head))
+                places += ["/".join([head, label, *parts[i + 1 :], own]) for label in labels]
                 break
-        return [*places, f"{folder}/{own}", *(f"{folder}/{label}/{own}" for label in _LABELS[:2])]
+        beside = folder.rpartition("/")[0] if len(parts) - 1 > above else folder
+        return [
+            *places, f"{folder}/{own}", *(f"{folder}/{label}/{own}" for label in _LABELS[:2]),
+            *(f"{beside}/{label}/{own}" for label in self._called_so(beside)
+              if not self._has_pictures(beside)),
+        ]  # fmt: skip
+
+    def _has_pictures(self, folder: str) -> bool:
+        """Tell whether a folder called as those of images lies in a folder: labels are its."""
+        key = f"{folder}/*"
+        if key not in self._inner:
+            names = scan.subfolders(Path(folder))
+            self._inner[key] = [name for name in names if name.casefold() in _PICTURES]
+        return bool(self._inner[key])
+
+    def _called_so(self, folder: str) -> list[str]:
+        """Return the folders in a folder of whose name a word says labels: ``yolo_labels``."""
+        if folder not in self._inner:
+            self._inner[folder] = [
+                name for name in scan.subfolders(Path(folder)) if set(_LABELS) & set(words(name))
+            ]
+        return self._inner[folder]
 
     def of(self, image: str) -> str | None:
         """Return the file of labels of an image, whatever the case of its folders."""
