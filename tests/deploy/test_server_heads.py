@@ -60,7 +60,7 @@ TOO_LONG = {
     "empty lines before a request": (b"\r\n" * 40_000,),
     "trailers of a body": (
         b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", b"X: a\r\n" * 20_000,
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", b"X: a\r\n" * 40_000,
     ),
     "the extension of a chunk": (
         b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
