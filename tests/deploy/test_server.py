@@ -7,6 +7,7 @@ import base64
 import json
 import subprocess
 import sys
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -83,6 +84,75 @@ def test_when_all_images_are_bad_the_response_is_the_problem(client, model):
     one, two = asyncio.run(scenario())
     is_problem(one, 422)
     assert "none of 2" in is_problem(two, 422)["detail"]
+
+
+def broken(text: bytes, end: str) -> str:
+    return end.join(text.decode()[i : i + 76] for i in range(0, len(text), 76)) + end
+
+
+WAYS = {
+    "plain": lambda b: b.decode(),
+    "lines": lambda b: broken(b, "\n"),
+    "lines of Windows": lambda b: broken(b, "\r\n"),
+    "spaces and tabs": lambda b: f" {b[:9].decode()} \t{b[9:].decode()} ",
+    "data URL": lambda b: f"data:image/png;base64,{b.decode()}",
+    "data URL in lines": lambda b: f"data:image/png;base64,{broken(b, chr(10))}",
+    "data URL without a type": lambda b: f"data:;base64,{b.decode()}",
+    "data URL with parameters": lambda b: f"DATA:image/png;charset=utf-8;BASE64,{b.decode()}",
+    "escaped data URL": lambda b: f"data:image/png;base64,{quote(b)}",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_base64_is_read_in_every_way_that_programs_write_it(client, model, make_picture, way):
+    text = WAYS[way](base64.b64encode(make_picture(0, size=(40, 40))))
+
+    async def scenario():
+        async with client(model) as c:
+            return await c.post("/v1/predict", json={"images": [text]})
+
+    assert asyncio.run(scenario()).json()["results"][0]["label"] == "dark"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("data:image/svg+xml,%3Csvg/%3E", "images[1] is a data URL without base64"),
+        ("data:image/png;base64", "images[1] is not base64"),
+        ("iVBO=Rw0K", "images[1] is not base64"),
+        ("iVBOR", "images[1] is not base64"),
+        ("图", "images[1] is not base64"),
+        ("https://example.org/a.png", "images[1] is not base64"),
+    ],
+)
+def test_what_is_no_base64_is_named(client, model, make_picture, text, why):
+    images = [base64.b64encode(make_picture()).decode(), text]
+
+    async def scenario():
+        async with client(model) as c:
+            return await c.post("/v1/predict", json={"images": images})
+
+    assert is_problem(asyncio.run(scenario()), 422)["detail"] == why
+
+
+def test_the_examples_of_the_document_are_answered(client, model):
+    async def scenario():
+        async with client(model) as c:
+            document = (await c.get("/openapi.json")).json()
+            [body] = [
+                kind
+                for name, kind in document["paths"]["/v1/predict"]["post"]["requestBody"][
+                    "content"
+                ].items()
+                if name == "application/json"
+            ]
+            pictures = body["schema"]["properties"]["images"]["items"]["examples"]
+            given = [body["example"], {"images": pictures}]
+            return [await c.post("/v1/predict", json=one) for one in given]
+
+    for answer in asyncio.run(scenario()):
+        assert answer.status_code == 200
+        assert "label" in answer.json()["results"][0]
 
 
 @pytest.mark.parametrize("place", ["query", "fields", "json"])

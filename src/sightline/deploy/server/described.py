@@ -17,10 +17,10 @@ ABOUT = (
 )
 
 PICTURE = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAH0lEQVR42mNgAAIBAQYGRkYgYmJiYGBhgSAwCQ"
-    "ZABAAJ7QA9+GRgqQAAAABJRU5ErkJggg=="
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR42mNkEIIAJiGKGACfigR+wbJOAwAAAABJ"
+    "RU5ErkJggg=="
 )
-"""An image of 8 x 8 pixels, in base64."""
+"""A PNG of 8 x 8 pixels, in base64."""
 
 REF = "#/components/schemas/{}"
 KEYS: list[dict[str, list[str]]] = [{"key": []}, {}]

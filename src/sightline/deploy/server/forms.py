@@ -6,6 +6,7 @@ import binascii
 import re
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import unquote
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
@@ -45,7 +46,7 @@ PLAIN = Asked()
 class Encoded(Asked, title="Images"):
     """Images in JSON."""
 
-    images: list[str] = Field(min_length=1, description="image files, in base64")
+    images: list[str] = Field(min_length=1, description="image files, in base64 or as data URLs")
 
 
 def parse(
@@ -108,13 +109,22 @@ def encoded(body: bytes, query: dict[str, str], max_images: int) -> tuple[list[b
         _count(len(there), max_images)
     document = _valid(Encoded, given, strict=True)
     asked = check(query | _said(document)) if query else document
-    images = []
-    for i, text in enumerate(document.images):
-        try:
-            images.append(binascii.a2b_base64(text.encode("ascii"), strict_mode=True))
-        except ValueError:  # UnicodeEncodeError and binascii.Error are kinds of it
-            raise Problem("bad-parameter", f"{FIELD}[{i}] is not base64") from None
-    return images, asked
+    return [_decoded(text, f"{FIELD}[{i}]") for i, text in enumerate(document.images)], asked
+
+
+def _decoded(text: str, where: str) -> bytes:
+    """Decode base64, which may be a data URL (RFC 2397) and may have line breaks."""
+    head, comma, rest = text.partition(",")
+    if comma and head[:5].lower() == "data:":
+        if not head.lower().endswith(";base64"):
+            raise Problem("bad-parameter", f"{where} is a data URL without base64")
+        text = unquote(rest)
+    try:
+        return binascii.a2b_base64(
+            text.encode("ascii").translate(None, b" \t\r\n"), strict_mode=True
+        )
+    except ValueError:  # UnicodeEncodeError and binascii.Error are kinds of it
+        raise Problem("bad-parameter", f"{where} is not base64") from None
 
 
 def files(content_type: str, body: bytes, max_images: int) -> tuple[list[bytes], dict[str, str]]:
