@@ -467,6 +467,19 @@ def test_a_wrapper_is_looked_through(put, wrapper):
     assert (data.classes, len(data.source.items)) == (("a", "b"), 24)
 
 
+def test_a_stray_image_beside_a_wrapper_is_counted(put):
+    folder = put([*(f"photos/{c}/{k}.jpg" for c in "ab" for k in range(12)), "stray.jpg"])
+    data = load_data(folder)
+    assert data.classes == ("a", "b")
+    assert audit(data).find("unused-image").examples == ("stray.jpg",)
+
+
+def test_a_path_of_another_computer_that_is_also_here(put):
+    folder = put({"data.yaml": "path: /usr\ntrain: images\nnames: [a]\n"}
+                 | dict.fromkeys([*few("images/{}.jpg"), *few("labels/{}.txt")], ROW))  # fmt: skip
+    assert len(load_data(folder).source.items) == 12
+
+
 def test_background_in_underscores_is_a_class(put):
     folder = put([f"{c}/{k}.jpg" for c in ("a", "__background__") for k in range(12)])
     assert load_data(folder).classes == ("__background__", "a")

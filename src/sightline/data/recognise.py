@@ -116,7 +116,7 @@ def by_path(
                 f"read as {loaded.layout}; it can also be read with layout={' or '.join(others)}"
             )
         if loaded.layout not in _WITHOUT_LEFT_OVERS:
-            loaded.notes += unused.notes(loaded, inner)
+            loaded.notes += unused.notes(loaded, folder)
     return loaded
 
 
@@ -143,9 +143,13 @@ def _unwrapped(folder: Path) -> Path:
     for _ in range(scan.MAX_DEPTH):
         names = scan.subfolders(folder)
         beside = [n for n in files.names_in(folder) if scan.visible(n) and n not in names]
-        if len(names) != 1 or any(_speaks(folder / n) for n in beside) or split_of(names[0]):
+        if len(names) != 1 or split_of(names[0]):
             return folder
         inner = folder / names[0]
+        if any(_speaks(folder / n) and not images.is_image(n) for n in beside):
+            return folder
+        if any(map(images.is_image, beside)) and not _holds_classes(inner):
+            return folder
         if any(map(images.is_image, files.names_in(inner))) and not any(
             _speaks(inner / n) and not images.is_image(n) for n in files.names_in(inner)
         ):
@@ -160,6 +164,12 @@ _ABOVE = 3
 """Folders in which the images of a description are looked for: its own, and two above."""
 
 _PROSE = ("readme", "license", "licence", "notice", "about", "citation", "changelog")
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Tell whether several folders of images lie in a folder."""
+    inner = [folder / name for name in scan.subfolders(folder)]
+    return sum(any(map(images.is_image, files.names_in(place))) for place in inner) > 1
 
 
 def _speaks(path: Path) -> bool:

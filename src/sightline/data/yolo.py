@@ -361,15 +361,22 @@ def _by_yaml(path: Path, bounds: Bounds) -> _Layout:
     classes = _names(path, page.get("names"))
     roots = [path.parent]
     stated = page.get("path")
+    refused: DataError | None = None
     if isinstance(stated, str) and not documents.is_nothing(stated):
-        place = bounds.find(stated, [path.parent], str(path))
-        roots = [Path(place), *roots] if place and Path(place).is_dir() else roots
+        try:
+            place = bounds.find(stated, [path.parent], str(path))
+            roots = [Path(place), *roots] if place and Path(place).is_dir() else roots
+        except DataError as error:  # another computer's, where all lies beside the YAML
+            refused = error
     splits: dict[str, list[str]] = {}
     for key, entry in page.items():
         split = split_of(str(key))
         if split and not documents.is_nothing(entry):
             for place in entry if isinstance(entry, list) else [entry]:
-                splits.setdefault(split, []).extend(_expand(path, roots, str(place), bounds))
+                try:
+                    splits.setdefault(split, []).extend(_expand(path, roots, str(place), bounds))
+                except DataError as error:
+                    raise refused or error from None
     if not splits:
         raise DataError(f"{path}: names no images; add 'train: images/train'")
     return _Layout(classes, ordered(splits), _keypoints(path, page.get("kpt_shape")))
