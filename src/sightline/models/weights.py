@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UnknownNameError, WeightsError
+from sightline.models import carried
 from sightline.models.head import head_of
 
 LICENCE = (
@@ -69,7 +70,9 @@ class PublishedWeights:
 
 
 def load_published(name: str, model: nn.Module, num_classes: int) -> PublishedWeights:
-    """Load torchvision's published ImageNet weights into a network that was just built.
+    """Load published ImageNet weights into a network that was just built.
+
+    They are torchvision's, or those that a package of the index carries (`carried`).
 
     The last layer stays as initialised unless there are ImageNet's 1000 classes. For grey
     images the first filters are summed over the colours, which answers as three equal colours
@@ -78,7 +81,7 @@ def load_published(name: str, model: nn.Module, num_classes: int) -> PublishedWe
     Parameters
     ----------
     name : str
-        Of the architecture in torchvision; the prefix ``torchvision:`` may stand before it.
+        Of the architecture; the prefix ``torchvision:`` may stand before it.
     model : Module
         Is changed.
     num_classes : int
@@ -87,13 +90,15 @@ def load_published(name: str, model: nn.Module, num_classes: int) -> PublishedWe
     Raises
     ------
     UnknownNameError
-        When torchvision has no architecture of that name.
+        When there is no architecture of that name.
     WeightsError
         When the file cannot be downloaded or read, or is another network's.
     """
+    name = name.removeprefix("torchvision:")
+    if name in carried.PACKAGES:
+        return _load_carried(name, model, num_classes)
     from torchvision import models
 
-    name = name.removeprefix("torchvision:")
     known = models.list_models(module=models)
     if name not in known:
         raise UnknownNameError("architecture with published weights", name, known)
@@ -119,6 +124,34 @@ def load_published(name: str, model: nn.Module, num_classes: int) -> PublishedWe
         licence=licence_of(entry),
         fresh=loaded,
     )
+
+
+def _load_carried(name: str, model: nn.Module, num_classes: int) -> PublishedWeights:
+    package = carried.PACKAGES[name]
+    names = imagenet_classes()
+    fresh = fit_in(carried.read(name), model, num_classes, len(names), name)
+    grey = _stem(model).in_channels == 1
+    return PublishedWeights(
+        name=f"{package.name} {package.version}",
+        url=package.where,
+        mean=carried.MEAN[:1] if grey else carried.MEAN,
+        std=carried.STD[:1] if grey else carried.STD,
+        resize=package.resize,
+        crop=package.crop,
+        interpolation="bicubic",
+        categories=names,
+        metrics={"acc@1": package.accuracy},
+        recipe="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
+        licence=carried.LICENCE,
+        fresh=fresh,
+    )
+
+
+def imagenet_classes() -> tuple[str, ...]:
+    """Return the names of ImageNet's 1000 classes, as torchvision's weights carry them."""
+    from torchvision.models import ResNet18_Weights
+
+    return tuple(ResNet18_Weights.DEFAULT.meta["categories"])
 
 
 def licence_of(entry: Any) -> str:

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision import models
 
 from sightline.models import registry
-from sightline.models.classify.cards import PUBLISHED, SIMPLE
+from sightline.models.classify.cards import LITE, PUBLISHED, SIMPLE
 
 NAMES = [card.name for card in PUBLISHED]
 LARGE = {"vgg11", "vgg13", "vgg13_bn", "vgg16", "vgg19", "vgg19_bn", "resnet101", "resnet152"}
@@ -131,7 +131,7 @@ def test_weights_start_as_torchvisions(name):
             assert float(value.std()) == pytest.approx(float(theirs[key].std()), rel=0.15), key
 
 
-@pytest.mark.parametrize("card", [*SIMPLE, *PUBLISHED], ids=lambda c: c.name)
+@pytest.mark.parametrize("card", [*SIMPLE, *PUBLISHED, *LITE], ids=lambda c: c.name)
 def test_parameters_of_the_card(card):
     with torch.device("meta"):
         model = card.load()()

