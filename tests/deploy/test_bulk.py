@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
@@ -107,11 +108,132 @@ def test_parquet_of_encoded_images_or_paths_answers_as_the_files(made, form, tmp
     table = pa.table({"id": list(range(len(paths))), form: cells[form]})
     pq.write_table(table, source, row_group_size=7)
     predict(run, str(pictures), str(tmp_path / "a.parquet"))
-    predict(run, str(source), str(tmp_path / "b.parquet"), shard=25)
+    predict(run, str(source), str(tmp_path / "b.parquet"), shard=25, allow_schemes=("file",))
     by_file, by_row = rows(tmp_path / "a.parquet"), rows(tmp_path / "b.parquet")
     assert [r["label"] for r in by_row] == [r["label"] for r in by_file]
     assert [r["score"] for r in by_row] == [r["score"] for r in by_file]
     assert by_row[8]["image"] == f"{source}#8"
+
+
+HOSTILE = {
+    "/etc/passwd": "outside of the source",
+    "file:///etc/passwd": "outside of the source",
+    "local:///etc/passwd": "outside of the source",
+    "../secret.png": "outside of the source",
+    "in/../../secret.png": "outside of the source",
+    "..\\secret.png": "outside of the source",
+    "http://127.0.0.1:9/a.png": "no http:",
+    "HTTP://127.0.0.1:9/a.png": "no http:",
+    "simplecache::http://127.0.0.1:9/": "no simplecache:",
+    "zip://a.png::/etc/passwd": "no zip:",
+    "zip://a.png::in/0.png": "no zip:",
+    "reference://x": "no reference:",
+    "memory://x": "no memory:",
+    "nope://x": "no nope:",
+    "file:/etc/passwd": "No such file",
+    "in/none.png": "No such file",
+    "in": "directory",
+    "a\0b": "NUL",
+    "": "no image",
+    "data:image/png;base64,AAAA": "not an image",
+    "=cmd|x": "No such file",
+    None: "no image",
+}
+
+
+def test_a_row_opens_what_lies_below_the_source_and_its_failure_is_a_row(made, tmp_path):
+    run, pictures = made
+    below = tmp_path / "source"
+    (below / "in").mkdir(parents=True)
+    good = (pictures / "0" / "000.png").read_bytes()
+    for place in (below / "in" / "0.png", tmp_path / "secret.png"):
+        place.write_bytes(good)
+    fine = [
+        "in/0.png", "./in/0.png", "in\\0.png", "in/../in/0.png", str(below / "in" / "0.png"),
+        f"file://{below}/in/0.png", f"data:image/png;base64,{base64.b64encode(good).decode()}",
+    ]  # fmt: skip
+    pq.write_table(pa.table({"path": [*HOSTILE, *fine]}), below / "t.parquet")
+    for source in (below, below / "t.parquet"):
+        output = tmp_path / f"{source.name}.out.parquet"
+        done = predict(run, str(source), str(output))
+        said = rows(output)
+        assert (done.pictures, done.errors) == (len(HOSTILE) + len(fine), len(HOSTILE))
+        for (value, why), row in zip(HOSTILE.items(), said, strict=False):
+            assert why in row["error"], (value, row)
+            assert "\n" not in row["error"]
+        assert [row["error"] for row in said[len(HOSTILE) :]] == [None] * len(fine)
+
+
+def test_schemes_that_are_allowed_are_opened_and_no_others(made, tmp_path):
+    import fsspec
+
+    run, pictures = made
+    good = (pictures / "0" / "000.png").read_bytes()
+    fsspec.filesystem("memory").pipe("/rows/0.png", good)
+    (tmp_path / "outside.png").write_bytes(good)
+    (tmp_path / "in").mkdir()
+    values = ["memory://rows/0.png", "../outside.png", str(tmp_path / "outside.png")]
+    pq.write_table(pa.table({"path": values}), tmp_path / "in" / "t.parquet")
+
+    def failed(*schemes):
+        output = tmp_path / f"{'-'.join(schemes)}.parquet"
+        predict(run, str(tmp_path / "in"), str(output), allow_schemes=schemes)
+        return [row["error"] is not None for row in rows(output)]
+
+    assert failed() == [True, True, True]
+    assert failed("memory") == [False, True, True]
+    assert failed("FILE") == [True, False, False]
+    assert failed("memory", "file") == [False, False, False]
+
+
+def test_rows_of_a_table_on_other_storage_lie_below_it(made):
+    import fsspec
+
+    run, pictures = made
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/far/in/0.png", (pictures / "0" / "000.png").read_bytes())
+    with memory.open("/far/t.parquet", "wb") as file:
+        values = ["in/0.png", "memory://far/in/0.png", "../far2/0.png", "/etc/passwd"]
+        pq.write_table(pa.table({"path": values}), file)
+    predict(run, "memory://far/t.parquet", "memory://far.out.parquet")
+    with memory.open("/far.out.parquet/part-000000.parquet", "rb") as file:
+        said = pq.read_table(file).to_pylist()
+    assert [row["error"] is None for row in said] == [True, True, False, False]
+
+
+def test_a_group_of_rows_that_cannot_be_read_leaves_the_others(made, tmp_path):
+    run, pictures = made
+    good = (pictures / "0" / "000.png").read_bytes()
+    source = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"bytes": [good] * 20}), source, row_group_size=5, compression="none")
+    meta = pq.ParquetFile(source).metadata.row_group(1).column(0)
+    whole = bytearray(source.read_bytes())
+    at = meta.dictionary_page_offset or meta.data_page_offset
+    whole[at : at + 30] = bytes(30)
+    source.write_bytes(whole)
+    done = predict(run, str(source), str(tmp_path / "o.parquet"))
+    said = rows(tmp_path / "o.parquet")
+    assert (done.pictures, done.errors) == (20, 5)
+    assert [row["error"] is None for row in said] == [True] * 5 + [False] * 5 + [True] * 10
+    assert all("the table" in row["error"] for row in said[5:10])
+
+
+def test_a_picture_that_nobody_foresaw_is_a_row(made, tmp_path, monkeypatch):
+    from sightline.deploy.runtime import Runtime
+
+    run, pictures = made
+    prepare = Runtime.prepare
+
+    def failing(runtime, image):
+        if image == b"broken":
+            raise RuntimeError("nobody\nforesaw this")
+        return prepare(runtime, image)
+
+    monkeypatch.setattr(Runtime, "prepare", failing)
+    done = predict(run, str(pictures), str(tmp_path / "o.parquet"))
+    assert (done.pictures, done.errors) == (90, 3)
+    errors = {row["error"] for row in rows(tmp_path / "o.parquet")}
+    assert errors == {None, "cannot be read: RuntimeError: nobody"}
 
 
 def test_below_the_threshold_there_is_no_label(made, tmp_path):

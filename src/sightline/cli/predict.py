@@ -43,6 +43,7 @@ def predict(
     output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
     engine: Literal["local", "ray"] = "local",
     workers: int = 0,
+    allow_schemes: tuple[str, ...] = (),
     device: console.Device = "auto",
     json: console.Json = False,
 ) -> int:
@@ -69,6 +70,9 @@ def predict(
         Of bulk prediction: this process, or a Ray cluster.
     workers
         Of Ray; 0: as many as it has cores.
+    allow_schemes
+        In bulk: schemes of URLs that are opened where the rows of a table name them, such as https;
+        file is any path of this machine. Paths below the table's folder always are.
     """
     if top < 1:
         raise ParameterError(f"--top must be at least 1, not {top}")
@@ -78,10 +82,12 @@ def predict(
         raise ParameterError("--threshold auto and --reject exclude each other; give one of them")
     if output is not None and output.endswith(".parquet"):
         least = reject if threshold is None else threshold
-        return _bulk(run_folder, pictures, output, top, least, engine, workers, json)
+        return _bulk(run_folder, pictures, output, top, least, engine, workers, allow_schemes, json)
     check_device(device)
-    if engine != "local" or workers:
-        raise ParameterError("--engine and --workers need an output in bulk: -o NAME.parquet")
+    if engine != "local" or workers or allow_schemes:
+        raise ParameterError(
+            "--engine, --workers and --allow-schemes need an output in bulk: -o NAME.parquet"
+        )
     paths = expand([Path(picture) for picture in pictures])
     model, task, classes = _loaded(run_folder, device)
     limit = _limits(model, run_folder, reject, auto=threshold is not None)
@@ -128,7 +134,7 @@ def predict(
 
 def _bulk(
     run_folder: Path, pictures: list[str], output: str, top: int, reject: float | Literal["auto"],
-    engine: Literal["local", "ray"], workers: int, json: bool,
+    engine: Literal["local", "ray"], workers: int, schemes: tuple[str, ...], json: bool,
 ) -> int:  # fmt: skip
     from sightline.deploy import bulk
 
@@ -137,7 +143,7 @@ def _bulk(
     with console.bar("predicting") as report:
         done = bulk.predict(
             run_folder, pictures[0], output, engine=engine, top=top, reject=reject,
-            workers=workers, progress=report,
+            workers=workers, allow_schemes=schemes, progress=report,
         )  # fmt: skip
     if json:
         console.print_json(dataclasses.asdict(done))

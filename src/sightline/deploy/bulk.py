@@ -23,7 +23,7 @@ import numpy as np
 
 from sightline.deploy.export import exported
 from sightline.deploy.runtime import Runtime, limit_of, limits_in
-from sightline.deploy.sources import Place, Reader, listed, storage
+from sightline.deploy.sources import Place, Reader, listed, root_of, storage
 from sightline.errors import MissingExtraError, ParameterError, RunError
 from sightline.types import Progress
 
@@ -80,6 +80,8 @@ class Order:
         Pictures answered together.
     threads : int
         Threads that decode pictures.
+    schemes : sequence of str
+        See `Reader`.
     """
 
     source: str
@@ -88,6 +90,7 @@ class Order:
     reject: float | list[float] = 0.0
     batch: int = _BATCH
     threads: int = 0
+    schemes: Sequence[str] = ()
 
 
 def predict(
@@ -100,6 +103,7 @@ def predict(
     reject: float | Literal["auto"] = 0.0,
     shard: int = SHARD,
     workers: int = 0,
+    allow_schemes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Bulk:
     """Predict for all pictures of a source and write the answers as Parquet shards.
@@ -125,6 +129,9 @@ def predict(
         Pictures of a shard.
     workers : int
         Ray actors, each with a model of its own; 0: one for each core of the cluster.
+    allow_schemes : sequence of str
+        Schemes of URLs that are opened where a table's rows name them, such as ``https``; ``file``
+        is any path of this machine. Without them paths below the source are, and no others.
     progress : callable, optional
         Called with (pictures done, pictures in all).
 
@@ -144,13 +151,13 @@ def predict(
     runtime = Runtime(model)
     own = runtime.about.thresholds
     limit = list(limits_in(own, run_or_model)) if isinstance(reject, str) else reject
-    order = Order(source, output, top, limit)
+    order = Order(source, output, top, limit, schemes=tuple(allow_schemes))
     places = listed(source)
     job = {
         "model": runtime.about.name, "version": runtime.about.version, "source": source,
         "pictures": len(places), "shard": shard, "top": top, "reject": reject,
         "list": hashlib.sha256("\n".join(p.name for p in places).encode()).hexdigest()[:16],
-    }  # fmt: skip
+    } | ({"allow_schemes": sorted(allow_schemes)} if allow_schemes else {})  # fmt: skip
     _begin(output, job)
     shards = [places[i : i + shard] for i in range(0, len(places), shard)]
     present = _present(output)
@@ -177,7 +184,7 @@ def shard_table(
     rows: list[dict[str, Any]] = []
     parts = [places[i : i + order.batch] for i in range(0, len(places), order.batch)]
     with ThreadPoolExecutor(order.threads or None) as pool:
-        read = Reader(fs, runtime)
+        read = Reader(fs, root_of(order.source), runtime, order.schemes)
         ahead = [pool.map(read, part) for part in parts[:_AHEAD]]
         for i, part in enumerate(parts):
             pixels = list(ahead.pop(0))

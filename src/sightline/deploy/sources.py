@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 
 COLUMNS = ("bytes", "image", "path", "url")
 """Columns of a Parquet file that may hold images, encoded or by their place; the first is taken."""
+
+
+HARMLESS = frozenset({"data"})
+"""Schemes of URLs that read nothing but themselves."""
+
+_SCHEME = re.compile(r"(data(?=:)|[a-z][a-z0-9+.-]+(?=://))", re.IGNORECASE)
 
 
 class Place(NamedTuple):
@@ -68,16 +76,22 @@ class Reader:
     Parameters
     ----------
     fs : AbstractFileSystem
+    root : str
+        Folder on it that paths in rows lie below.
     runtime : Runtime
         The model whose size pictures are prepared for.
+    schemes : sequence of str
+        Schemes of URLs in rows that are opened, such as https; file is any path of this machine.
     """
 
-    def __init__(self, fs: fsspec.AbstractFileSystem, runtime: Runtime) -> None:
-        import pyarrow as pa
-
-        self.fs, self.runtime = fs, runtime
+    def __init__(
+        self, fs: fsspec.AbstractFileSystem, root: str, runtime: Runtime,
+        schemes: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self.fs, self.root, self.runtime = fs, root, runtime
+        self.schemes = HARMLESS | {scheme.lower() for scheme in schemes}
         self._lock = Lock()
-        self._path, self._first, self._column = "", 0, pa.chunked_array([], pa.string())
+        self._rows = _Rows("", 0, 0, None)
 
     def __call__(self, place: Place) -> tuple[NDArray[np.uint8], Frame] | str:
         """Return prepared pixels (H, W, C) and their frame, or the text of the error."""
@@ -86,7 +100,9 @@ class Reader:
         except DataError as error:
             return str(error)
         except OSError as error:
-            return f"cannot be read: {error.strerror or error}"
+            return f"cannot be read: {error.strerror or _line(error)}"
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this row's alone
+            return f"cannot be read: {type(error).__name__}: {_line(error)}"
 
     def _bytes(self, place: Place) -> bytes:
         if place.row < 0:
@@ -94,30 +110,104 @@ class Reader:
         value = self._value(place)
         if isinstance(value, dict):  # as Hugging Face's data sets keep images
             value = value.get("bytes") or value.get("path")
-        if isinstance(value, str):
-            fs, path = storage(value)
+        if isinstance(value, str) and value:
+            fs, path = self._opened(value, place.path)
             return bytes(fs.cat_file(path))
         if not isinstance(value, bytes):
             raise DataError("the row has no image")
         return value
 
+    def _opened(self, value: str, table: str) -> tuple[fsspec.AbstractFileSystem, str]:
+        """Return the file system and path of a cell: below the source, or of an allowed scheme.
+
+        A table may come from a stranger, and what it names is read with this machine's rights.
+        """
+        if "\0" in value:
+            raise DataError("the path in the row holds a NUL")
+        named = _schemes_in(value)
+        ours = {self.fs.protocol} if isinstance(self.fs.protocol, str) else set(self.fs.protocol)
+        if set(named) - ours:
+            if odd := [scheme for scheme in named if scheme not in self.schemes]:
+                raise DataError(
+                    f"{value[:200]}: a table opens no {odd[0]}: here; "
+                    f"allow_schemes={odd[0]} lets it"
+                )
+            return storage(value)
+        path = self.fs._strip_protocol(value) if named else value.replace("\\", "/")
+        if not named and not path.startswith("/"):
+            path = f"{table.rpartition('/')[0]}/{path}"
+        path = _normal(path)
+        if not path.startswith(f"{self.root}/") and not ours & self.schemes:
+            raise DataError(
+                f"{value[:200]}: lies outside of the source, where a table opens nothing; "
+                f"allow_schemes={min(ours)} lets it"
+            )
+        return self.fs, path
+
     def _value(self, place: Place) -> Any:
+        with self._lock:
+            if self._rows.path != place.path or not self._rows.first <= place.row < self._rows.end:
+                self._rows = self._group(place)
+            held = self._rows
+        if isinstance(held.column, str):
+            raise DataError(held.column)
+        return held.column[place.row - held.first].as_py()
+
+    def _group(self, place: Place) -> _Rows:
+        """Read the group of rows that a row lies in; its error, where it cannot be read."""
         import pyarrow.parquet as pq
 
-        with self._lock:
-            here = place.row - self._first
-            if self._path != place.path or not 0 <= here < len(self._column):
-                with self.fs.open(place.path, "rb") as file:
-                    parquet = pq.ParquetFile(file)
-                    first, group = 0, 0
-                    while place.row >= first + parquet.metadata.row_group(group).num_rows:
-                        first += parquet.metadata.row_group(group).num_rows
-                        group += 1
-                    name = image_column(place.path, parquet.schema_arrow.names)
-                    column = parquet.read_row_group(group, [name]).column(0)
-                self._path, self._first, self._column = place.path, first, column
-                here = place.row - first
-            return self._column[here].as_py()
+        first = end = place.row
+        try:
+            with self.fs.open(place.path, "rb") as file:
+                parquet = pq.ParquetFile(file)
+                first = end = group = 0
+                while True:
+                    end += parquet.metadata.row_group(group).num_rows
+                    if place.row < end:
+                        break
+                    first, group = end, group + 1
+                name = image_column(place.path, parquet.schema_arrow.names)
+                column = parquet.read_row_group(group, [name]).column(0)
+        except Exception as error:  # noqa: BLE001 - the rows of other groups may be whole
+            return _Rows(place.path, first, max(end, first + 1), f"the table: {_line(error)}")
+        return _Rows(place.path, first, end, column)
+
+
+class _Rows(NamedTuple):
+    """A group of rows of a Parquet file: its column of images, or why it cannot be read."""
+
+    path: str
+    first: int
+    end: int
+    column: Any
+
+
+def root_of(source: str) -> str:
+    """Return the folder of a source on its file system: itself, or the one that its table is in."""
+    fs, path = storage(source)
+    folder: str = path if fs.isdir(path) else path.rpartition("/")[0]
+    return folder.rstrip("/")
+
+
+def _normal(path: str) -> str:
+    """Return a path without ``..``; of one that is a URL, too."""
+    scheme, mark, rest = path.rpartition("://")
+    return scheme + mark + posixpath.normpath(rest)
+
+
+def _schemes_in(value: str) -> list[str]:
+    """Return the schemes that a path or URL names, as ``simplecache::https://...`` names two."""
+    parts = value.split("::")
+    named = [_SCHEME.match(part) for part in parts]
+    if len(parts) == 1:
+        return [named[0][1].lower()] if named[0] else []
+    return [(n[1] if n else part).lower() for n, part in zip(named, parts, strict=True)]
+
+
+def _line(error: BaseException) -> str:
+    """Return the first line of an error's text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def storage(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
