@@ -21,6 +21,7 @@ import sightline
 from sightline.deploy import bulk
 from sightline.deploy.bulk import predict
 from sightline.deploy.export import exported
+from sightline.deploy.runtime import Runtime
 from sightline.deploy.sources import listed
 from sightline.errors import DataError, RunError
 from sightline.estimators import load_model
@@ -219,8 +220,6 @@ def test_a_group_of_rows_that_cannot_be_read_leaves_the_others(made, tmp_path):
 
 
 def test_a_picture_that_nobody_foresaw_is_a_row(made, tmp_path, monkeypatch):
-    from sightline.deploy.runtime import Runtime
-
     run, pictures = made
     prepare = Runtime.prepare
 
@@ -234,6 +233,34 @@ def test_a_picture_that_nobody_foresaw_is_a_row(made, tmp_path, monkeypatch):
     assert (done.pictures, done.errors) == (90, 3)
     errors = {row["error"] for row in rows(tmp_path / "o.parquet")}
     assert errors == {None, "cannot be read: RuntimeError: nobody"}
+
+
+def test_answers_are_quoted_for_spreadsheets_unless_they_are_to_be_raw(made, tmp_path, monkeypatch):
+    run, _ = made
+    pq.write_table(pa.table({"path": ["=cmd|x", "-none.png"]}), tmp_path / "t.parquet")
+    source = str(tmp_path / "t.parquet")
+    predict(run, source, str(tmp_path / "a.parquet"))
+    predict(run, source, str(tmp_path / "b.parquet"), raw=True)
+    quoted, raw = (rows(tmp_path / name) for name in ("a.parquet", "b.parquet"))
+    assert [row["image"] for row in quoted] == [row["image"] for row in raw]
+    with pytest.raises(RunError, match="another raw"):
+        predict(run, source, str(tmp_path / "b.parquet"))
+
+    order = bulk.Order(source, "", top=1)
+    row = {"image": "=a", "label": "@b", "score": -0.5, "top_labels": ["-c"], "top_scores": [-0.5]}
+
+    monkeypatch.setattr(bulk, "_answered", lambda *_: [row])
+
+    def table(order):
+        *_, written = bulk.shard_table(Runtime(exported(run)), order, listed(source)[:1])
+        return written.to_pylist()[0]
+
+    assert table(order) == {
+        "image": "'=a", "label": "'@b", "score": -0.5, "top_labels": ["'-c"],
+        "top_scores": [-0.5], "error": None,
+    }  # fmt: skip
+    order.raw = True
+    assert table(order) == row | {"error": None}
 
 
 def test_below_the_threshold_there_is_no_label(made, tmp_path):

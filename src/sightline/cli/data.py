@@ -143,6 +143,7 @@ def convert(
     layout: console.Layout = None,
     allow_outside: console.AllowOutside = False,
     seed: console.Seed = 0,
+    raw: Annotated[bool, Parameter(negative="")] = False,
     json: console.Json = False,
 ) -> int:
     """Write DATA in another format into the new folder OUT.
@@ -155,13 +156,16 @@ def convert(
         Folder to make.
     to
         Format to write.
+    raw
+        Of csv and parquet: leave cells as they are that a spreadsheet would compute, as =1+1; else
+        an apostrophe stands before them.
     """
     converting.check_target(out)
     loaded = console.load(
         data, seed=seed, group=group, layout=layout, allow_outside=allow_outside, quiet=json
     )
     with console.bar(f"writing {out}") as report:
-        converting.convert(loaded, out, to, report)
+        converting.convert(loaded, out, to, report, raw=raw)
     if json:
         console.print_json(describe(loaded) | {"written": str(out), "format": to})
     else:

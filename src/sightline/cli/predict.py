@@ -44,6 +44,7 @@ def predict(
     engine: Literal["local", "ray"] = "local",
     workers: int = 0,
     allow_schemes: tuple[str, ...] = (),
+    raw: Annotated[bool, Parameter(negative="")] = False,
     device: console.Device = "auto",
     json: console.Json = False,
 ) -> int:
@@ -73,6 +74,9 @@ def predict(
     allow_schemes
         In bulk: schemes of URLs that are opened where the rows of a table name them, such as https;
         file is any path of this machine. Paths below the table's folder always are.
+    raw
+        In bulk: leave cells as they are that a spreadsheet would compute, as a class called =1+1;
+        else an apostrophe stands before them.
     """
     if top < 1:
         raise ParameterError(f"--top must be at least 1, not {top}")
@@ -82,11 +86,13 @@ def predict(
         raise ParameterError("--threshold auto and --reject exclude each other; give one of them")
     if output is not None and output.endswith(".parquet"):
         least = reject if threshold is None else threshold
-        return _bulk(run_folder, pictures, output, top, least, engine, workers, allow_schemes, json)
+        return _bulk(
+            run_folder, pictures, output, top, least, engine, workers, allow_schemes, raw, json
+        )
     check_device(device)
-    if engine != "local" or workers or allow_schemes:
+    if engine != "local" or workers or allow_schemes or raw:
         raise ParameterError(
-            "--engine, --workers and --allow-schemes need an output in bulk: -o NAME.parquet"
+            "--engine, --workers, --allow-schemes and --raw need an output in bulk: -o NAME.parquet"
         )
     paths = expand([Path(picture) for picture in pictures])
     model, task, classes = _loaded(run_folder, device)
@@ -134,7 +140,8 @@ def predict(
 
 def _bulk(
     run_folder: Path, pictures: list[str], output: str, top: int, reject: float | Literal["auto"],
-    engine: Literal["local", "ray"], workers: int, schemes: tuple[str, ...], json: bool,
+    engine: Literal["local", "ray"], workers: int, schemes: tuple[str, ...], raw: bool,
+    json: bool,
 ) -> int:  # fmt: skip
     from sightline.deploy import bulk
 
@@ -143,7 +150,7 @@ def _bulk(
     with console.bar("predicting") as report:
         done = bulk.predict(
             run_folder, pictures[0], output, engine=engine, top=top, reject=reject,
-            workers=workers, allow_schemes=schemes, progress=report,
+            workers=workers, allow_schemes=schemes, raw=raw, progress=report,
         )  # fmt: skip
     if json:
         console.print_json(dataclasses.asdict(done))

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from sightline.counting import counted
 from sightline.data import folder, masks
 from sightline.data.dataset import Dataset
-from sightline.errors import DataError, UnknownNameError
+from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.types import Progress, Task
 
 Target = Literal["coco", "voc", "yolo", "folder", "webdataset", "csv", "parquet"]
@@ -21,8 +21,9 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 
 
 def convert(
-    data: Dataset, out: str | Path, to: Target, progress: Progress | None = None
-) -> list[str]:
+    data: Dataset, out: str | Path, to: Target, progress: Progress | None = None, *,
+    raw: bool = False,
+) -> list[str]:  # fmt: skip
     """Write a data set in another format.
 
     Parameters
@@ -37,6 +38,9 @@ def convert(
         ``csv`` and ``parquet`` are a table of paths with labels or boxes, and its images.
     progress : callable, optional
         Called with (images done, images in all).
+    raw : bool
+        Of csv and parquet: leave cells as they are that a spreadsheet would compute, as ``=1+1``;
+        else an apostrophe stands before them, which reading takes away again.
 
     Returns
     -------
@@ -47,11 +51,15 @@ def convert(
     ------
     UnknownNameError
         When there is no such format.
+    ParameterError
+        When `raw` is asked for a format that has no cells.
     DataError
         When `out` is not empty, or the format cannot hold what the data is annotated with.
     """
     if to not in TARGETS:
         raise UnknownNameError("format", to, TARGETS)
+    if raw and to not in ("csv", "parquet"):
+        raise ParameterError(f"raw=True is for csv and parquet, not for {to}")
     out = Path(out)
     if out.suffix.lower() == f".{to}":
         raise DataError(
@@ -64,7 +72,7 @@ def convert(
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
     try:
-        module.write(data, partial, progress)
+        module.write(data, partial, progress, **({"raw": True} if raw else {}))
         if out.exists():
             out.rmdir()
         partial.rename(out)

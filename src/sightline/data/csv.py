@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightline.data import columns, files, image_table, images, text
+from sightline.data import cells, columns, files, image_table, images, text
 from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset
 from sightline.data.notes import Note
@@ -92,8 +92,16 @@ def read(
     return data
 
 
-def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
+def write(data: Dataset, out: Path, progress: Progress | None = None, *, raw: bool = False) -> None:
     """Write ``labels.csv`` (UTF-8 with its mark, which Excel needs) and ``images/SPLIT``.
+
+    Parameters
+    ----------
+    data : Dataset
+    out : path
+    progress : callable, optional
+    raw : bool
+        Leave cells as they are that a spreadsheet would compute; see `cells.quoted`.
 
     Raises
     ------
@@ -104,7 +112,8 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
     with (out / _TARGET).open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(table)
-        writer.writerows(zip(*table.values(), strict=True))
+        keep = (lambda cell: cell) if raw else cells.quoted
+        writer.writerows(map(keep, row) for row in zip(*table.values(), strict=True))
 
 
 def read_columns(path: Path) -> dict[str, list[Any]]:
@@ -136,7 +145,7 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
     for number, row in rows:
         if len(row) != len(names):
             raise DataError(f"{path}, line {number}: {len(row)} values for {len(names)} columns")
-    return {name: [row[i] for _, row in rows] for i, name in enumerate(names)}
+    return {name: [cells.unquoted(row[i]) for _, row in rows] for i, name in enumerate(names)}
 
 
 def _by_folder(folder_: Path) -> dict[str, Path]:

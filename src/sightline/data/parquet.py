@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightline.data import columns, image_table
+from sightline.data import cells, columns, image_table
 from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset
 from sightline.errors import DataError, MissingExtraError
@@ -62,8 +62,16 @@ def read(
     return image_table.read(table, name, str(path), root or path, named or {}, "parquet", bounds)
 
 
-def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
+def write(data: Dataset, out: Path, progress: Progress | None = None, *, raw: bool = False) -> None:
     """Write ``labels.parquet`` and ``images/SPLIT``.
+
+    Parameters
+    ----------
+    data : Dataset
+    out : path
+    progress : callable, optional
+    raw : bool
+        Leave cells as they are that a spreadsheet would compute; see `cells.quoted`.
 
     Raises
     ------
@@ -76,6 +84,8 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
     import pyarrow
 
     table = image_table.rows_of(data, out, progress)
+    if not raw:
+        table = {name: cells.quoted(values) for name, values in table.items()}
     numbers = {name: pyarrow.float64() for name in ("xmin", "ymin", "xmax", "ymax")}
     made = {
         name: pyarrow.array(
@@ -103,7 +113,11 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
     except (OSError, ValueError, KeyError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path} is no readable Parquet file ({first})") from None
-    return {name: values for name, values in table.items() if not name.startswith("__index_level")}
+    return {
+        name: [cells.unquoted(value) for value in values]
+        for name, values in table.items()
+        if not name.startswith("__index_level")
+    }
 
 
 def _lists_images(path: Path) -> bool:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from sightline.data.cells import quoted
 from sightline.deploy.export import exported
 from sightline.deploy.runtime import Runtime, limit_of, limits_in
 from sightline.deploy.sources import Place, Reader, listed, root_of, storage
@@ -82,6 +83,8 @@ class Order:
         Threads that decode pictures.
     schemes : sequence of str
         See `Reader`.
+    raw : bool
+        Leave cells as they are that a spreadsheet would compute.
     """
 
     source: str
@@ -91,6 +94,7 @@ class Order:
     batch: int = _BATCH
     threads: int = 0
     schemes: Sequence[str] = ()
+    raw: bool = False
 
 
 def predict(
@@ -104,6 +108,7 @@ def predict(
     shard: int = SHARD,
     workers: int = 0,
     allow_schemes: Sequence[str] = (),
+    raw: bool = False,
     progress: Progress | None = None,
 ) -> Bulk:
     """Predict for all pictures of a source and write the answers as Parquet shards.
@@ -132,6 +137,9 @@ def predict(
     allow_schemes : sequence of str
         Schemes of URLs that are opened where a table's rows name them, such as ``https``; ``file``
         is any path of this machine. Without them paths below the source are, and no others.
+    raw : bool
+        Leave cells as they are that a spreadsheet would compute, as a class called ``=1+1``; else
+        an apostrophe stands before them.
     progress : callable, optional
         Called with (pictures done, pictures in all).
 
@@ -151,13 +159,15 @@ def predict(
     runtime = Runtime(model)
     own = runtime.about.thresholds
     limit = list(limits_in(own, run_or_model)) if isinstance(reject, str) else reject
-    order = Order(source, output, top, limit, schemes=tuple(allow_schemes))
+    order = Order(source, output, top, limit, schemes=tuple(allow_schemes), raw=raw)
     places = listed(source)
     job = {
         "model": runtime.about.name, "version": runtime.about.version, "source": source,
         "pictures": len(places), "shard": shard, "top": top, "reject": reject,
         "list": hashlib.sha256("\n".join(p.name for p in places).encode()).hexdigest()[:16],
-    } | ({"allow_schemes": sorted(allow_schemes)} if allow_schemes else {})  # fmt: skip
+    }  # fmt: skip
+    job |= {"allow_schemes": sorted(allow_schemes)} if allow_schemes else {}
+    job |= {"raw": True} if raw else {}
     _begin(output, job)
     shards = [places[i : i + shard] for i in range(0, len(places), shard)]
     present = _present(output)
@@ -192,6 +202,8 @@ def shard_table(
                 ahead.append(pool.map(read, parts[i + _AHEAD]))
             rows += _answered(runtime, order, part, pixels)
             yield len(part)
+    if not order.raw:
+        rows = [{name: quoted(cell) for name, cell in row.items()} for row in rows]
     yield pa.Table.from_pylist(rows, _schema(runtime))
 
 
@@ -295,11 +307,11 @@ def _begin(output: str, job: dict[str, Any]) -> None:
             raise RunError(f"{output} is a file; name a new folder")
         if fs.exists(f"{root}/{JOB}"):
             before = json.loads(fs.cat_file(f"{root}/{JOB}"))
-            odd = [k for k in job if before.get(k) != job[k]]
+            odd = [k for k in job | before if before.get(k) != job.get(k)]
             if odd:
                 raise RunError(
                     f"{output} holds answers with another {odd[0]} ({before.get(odd[0])}, not "
-                    f"{job[odd[0]]}); name another output"
+                    f"{job.get(odd[0])}); name another output"
                 )
             return
         fs.makedirs(root, exist_ok=True)
