@@ -212,3 +212,8 @@ def test_grey_files_load_as_one_channel(tmp_path):
     data = load_data(tmp_path / "set")
     assert data.mode == "L"
     assert data.train[0].image.shape == (6, 6, 1)
+
+
+def test_names_that_are_endless_numbers_are_sorted_as_names():
+    numbers = ["10", "2", "9" * 5000, "b"]
+    assert sorted(numbers, key=folder.natural) == ["2", "10", "9" * 5000, "b"]

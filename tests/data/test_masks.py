@@ -111,6 +111,13 @@ def test_ignored_class(folder, write, text):
     assert (label_map[values < 4] == values[values < 4]).all()
 
 
+def test_value_that_no_mask_can_have(folder, write):
+    path = folder([classes(0), classes(1)])
+    write("classes.txt", "99999999999 ground\n1 cat\n")
+    with pytest.raises(DataError, match=r"classes\.txt: a mask has no value 99999999999"):
+        masks.read(path, "x")
+
+
 def test_value_without_a_name(folder, write):
     write("classes.txt", "a\nb\n")
     data = masks.read(folder([classes(0), classes(1)]), "x")

@@ -157,7 +157,7 @@ def _animated(image: Any) -> bool:
     try:
         # `n_frames` would walk through all of them.
         return bool(getattr(image, "is_animated", False))
-    except (OSError, EOFError, SyntaxError, ValueError):
+    except (OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError):
         return True  # there is more than the first, though not whole
 
 

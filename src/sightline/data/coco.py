@@ -300,6 +300,7 @@ def _shape(
 
 
 def _is_number(value: object) -> bool:
+    """Tell whether a value is a number of pixels; NaN, which Python writes as JSON, is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -1e9 < value < 1e9
 
 

@@ -229,4 +229,4 @@ def save_png(item: Item, data: Dataset, path: Path) -> None:
 
 def natural(name: str) -> tuple[int, int, str]:
     """Return a sort key by which numbers come by value, before names: 2 before 10."""
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+    return (0, int(name), name) if name.isdecimal() and len(name) < 20 else (1, 0, name)

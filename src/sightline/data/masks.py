@@ -359,6 +359,8 @@ def _names(path: Path) -> dict[int, str] | None:
     rows = files.lines(path)
     numbered = [re.fullmatch(r"(\d+)[\s:,]+(.+)", row) for row in rows]
     if all(numbered):
+        if wide := next((m[1] for m in numbered if m and len(m[1]) > 5), None):
+            raise DataError(f"{path}: a mask has no value {wide[:40]}; it has 65,535 at most")
         return {int(m[1]): m[2] for m in numbered if m}
     return dict(enumerate(rows))
 

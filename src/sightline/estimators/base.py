@@ -593,6 +593,7 @@ class Estimator(ABC):
             options = dict(config["options"])
             if "accelerator" in options:  # its name before k-NN's and the networks' became one
                 options["device"] = options.pop("accelerator")
+            methods.check_kinds(cls.knobs(config["model"]), options)
             model = cls(
                 config["model"],
                 options,

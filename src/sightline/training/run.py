@@ -181,6 +181,10 @@ class Headline:
     share: bool = True
 
 
+_ODD = (RunError, KeyError, TypeError, ValueError, OverflowError, AttributeError)
+"""What reading figures of other kinds than Sightline's raises."""
+
+
 def write_metrics(folder: Path, metrics: Metrics, split: str) -> None:
     """Write a run's figures, with the split that they were measured on."""
     about = {"split": split, "headline": metrics.headline_name, "share": metrics.share}
@@ -192,11 +196,11 @@ def read_headline(folder: Path) -> Headline | None:
 
     None where there is none.
     """
-    with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
+    with contextlib.suppress(*_ODD):
         told = read_json(folder / TEST)
         name = told["headline"]
         return Headline(float(told["metrics"][name]), name, "test", told.get("share", True))
-    with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
+    with contextlib.suppress(*_ODD):
         told = read_json(folder / METRICS)
         name = told.get("headline", "accuracy")
         # Comparisons did not write the split: theirs are figures of the test split.
