@@ -227,6 +227,49 @@ def table(at: Path) -> Case:
     return Case(page, [page], load, words, re.compile(rb"[^,\n]+"))
 
 
+def labelme(at: Path) -> Case:
+    pages = []
+    for split, n in splits():
+        put(at / f"{split}/{n}.png", picture(n))
+        pages.append(put(
+            at / f"{split}/{n}.json",
+            f'{{"imagePath": "{n}.png", "imageWidth": 12, "imageHeight": 10, "flags": {{}},\n'
+            '"shapes": [{"label": "cat", "points": [[1, 2], [6, 6]], "shape_type": "rectangle"},\n'
+            '{"label": "dog", "points": [[1, 2], [6, 2], [6, 6]], "shape_type": "polygon"}]}',
+        ))  # fmt: skip
+    words = (b'"shape_type": "circle"', b'"shape_type": "mask", "mask": "aGk="', b'"points": [[1]]')
+    return Case(at, pages, load, words)
+
+
+def cvat(at: Path) -> Case:
+    images = []
+    for split, n in splits():
+        put(at / f"images/{n}.png", picture(n))
+        images.append(
+            f'<image id="{n}" name="{n}.png" width="12" height="10" subset="{split}">'
+            '<box label="cat" xtl="1" ytl="2" xbr="6" ybr="6" rotation="10"/>'
+            '<polygon label="dog" points="1,2;6,2;6,6"/>'
+            '<mask label="dog" rle="1, 2, 3" left="1" top="1" width="3" height="2"/></image>\n'
+        )
+    page = put(at / "annotations.xml", f"<annotations><meta/>{''.join(images)}</annotations>")
+    words = (b"<image>", b"</image>", b'<tag label="x"/>', b'<ellipse label="a" cx="1"/>')
+    return Case(at, [page], load, words, re.compile(rb'(?<=")[^"]*(?=")'))
+
+
+def label_studio(at: Path) -> Case:
+    tasks = []
+    box = {"x": 10, "y": 20, "width": 40, "height": 40, "rotation": 5, "rectanglelabels": ["cat"]}
+    corners = {"points": [[0, 0], [50, 0], [50, 50]], "polygonlabels": ["dog"]}
+    for split, n in splits():
+        put(at / f"{split}/{n}.png", picture(n))
+        result = [{"type": "rectanglelabels", "value": box}, {"type": "polygonlabels",
+                  "value": corners}]  # fmt: skip
+        tasks.append({"id": n, "data": {"image": f"/d/{split}/1a2b3c4d-{n}.png"},
+                      "annotations": [{"was_cancelled": False, "result": result}]})  # fmt: skip
+    page = put(at / "tasks.json", json.dumps(tasks))
+    return Case(at, [page], load, (b'"type": "choices"', b'"value": {"choices": [1]}'))
+
+
 def parquet(at: Path) -> Case:
     import pyarrow
     import pyarrow.parquet
@@ -348,7 +391,8 @@ def cache(at: Path) -> Case:
 
 
 KINDS: dict[str, Callable[[Path], Case]] = {
-    "coco": coco, "voc": voc, "yolo": yolo, "masks": masks, "csv": table, "parquet": parquet,
+    "coco": coco, "voc": voc, "yolo": yolo, "labelme": labelme, "cvat": cvat,
+    "label_studio": label_studio, "masks": masks, "csv": table, "parquet": parquet,
     "folder": folder, "webdataset": webdataset, "archive": archives, "picture": pictures,
     "run": runs, "cache": cache,
 }  # fmt: skip

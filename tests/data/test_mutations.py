@@ -28,7 +28,8 @@ def robustness():
         sys.modules.pop("robustness", None)
 
 
-KINDS = ("coco", "voc", "yolo", "masks", "csv", "parquet", "folder", "webdataset", "archive",
+KINDS = ("coco", "voc", "yolo", "labelme", "cvat", "label_studio", "masks", "csv", "parquet",
+         "folder", "webdataset", "archive",
          "picture", "run", "cache")  # fmt: skip
 
 # Numbers of mutations that were faults once.

@@ -100,7 +100,7 @@ def _found(stated: str, path: Path, bounds: Bounds) -> str | None:
 
 def _add(picture: Picture, shape: Element, path: Path, where: str, left: LeftOut) -> None:
     name = shape.get("label") or ""
-    if shape.tag == "box" and not float(shape.get("rotation") or 0):
+    if shape.tag == "box" and not (shape.get("rotation") and _number(path, shape, "rotation")):
         corners = (_number(path, shape, key) for key in ("xtl", "ytl", "xbr", "ybr"))
         picture.add_box(name, *corners)
     elif shape.tag == "box":
@@ -135,7 +135,7 @@ def _points(path: Path, shape: Element) -> NDArray[np.float64]:
     try:
         points = np.array([[float(v) for v in pair.split(",")] for pair in written.split(";")])
         points = points.reshape(-1, 2)
-    except ValueError:
+    except (ValueError, OverflowError):
         points = np.zeros((0, 2))
     if len(points) < 3 or not np.isfinite(points).all():
         raise DataError(f"{path}: the polygon {written[:60]!r} has no three corners 'x,y;x,y;x,y'")
@@ -149,7 +149,7 @@ def _mask(path: Path, shape: Element, size: tuple[int, int]) -> NDArray[np.bool_
     )
     try:
         runs = [int(n) for n in (shape.get("rle") or "").replace(",", " ").split()]
-    except ValueError:
+    except (ValueError, OverflowError):
         runs = []
     inside = left >= 0 and top >= 0 and left + width <= size[0] and top + height <= size[1]
     if sum(runs) != width * height or not inside or min(runs, default=0) < 0:
@@ -163,7 +163,7 @@ def _mask(path: Path, shape: Element, size: tuple[int, int]) -> NDArray[np.bool_
 def _number(path: Path, element: Element, key: str) -> float:
     try:
         value = float(element.get(key) or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value) or abs(value) > 1e6:
         raise DataError(f"{path}: {key}={element.get(key)!r} of a <{element.tag}> is no number")

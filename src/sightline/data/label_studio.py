@@ -179,7 +179,7 @@ def _add(picture: Picture, region: dict[str, Any], where: str, left: LeftOut) ->
         )
     elif {"x", "y", "width", "height"} <= value.keys():
         x, y, w, h = _numbers([value[k] for k in ("x", "y", "width", "height")], where) / 100
-        turn = float(value.get("rotation") or 0)
+        turn = float(_numbers([value.get("rotation") or 0], where).ravel()[:1].sum())
         corners = np.array([[0, 0], [w * width, 0], [w * width, h * height], [0, h * height]])
         if not turn:
             picture.add_box(names[0], x * width, y * height, (x + w) * width, (y + h) * height)
@@ -195,7 +195,7 @@ def _add(picture: Picture, region: dict[str, Any], where: str, left: LeftOut) ->
 def _numbers(values: Any, where: str) -> NDArray[np.float64]:
     try:
         numbers = np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = np.array([np.nan])
     if not np.isfinite(numbers).all():
         raise DataError(f"{where}: {json.dumps(values)[:60]} are no numbers")

@@ -18,6 +18,7 @@ from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset
 from sightline.data.drawn_objects import LeftOut, Picture, dataset, ellipse
 from sightline.data.notes import lost
+from sightline.data.place import locate
 from sightline.data.split_names import split_of_path
 from sightline.errors import DataError
 
@@ -110,15 +111,15 @@ def _image(path: Path, page: dict[str, Any], bounds: Bounds) -> str | None:
     stated = page.get("imagePath")
     if isinstance(stated, str) and stated:
         own = stated.replace("\\", "/").rsplit("/", 1)[-1]
-        if (path.parent / own).is_file():
-            return str(path.parent / own)
+        if own and (beside := locate(path.parent, own)) is not None:
+            return beside
         image = bounds.find(stated, [path.parent], str(path))
         if image is not None and Path(image).is_file():
             return image
     stem = pairs.stem_of(path.name)
-    beside = [p for p in sorted(path.parent.iterdir())
-              if images.is_image(p.name) and pairs.stem_of(p.name) == stem]  # fmt: skip
-    return str(beside[0]) if beside else None
+    same = [n for n in files.names_in(path.parent)
+            if images.is_image(n) and pairs.stem_of(n) == stem]  # fmt: skip
+    return f"{path.parent}/{same[0]}" if same else None
 
 
 def _shapes(path: Path, page: Any) -> list[dict[str, Any]]:
@@ -132,7 +133,7 @@ def _add(picture: Picture, shape: dict[str, Any], where: str, left: LeftOut) -> 
     name, kind = shape.get("label"), shape.get("shape_type") or "polygon"
     try:
         points = np.array(shape.get("points"), np.float64).reshape(-1, 2)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         points = np.full((1, 2), np.nan)
     if not isinstance(name, str) or not name or not np.isfinite(points).all():
         raise DataError(f"{where} has no label, or points that are no numbers; mend it")

@@ -373,6 +373,9 @@ def _with_splits(data: Dataset, seed: int, group: str | None) -> Dataset:
         data.notes.append(f"images of one group ({group}) stay in one split")
     grouped = group is not None or any(item.group is not None for item in items)
     have = {name: rows for name, rows in data.rows.items() if len(rows)}
+    if not have:
+        raise DataError(f"{data.name}: no split has an image")
+    data.rows = have
     if grouped and len(have) > 1:
         _check_groups(data, have)
     if {"train", "val", "test"} <= have.keys():

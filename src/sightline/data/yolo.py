@@ -34,6 +34,7 @@ from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
 from sightline.data.notes import Note, guessed, lost
+from sightline.data.place import locate
 from sightline.data.split_names import ordered, split_of, split_of_path, words
 from sightline.errors import DataError
 from sightline.types import Progress, Task
@@ -337,8 +338,7 @@ def _listed(folder: Path, bounds: Bounds) -> dict[str, list[str]]:
         key, equals, value = (part.strip() for part in line.partition("="))
         if equals and (split := split_of(key)) and value:
             place = bounds.find(value, [folder, folder.parent], f"{described}")
-            if place is None and (folder / Path(value).name).is_file():
-                place = str(folder / Path(value).name)
+            place = place or locate(folder, Path(value).name)
             if place is not None:
                 paths.append((split, Path(place)))
     if not paths:
@@ -410,8 +410,8 @@ def _expand(path: Path, roots: list[Path], place: str, bounds: Bounds) -> list[s
     # Exports exist whose entries lead out of their own folder ("../train/images").
     inside = place.replace("\\", "/").lstrip("./")
     source = None
-    if inside and (path.parent / inside).exists() and not (roots[0] / place).exists():
-        source = str(path.parent / inside)
+    if inside and locate(roots[0], place) is None:
+        source = bounds.find(inside, [path.parent], str(path))
     source = source or bounds.find(place, roots, str(path))
     if source is None:
         raise DataError(
