@@ -66,6 +66,40 @@ def test_embedded_sets_are_clean(name):
     assert found.findings == []
 
 
+def deep_folder(root, most):
+    for c in ("cat", "dog"):
+        (root / c).mkdir(parents=True)
+        for i in range(12):
+            rng = np.random.default_rng(i + 100 * len(c) + ord(c[0]))
+            pixels = rng.integers(0, most, (20, 20)).astype(np.uint16)
+            Image.fromarray(pixels).save(root / c / f"{i}.png")
+    return root
+
+
+def test_twelve_bits_in_files_of_sixteen_are_a_warning(tmp_path):
+    _, found = look(deep_folder(tmp_path / "set", 4096))
+    [dark] = [f for f in found.findings if f.kind == "dark"]
+    assert (dark.severity, dark.count) == ("warning", 24)
+    assert "under 10% of their range" in dark.text
+
+
+def test_one_dark_file_of_sixteen_bits_among_bright_ones_is_none(tmp_path):
+    root = deep_folder(tmp_path / "set", 60_000)
+    Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20)).save(root / "cat/0.png")
+    assert "dark" not in kinds(look(root)[1])
+
+
+def test_lab_and_big_endian_files_are_called_what_they_are(root):
+    scene(98).convert("LAB").save(root / "train/cat/00.tif")
+    deep = np.asarray(scene(97).convert("L")).astype(">u2") * 200
+    Image.fromarray(deep).save(root / "train/cat/01.tif")
+    (root / "train/cat/00.png").unlink()
+    (root / "train/cat/01.png").unlink()
+    _, found = look(root)
+    assert kinds(found) == {"unusual-mode", "grey"}
+    assert next(f.count for f in found.findings if f.kind == "unusual-mode") == 2
+
+
 # --- files -----------------------------------------------------------------------------------
 
 

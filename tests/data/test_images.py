@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, features
 from torchvision.transforms import v2
 
 from sightline.data import images
@@ -117,6 +118,109 @@ def test_pixels_without_a_white_are_refused(tmp_path, mode, dtype):
     Image.fromarray(np.full((4, 4), 70000, dtype), mode).save(path)
     with pytest.raises(DataError, match=f"deep.tiff.*32-bit pixels .{mode}.*8 or 16 bits"):
         images.read(path)
+
+
+def tiff(pixels, tags, order="<"):
+    """A TIFF of one strip, written byte by byte: Pillow writes no such tags."""
+    height, width = pixels.shape[:2]
+    bits, form = pixels.dtype.itemsize * 8, {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    every = {
+        256: (4, width),
+        257: (4, height),
+        258: (3, bits),
+        259: (3, 1),
+        262: (3, 1),
+        273: (4, 0),
+        277: (3, 1),
+        278: (4, height),
+        279: (4, len(data)),
+        339: (3, form),
+        **tags,
+    }
+    every[273] = (4, 8 + 2 + 12 * len(every) + 4)
+    kinds = {3: "Hxx", 4: "I", 6: "bxxx", 9: "i", 11: "f"}
+    entries = b"".join(
+        struct.pack(order + "HHI" + kinds[kind], tag, kind, 1, value)
+        for tag, (kind, value) in sorted(every.items())
+    )  # fmt: skip
+    mark = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    head = mark + struct.pack(order + "IH", 8, len(every)) + entries + bytes(4)
+    return head + data
+
+
+def grey_of(data):
+    return images.read(data, "L")[..., 0].tolist()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_is_scaled_by_the_white_that_it_names(order):
+    twelve = np.array([[0, 16, 2048, 4095]], np.uint16)
+    assert grey_of(tiff(twelve, {}, order)) == [[0, 0, 8, 15]]
+    assert grey_of(tiff(twelve, {341: (3, 4095)}, order)) == [[0, 1, 128, 255]]
+    assert grey_of(tiff(twelve, {281: (3, 4095)}, order)) == [[0, 1, 128, 255]]
+    assert grey_of(tiff(twelve, {281: (3, 4000)}, order)) == [[0, 0, 8, 15]]  # the largest there is
+    assert grey_of(tiff(twelve, {340: (3, 16), 341: (3, 2048)}, order)) == [[0, 0, 255, 255]]
+    if order == "<":  # Pillow opens no other
+        assert grey_of(tiff(twelve, {262: (3, 0)}, order)) == [[255, 255, 247, 240]]
+    signed = np.array([[-1000, 0, 1000]], np.int16)
+    assert grey_of(tiff(signed, {340: (9, -1000), 341: (9, 1000)}, order)) == [[0, 128, 255]]
+    real = np.array([[0.0, 0.5, 1.0, 2.0, np.nan]], np.float32)
+    assert grey_of(tiff(real, {340: (11, 0.0), 341: (11, 1.0)}, order)) == [[0, 128, 255, 255, 0]]
+
+
+@pytest.mark.parametrize("tags", [{}, {341: (11, float("nan"))}, {340: (11, 1.0), 341: (11, 1.0)}])
+def test_floats_without_a_white_are_refused_with_the_reason(tags):
+    with pytest.raises(DataError, match=r"no agreed white.*SMaxSampleValue"):
+        images.read(tiff(np.ones((2, 2), np.float32), tags))
+
+
+def test_twelve_bits_a_sample_are_twelve():
+    head = tiff(np.zeros((1, 3), np.uint16), {258: (3, 12)})
+    # Two samples in three bytes: 4095 and 2048; then 16, and four bits that fill the byte.
+    assert grey_of(head[:-6] + bytes([0xFF, 0xF8, 0x00, 0x01, 0x00, 0x00])) == [[255, 128, 1]]
+
+
+def test_a_pgm_of_more_than_8_bits_has_the_white_that_it_names():
+    assert grey_of(b"P5 3 1 4095\n" + np.array([0, 2048, 4095], ">u2").tobytes()) == [[0, 128, 255]]
+    assert grey_of(b"P5 2 1 65535\n" + np.array([0, 65535], ">u2").tobytes()) == [[0, 255]]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_lab_is_read_in_either_mode(mode):
+    colour = Image.fromarray(smooth(16, 16))
+    written = BytesIO()
+    colour.convert("LAB").save(written, "TIFF")
+    expected = np.asarray(colour.convert(mode), np.int16).reshape(16, 16, -1)
+    assert np.abs(images.read(written.getvalue(), mode) - expected).mean() < 6
+
+
+def test_a_tiff_of_a_kind_that_is_not_read_is_called_so():
+    with pytest.raises(DataError, match="a kind of TIFF that is not read"):
+        images.read(tiff(np.zeros((2, 2), np.float64), {}))
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_pictures_of_phones_are_read(tmp_path, kind):
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    elif not features.check("avif"):
+        pytest.skip("Pillow without AVIF")
+    path = tmp_path / ("a.avif" if kind == "AVIF" else "a.heic")
+    colour = Image.fromarray(smooth(64, 48))
+    colour.save(path, kind, quality=95)
+    for source in (path, path.read_bytes()):
+        assert np.abs(images.read(source).astype(int) - np.asarray(colour)).mean() < 4
+    assert images.is_image(path.name)
+    path.write_bytes(path.read_bytes()[:200])
+    refusal(path)
+
+
+def test_a_heic_without_its_package_says_which(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    path = tmp_path / "a.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    assert "pip install 'sightline[heif]'" in refusal(path)
 
 
 def test_grey_of_a_file(tmp_path):

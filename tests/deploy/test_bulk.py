@@ -263,6 +263,16 @@ def test_answers_are_quoted_for_spreadsheets_unless_they_are_to_be_raw(made, tmp
     assert table(order) == row | {"error": None}
 
 
+def test_a_lab_picture_for_a_grey_model_is_answered_as_any(made, tmp_path):
+    run, _ = made
+    grey = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 3).convert("RGB")
+    grey.save(tmp_path / "a.png")
+    grey.convert("LAB").save(tmp_path / "b.tif")
+    done = predict(run, str(tmp_path), str(tmp_path / "o.parquet"))
+    plain, lab = rows(tmp_path / "o.parquet")
+    assert (done.errors, plain["label"]) == (0, lab["label"])
+
+
 def test_below_the_threshold_there_is_no_label(made, tmp_path):
     run, pictures = made
     predict(run, str(pictures), str(tmp_path / "a.parquet"))

@@ -56,6 +56,24 @@ def test_the_runner_prepares_pictures_as_the_bench_does(how, mode, tmp_path):
         assert shape == tuple(frame.size), path.name
 
 
+def test_the_runner_reads_deep_pictures_as_the_bench_does_or_not_at_all(tmp_path):
+    rng = np.random.default_rng(0)
+    deep = Image.fromarray(rng.integers(0, 65536, (9, 9), dtype=np.uint16))
+    deep.save(tmp_path / "a.png")
+    deep.save(tmp_path / "a.tif")
+    colour = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+    colour.convert("LAB").save(tmp_path / "lab.tif")
+    for name in ("a.png", "a.tif", "lab.tif"):
+        for mode in ("L", "RGB"):
+            pixels, _ = edge_runner.prepared(tmp_path / name, [9, 9], mode, "crop")
+            assert (pixels == images.prepare(tmp_path / name, (9, 9), mode)[0]).all(), name
+    deep.save(tmp_path / "white.tif", tiffinfo={281: 4095})
+    Image.fromarray(np.ones((9, 9), np.float32)).save(tmp_path / "float.tif")
+    for name in ("white.tif", "float.tif"):
+        with pytest.raises(ValueError, match="another white"):
+            edge_runner.prepared(tmp_path / name, [9, 9], "L", "crop")
+
+
 def test_the_runner_is_short_and_imports_nothing_else():
     source = edge.runner(edge.part_of("classify"))
     assert len(source.splitlines()) <= 130

@@ -236,7 +236,7 @@ def test_a_picture_that_costs_more_than_it_weighs_is_refused_at_once(client, mod
     assert took < 2
 
 
-@pytest.mark.parametrize("kind", ["TIFF", "PPM"])
+@pytest.mark.parametrize("kind", ["TIFF", "PPM", "AVIF"])
 def test_only_what_people_send_is_read_unless_more_is_allowed(client, model, kind):
     picture = encoded(noise(20), kind)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import audit_outlines, duplicates, images, place, store
+from sightline.data import audit_outlines, depth, duplicates, images, place, store
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
@@ -28,8 +28,13 @@ includes the last pixel."""
 _SUFFIX = {
     "JPEG": (".jpg", ".jpeg", ".jfif"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",),
     "GIF": (".gif",), "BMP": (".bmp",), "WEBP": (".webp",), "TIFF": (".tif", ".tiff"),
-    "PPM": (".ppm", ".pgm"),
+    "PPM": (".ppm", ".pgm"), "AVIF": (".avif",), "HEIF": (".heic", ".heif", ".hif"),
 }  # fmt: skip
+_ALPHA = frozenset(("RGBA", "RGBa", "LA", "La", "PA"))
+_GREY = frozenset(("1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
+_UNUSUAL = frozenset(("CMYK", "YCbCr", "LAB"))
+TENTH = 0.1
+"""Of their range: deep files that use less of it were written with fewer bits than they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class Facts:
     size: tuple[int, int] = (0, 0)
     rotated: bool = False
     animated: bool = False
+    used: float | None = None  # of files of more than 8 bits: the share of their range
     prints: tuple[bytes, int, NDArray[np.uint8]] | None = None
 
 
@@ -140,7 +146,7 @@ def _look_at_files(first: int, paths: list[place.Place]) -> list[Facts]:
 def _look_at(path: place.Place) -> Facts:
     try:
         with images.open_checked(path) as header:
-            kind, mode = header.format, header.mode
+            kind, mode, deep = header.format, header.mode, depth.is_deep(header)
             image = images.upright(header, str(path))
             rotated = image is not header
             plain = images.to_mode(image, "L" if images.is_grey(image) else "RGB")
@@ -150,7 +156,8 @@ def _look_at(path: place.Place) -> Facts:
         return Facts(why_not=str(error))
     if "transparency" in image.info:
         mode += "+alpha"
-    return Facts(None, kind, mode, image.size, rotated, animated, prints)
+    used = np.asarray(plain).max() / 255 if deep else None
+    return Facts(None, kind, mode, image.size, rotated, animated, used, prints)
 
 
 def _animated(image: Any) -> bool:
@@ -194,13 +201,16 @@ def _files(data: Dataset, facts: list[Facts]) -> list[Finding]:
         ("exif-rotation", "warning", rows(lambda i, f: f.rotated),
          "images that EXIF turns: programs that ignore it see them lying",
          "bake the rotation in (a fixed copy does)"),
-        ("alpha", "warning", rows(lambda i, f: "A" in f.mode or f.mode.endswith("+alpha")),
+        ("alpha", "warning", rows(lambda i, f: f.mode in _ALPHA or f.mode.endswith("+alpha")),
          "images with transparency, which is laid on white here",
          "flatten them (a fixed copy does)"),
-        ("grey", "note", rows(lambda i, f: colour and f.mode in ("1", "L", "LA", "I;16")),
+        ("grey", "note", rows(lambda i, f: colour and f.mode.removesuffix("+alpha") in _GREY),
          "grey images among colour ones; their three channels will be equal", ""),
-        ("unusual-mode", "note", rows(lambda i, f: f.mode in ("CMYK", "YCbCr", "LAB", "I;16")),
-         "CMYK or 16-bit images; they are read as 8-bit grey or RGB", ""),
+        ("unusual-mode", "note", rows(lambda i, f: f.used is not None or f.mode in _UNUSUAL),
+         "CMYK, LAB or 16-bit images; they are read as 8-bit grey or RGB", ""),
+        ("dark", "warning", _dark(facts),
+         f"16-bit files that use under {TENTH:.0%} of their range: they are read as nearly black",
+         "scale them: a camera or scanner of 12 bits may have written them"),
         ("animation", "warning", rows(lambda i, f: f.animated and f.format != "MPO"),
          "animations or multi-page files; only the first frame is seen",
          "split them (a fixed copy keeps the first frame)"),
@@ -219,6 +229,12 @@ def _files(data: Dataset, facts: list[Facts]) -> list[Finding]:
         for kind, severity, cases, text, mend in checks
         if cases
     ]  # fmt: skip
+
+
+def _dark(facts: list[Facts]) -> list[int]:
+    """Return the deep files where even the brightest one uses little of its range."""
+    used = {i: f.used for i, f in enumerate(facts) if f.used is not None}
+    return list(used) if used and max(used.values()) < TENTH else []
 
 
 def _wrong_suffix(item: Item, facts: Facts) -> bool:

@@ -2,8 +2,8 @@
 
 Decoding is Pillow's; what is decided here is what every consumer must decide alike: the
 size is checked before anything is decoded, and what decoding would cost (`door`), EXIF
-rotation is applied, 16 bits become 8 by dropping the lower ones, transparency is laid on
-white, CMYK becomes RGB, and an animation gives its first frame.
+rotation is applied, deep grey becomes 8 bits by the white of its file (`depth`),
+transparency is laid on white, CMYK becomes RGB, and an animation gives its first frame.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import door
+from sightline.data import depth, door
 from sightline.data.place import Member, size_of
 from sightline.errors import DataError, TooLargeError, missing
 from sightline.types import Frame
@@ -30,17 +30,39 @@ Resize = Literal["crop", "stretch", "pad"]
 Encoded = str | Path | bytes | Member
 """An image file: its path, its bytes, or its place inside a tar."""
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-HEAVY = frozenset(("TIFF", "PPM"))
+_BOXED = ("AVIF", "HEIF")  # formats in boxes, opened only for files that begin with one
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", *_BOXED)
+HEAVY = frozenset(("TIFF", "PPM", *_BOXED))
 """Formats of which nothing but decoding tells how long it takes."""
 
 SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
+    (
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".gif",
+        ".bmp",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".jfif",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
+    )
 )
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 30_000
 ORIENTATION = 0x0112
 """EXIF tag; 1 means upright."""
+
+_MARKS = {
+    b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF", b"RIFF": "WEBP",
+    b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
+}  # fmt: skip
 
 
 def frame_of(picture: tuple[int, int], size: tuple[int, int], how: Resize = "crop") -> Frame:
@@ -112,7 +134,7 @@ def open_checked(
                 door.check_head(first, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own size warning; the limit below is lower
-            image = Image.open(file, formats=formats)
+            image = _opened(file, formats)
     except FileNotFoundError:
         raise DataError(missing(name, "no such file")) from None
     except IsADirectoryError:
@@ -121,7 +143,9 @@ def open_checked(
         raise DataError(f"{name}: no permission to read it") from None
     except Image.DecompressionBombError:
         raise TooLargeError(f"{name}: larger than {max_pixels:,} pixels; scale it down") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # a plugin's own kinds have no common name
         raise DataError(f"{name}: {_why_unreadable(source, formats)}") from error
     width, height = image.size
     if max(width, height) > MAX_SIDE or width * height > max_pixels:
@@ -131,6 +155,43 @@ def open_checked(
             f"{max_pixels:,} in all are read: scale it down"
         )
     return image
+
+
+def _opened(file: Any, formats: tuple[str, ...]) -> Image.Image:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(file, formats=tuple(f for f in formats if f not in _BOXED))
+    except UnidentifiedImageError:
+        if boxed := _boxed(_begin(file), formats):
+            return Image.open(file, formats=boxed)
+        raise
+
+
+def _boxed(start: bytes, formats: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the formats in boxes that can be read here, if a file begins as they do."""
+    if start[4:8] != b"ftyp":
+        return ()
+    from PIL import features
+
+    there = ["AVIF"] if features.check("avif") else []
+    try:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        there.append("HEIF")
+    except ImportError:
+        pass
+    return tuple(f for f in there if f in formats)
+
+
+def _begin(file: Any) -> bytes:
+    """Return the first bytes of a file."""
+    with nullcontext(file) if isinstance(file, io.BytesIO) else Path(file).open("rb") as opened:
+        opened.seek(0)
+        start: bytes = opened.read(12)
+        opened.seek(0)
+        return start
 
 
 def read(
@@ -398,19 +459,24 @@ def to_mode(image: Image.Image, mode: Mode) -> Image.Image:
 
     if image.mode == mode:
         return image
-    if image.mode.startswith("I;16"):
-        # Pillow's own conversion clips at 255 and would turn the picture white.
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        raise DataError(
-            f"{getattr(image, 'filename', '') or 'image'}: 32-bit pixels ({image.mode}) have "
-            "no agreed white; save it with 8 or 16 bits"
-        )
+    if image.mode.startswith("I") or image.mode == "F":
+        image = depth.eight_bits(image, _name(image))
+    if image.mode == "LAB":  # Pillow converts it to RGB alone
+        image = image.convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
-    return image if image.mode == mode else image.convert(mode)
+    try:
+        return image if image.mode == mode else image.convert(mode)
+    except ValueError:
+        raise DataError(
+            f"{_name(image)}: pixels of the mode {image.mode} are not read; save it as RGB"
+        ) from None
+
+
+def _name(image: Image.Image) -> str:
+    return str(getattr(image, "filename", "") or "image")
 
 
 def _array(image: Image.Image, mode: Mode) -> NDArray[np.uint8]:
@@ -426,9 +492,25 @@ def _why_unreadable(source: Encoded, formats: tuple[str, ...]) -> str:
     try:
         if not _bytes_of(source):
             return "the file is empty"
-    except OSError:
-        pass
+        held = source.read() if isinstance(source, Member) else source
+        start = _begin(io.BytesIO(held) if isinstance(held, bytes) else held)
+    except (OSError, DataError):
+        start = b""
+    kind = _kind_of(start)
+    if kind == "HEIF" and kind in formats and not _boxed(start, ("HEIF",)):
+        return "a HEIC; to read it, pip install 'sightline[heif]'"
+    if kind == "AVIF" and kind in formats and not _boxed(start, ("AVIF",)):
+        return "an AVIF, which this build of Pillow does not read; install Pillow's own wheel"
+    if kind in formats:
+        return f"damaged, or a kind of {kind} that is not read"
     return f"not an image of a known format ({', '.join(formats)})"
+
+
+def _kind_of(start: bytes) -> str:
+    """Return the format that the first bytes of a file are of; empty where none is known."""
+    if start[4:8] == b"ftyp":
+        return "AVIF" if start[8:12] in (b"avif", b"avis") else "HEIF"
+    return next((kind for mark, kind in _MARKS.items() if start.startswith(mark)), "")
 
 
 def _why_broken(error: Exception) -> str:

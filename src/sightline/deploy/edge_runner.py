@@ -67,13 +67,17 @@ def prepared(
     image: Image.Image = Image.open(picture, formats=FORMATS)
     if image.width * image.height > MOST_PIXELS:
         raise ValueError(f"the picture has too many pixels: {image.width} x {image.height}")
+    tags = getattr(image, "tag_v2", {})
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
+    if image.mode[0] in "IF":
+        said = tags.get(258, (16,)) != (16,) or tags.get(262) == 0 or {281, 340, 341} & set(tags)
+        if said or not image.mode.startswith("I;16"):
+            raise ValueError("deep pixels of another white than 65,535; save them with 8 bits")
         image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    image = image.convert(mode)
+    image = (image.convert("RGB") if image.mode == "LAB" else image).convert(mode)
     (height, width), (w, h) = size, image.size
     if (w, h) != (width, height):
         if how == "crop":
