@@ -503,3 +503,13 @@ def test_progress_counts_to_the_end(root):
     seen = []
     load_data(root, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (40, 40)
+
+
+def test_when_none_can_be_read_the_first_reason_is_said(tmp_path):
+    for c in "ab":
+        for k in range(3):
+            path = tmp_path / c / f"{k}.tif"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(np.full((20, 20), 0.5, np.float32)).save(path)
+    with pytest.raises(DataError, match=r"none of the 6 images can be read, first .*0\.tif.*white"):
+        load_data(tmp_path)

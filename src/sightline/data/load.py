@@ -285,9 +285,9 @@ def _probe(data: Dataset, progress: Progress | None, *, verify: bool) -> None:
         data.rows = {name: np.setdiff1d(rows, bad) for name, rows in data.rows.items()}
         data.rows = {name: rows for name, rows in data.rows.items() if len(rows)}
         if not data.rows:
+            first = next(iter(packed.unreadable.values()))
             raise DataError(
-                f"{data.name}: none of the {len(source.items)} images can be read "
-                f"({next(iter(packed.unreadable.values()))})"
+                f"{data.name}: none of the {len(source.items)} images can be read, first {first}"
             )
 
 
