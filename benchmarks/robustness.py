@@ -39,6 +39,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hostile
+import machine
 import numpy as np
 from PIL import Image
 
@@ -528,6 +530,11 @@ def attempt(kind: str, numbers: range, seed: int) -> Block:
     return block
 
 
+def _hush() -> None:
+    """Send what libraries of C write on standard error nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 def readers(mutations: int, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Try mutations of every kind, each block of them in a process of its own."""
     total: dict[str, Block] = {kind: Block() for kind in KINDS}
@@ -536,7 +543,7 @@ def readers(mutations: int, seed: int, say: Callable[[str], None]) -> dict[str, 
     for start in range(0, each, BLOCK):
         for kind, whole in total.items():
             numbers = range(start, min(start + BLOCK, each))
-            with context.Pool(1) as pool:
+            with context.Pool(1, _hush) as pool:
                 try:
                     done = pool.apply_async(attempt, (kind, numbers, seed)).get(BLOCK * SLOW)
                 except multiprocessing.TimeoutError:
@@ -569,20 +576,26 @@ def readers(mutations: int, seed: int, say: Callable[[str], None]) -> dict[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutations", type=int, default=100_000)
-    parser.add_argument("--kind", choices=KINDS)
-    parser.add_argument("--only", type=int)
+    parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", choices=KINDS, help="only this kind, and record nothing")
+    parser.add_argument("--only", type=int, help="the number of a mutation, of --kind")
     given = parser.parse_args()
     if given.kind:
-        numbers = (
-            range(given.only, given.only + 1) if given.only is not None else range(given.mutations)
-        )
+        only = given.only is not None
+        numbers = range(given.only, given.only + 1) if only else range(given.mutations)
         block = attempt(given.kind, numbers, given.seed)
         print(json.dumps({n: getattr(block, n) for n in Block.__slots__}, indent=2))
         return
-    print(
-        json.dumps(readers(given.mutations, given.seed, lambda t: print(t, flush=True)), indent=2)
-    )
+    place = machine.RESULTS / "robustness.json"
+    document = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
+    document.pop("machine", None)
+    if given.mutations:
+        document["readers"] = readers(given.mutations, given.seed, lambda t: print(t, flush=True))
+    if given.requests:
+        document["server"] = hostile.soak(given.requests, given.seed)
+    machine.record("robustness", document, "pyarrow", "defusedxml", "pyyaml")
+    print(json.dumps(document, indent=2))
 
 
 if __name__ == "__main__":
