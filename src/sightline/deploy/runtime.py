@@ -31,6 +31,9 @@ INPUT = "images"
 
 BATCH = 256
 
+LARGEST = 2**24
+"""Pixels of the images that a model may take."""
+
 
 def limits_in(thresholds: Sequence[float], where: str | Path) -> Sequence[float]:
     """Return a model's thresholds.
@@ -132,8 +135,10 @@ class About:
         Raises
         ------
         RunError
-            When it is incomplete, or from a newer version.
+            When it is incomplete, wrong, or from a newer version.
         """
+        from pydantic import TypeAdapter, ValidationError
+
         try:
             given = json.loads(text)
             if int(given["format"]) > FORMAT:
@@ -141,14 +146,29 @@ class About:
             if "accuracy" in given:  # as older exports have it, of a split that they do not tell
                 given |= {"headline": given["accuracy"], "metric": "accuracy"}
             known = {f.name for f in dataclasses.fields(cls)}
-            about = cls(**{k: v for k, v in given.items() if k in known})
-            height, width = about.size
-            return dataclasses.replace(
-                about, task=str(about.task), classes=tuple(about.classes),
-                size=(int(height), int(width)), thresholds=tuple(map(float, about.thresholds)),
-            )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{where} has incomplete metadata ({error}); export it again") from None
+            about = TypeAdapter(cls).validate_python({k: given[k] for k in known & set(given)})
+            about._check()
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            why = str(error) or type(error).__name__
+        else:
+            return about
+        raise RunError(f"{where} has incomplete or wrong metadata ({why}); export it again")
+
+    def _check(self) -> None:
+        """Raise a ValueError where values are of the right kind and cannot be."""
+        if self.task not in tasks.names():
+            raise ValueError(f"task: {self.task!r} is none of {', '.join(tasks.names())}")
+        if min(self.size) < 1 or self.size[0] * self.size[1] > LARGEST:
+            raise ValueError(f"size: {self.size} is no height and width of images")
+        if self.at_once < 0:
+            raise ValueError(f"at_once: {self.at_once} is below 0")
+        if len(self.thresholds) not in (0, len(self.classes)):
+            raise ValueError(
+                f"thresholds: {len(self.thresholds)} of them for {len(self.classes)} classes"
+            )
 
 
 class Runtime:
@@ -192,7 +212,32 @@ class Runtime:
         self.about = About.from_json(entries[KEY], path)
         self.task = tasks.module("deploy", self.about.task)
         self._names = [output.name for output in self.session.get_outputs()]
+        self._check_graph()
         self._pictures: NDArray[np.uint8] | None = None
+
+    def _check_graph(self) -> None:
+        """Check that the graph takes and answers what the metadata says."""
+        about = self.about
+        said = (*about.size, about.channels)
+        takes = {node.name: node.shape for node in self.session.get_inputs()}
+        shape = takes.get(INPUT, ())
+        fixed = [
+            (side, own) for side, own in zip(shape[1:], said, strict=False) if isinstance(side, int)
+        ]  # a name stands for any number
+        fits = all(side == own for side, own in fixed)
+        if list(takes) != [INPUT] or len(shape) != 4 or not fits:
+            raise RunError(
+                f"{self.path}: its metadata says images of {' x '.join(map(str, said))}, and its "
+                f"graph takes {takes}; export it again"
+            )
+        try:
+            [answer] = self.answer(np.zeros((1, *said), np.uint8))
+            self.task.document(answer, top=len(about.classes))
+        except Exception as error:  # whatever a graph of somebody else's may do
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            raise RunError(
+                f"{self.path} does not answer as its metadata says ({why}); export it again"
+            ) from error
 
     def prepare(self, image: Any) -> tuple[NDArray[np.uint8], Frame]:
         """Bring one image to the model's size: uint8, shape (H, W, C), and its `Frame`.
