@@ -185,7 +185,7 @@ class Application:
             """Report whether requests should be sent here."""
             if self.draining or not models.ready:
                 why = "it is about to end" if self.draining else "the models are being loaded"
-                raise Problem("not-ready", why)
+                raise Problem("unavailable", why)
             return State(status="ready")
 
         @app.get("/metrics", **described.METRICS)

@@ -94,7 +94,7 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > self.settings.max_connections:
             most = self.settings.max_connections
             problem = Problem(
-                "not-ready", f"at most {most} connections are open at once",
+                "unavailable", f"at most {most} connections are open at once",
                 limit="max_connections", headers={"Retry-After": "1"},
             )  # fmt: skip
             self._refuse(problem)

@@ -126,7 +126,7 @@ PREDICT: dict[str, Any] = {
         },
         **problems(
             "bad-request", "unknown-model", "too-slow", "too-large", "unsupported-media-type",
-            "bad-image", "bad-parameter", "busy", "not-ready", "timeout", *_GUARDED,
+            "bad-image", "bad-parameter", "busy", "unavailable", "timeout", *_GUARDED,
         ),
     },
     "openapi_extra": {
@@ -153,7 +153,7 @@ NEIGHBOUR: dict[str, Any] = {
     "tags": ["models"],
     "responses": {
         200: {"description": "The image", "content": {"image/png": _IMAGE}},
-        **problems("unknown-model", "no-neighbour", "bad-parameter", "not-ready", *_GUARDED),
+        **problems("unknown-model", "no-neighbour", "bad-parameter", "unavailable", *_GUARDED),
     },
     "openapi_extra": {"security": KEYS},
 }
@@ -161,7 +161,7 @@ NEIGHBOUR: dict[str, Any] = {
 HEALTH: dict[str, Any] = {"tags": ["server"], "responses": problems("method-not-allowed")}
 
 READY: dict[str, Any] = {
-    "tags": ["server"], "responses": problems("not-ready", "method-not-allowed"),
+    "tags": ["server"], "responses": problems("unavailable", "method-not-allowed"),
 }  # fmt: skip
 
 METRICS: dict[str, Any] = {

@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "busy": (429, "The server is busy"),
     "head-too-large": (431, "The head of the request is too large"),
     "failed": (500, "The server failed"),
-    "not-ready": (503, "The server is not ready"),
+    "unavailable": (503, "The server cannot answer now"),
     "timeout": (504, "The answer was not ready in time"),
 }
 """Name -> status and title."""
@@ -87,7 +87,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's name for it
 
 def from_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Problem:
     """Return the problem for a status that a layer below the application chose."""
-    known = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 503: "not-ready"}
+    known = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 503: "unavailable"}
     kind = known.get(status, "bad-request" if status < 500 else "failed")
     said = detail or HTTPStatus(KINDS[kind][0]).phrase
     return Problem(kind, said, headers=headers)

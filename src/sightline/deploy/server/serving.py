@@ -125,7 +125,7 @@ class Models:
         if served is not None:
             return served
         if name is None or name in self.places:
-            raise Problem("not-ready", "the model is being loaded", headers={"Retry-After": "1"})
+            raise Problem("unavailable", "the model is being loaded", headers={"Retry-After": "1"})
         raise Problem("unknown-model", str(UnknownNameError("model", name, self.places)))
 
     def load(self) -> None:

@@ -33,12 +33,12 @@ async function start() {
   byId("key").hidden = byId("trouble").hidden = true;
   try {
     models = await engine.models();
-    if (!models.length) throw new Problem("not-ready");
+    if (!models.length) throw new Problem("unavailable");
     for (const { task } of models) tasks.set(task, await import(`./${task}.js`));
   } catch (error) {
     const problem = understood(error);
     byId("key").hidden = problem.kind !== "unauthorized";
-    if (problem.kind === "not-ready") setTimeout(start, AGAIN);
+    if (problem.kind === "unavailable") setTimeout(start, AGAIN);
     if (problem.kind === "unauthorized") byId("key-field").focus();
     else complain(explain(problem).join(" "));
     return;

@@ -31,7 +31,7 @@ const WORDS = {
     cameraInsecure: "Browsers open the camera only under https or on localhost.",
     problems: {
       unreachable: "The server does not answer. Is it running?",
-      "not-ready": "The models are being loaded.",
+      "unavailable": "The models are being loaded.",
       "bad-image": "This picture cannot be read.",
       "too-large": "This picture is too large.",
       failed: "That failed.",
@@ -72,7 +72,7 @@ const WORDS = {
       "unknown-model": "没有这个模型。", "no-neighbour": "没有这张训练图片。",
       "bad-image": "无法读取这张图片。", "too-large": "图片超出了限制。",
       "unsupported-media-type": "不支持这种文件类型。",
-      "too-many-requests": "请求过于频繁。", busy: "服务器繁忙。", "not-ready": "正在加载模型。",
+      "too-many-requests": "请求过于频繁。", busy: "服务器繁忙。", "unavailable": "正在加载模型。",
       timeout: "服务器未能及时回答。", "too-slow": "请求未能及时送达。", failed: "出错了。",
     },
   },
