@@ -184,7 +184,8 @@ def test_export_bulk_cost_and_edge(place):
 
 @pytest.fixture(scope="module")
 def server(place):
-    """The server on the toy run; gives its address."""
+    """The server on the toy run, whose test split was measured; gives its address."""
+    run(place, "eval", "run", "digits", "--json")
     log = (place / "log").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "sightline", "serve", "run", "--port", "0"], cwd=place,
