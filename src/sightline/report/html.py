@@ -13,7 +13,7 @@ from sightline.data.dataset import Dataset
 from sightline.estimators.base import Estimator
 from sightline.metrics import Evaluation, Metrics, figure_text
 from sightline.metrics.duration import human
-from sightline.report import plots, words
+from sightline.report import plots, remarks, words
 from sightline.report.curves import training_curves
 from sightline.report.parts import Column, Picture, thumbnail
 from sightline.report.svg import SERIES
@@ -245,11 +245,18 @@ def _template(name: str, language: Language | None) -> Any:
         """Write a text of ours, which may be known in Chinese; names of classes are not ours."""
         return said(known(text))
 
+    def remark(text: str) -> Markup:
+        """Write a line of the library: in both languages where there is a pattern for it."""
+        line = remarks.said(str(text))
+        if isinstance(line, Said):
+            return said(line)
+        return Markup('<span lang="en">{}</span>').format(str(line))
+
     environment = Environment(
         loader=PackageLoader("sightline.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"both": both, "said": said, "zh": in_chinese}
+    environment.filters |= {"both": both, "remark": remark, "said": said, "zh": in_chinese}
     environment.globals |= {
         "say": say, "counted": words.counted, "human": human, "series": SERIES,
         "language": language or "",

@@ -1,0 +1,61 @@
+"""Remarks of the library have a Chinese form: each is made here by what writes it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sightline.data import load
+from sightline.metrics import classify
+from sightline.metrics.overfitting import far_behind, find_overfitting
+from sightline.report import remarks
+from sightline.report.words import Said
+
+
+def history(train, val, accuracy):
+    return [
+        {"epoch": e, "train_loss": t, "val_loss": v, "train_accuracy": 1.0, "val_accuracy": a}
+        for e, (t, v, a) in enumerate(zip(train, val, accuracy, strict=True), start=1)
+    ]
+
+
+WORSE = history((2, 1, 0.5, 0.2, 0.1, 0.1), (2, 1, 1.5, 2, 3, 4), (0.2, 0.7, 0.6, 0.5, 0.4, 0.3))
+
+
+def written():
+    always = np.array([0] * 70 + [1] * 30)
+    wrong, few = np.full(100, 1), np.array([0, 1, 0, 0])
+    sure = np.eye(2)[wrong]
+    yield str(find_overfitting(WORSE))
+    yield far_behind(WORSE, 2)
+    yield from classify.Evaluation.of(always, wrong, sure, np.arange(100)).remarks
+    yield from classify.Evaluation.of(few, few, np.eye(2)[few], np.arange(4)).remarks
+    yield load.left_out_note(["a.jpg: cut short"], 30)
+
+
+@pytest.mark.parametrize("text", [*written()], ids=lambda t: t[:30])
+def test_what_the_library_writes_is_known(text):
+    line = remarks.said(str(text))
+    assert isinstance(line, Said), text
+    assert line == text
+    digits = [d for d in text.replace(".", " ").replace("%", " ").split() if d.isdigit()]
+    assert all(d in line.zh for d in digits)
+    words = [w for w in line.zh.split() if w.isascii() and len(w) > 6 and w.isalpha()]
+    assert not words, line.zh
+
+
+def test_what_is_unknown_stays_as_it_is():
+    for text in ("a remark of some plug-in", "class names: its own; nothing known"):
+        assert remarks.said(text) == text
+        assert not isinstance(remarks.said(text), Said)
+
+
+def test_parts_are_said_in_chinese_and_names_stay():
+    line = remarks.said("class '猫 a' has no image and is left out")
+    assert line.zh == "类别 '猫 a' 没有图像，已略过"
+    text = "the weights of epoch 2 of 6 are kept: accuracy on validation images was 70.0% then, " \
+        "and 30.0% at the end; the validation loss rose from 1 to 4"  # fmt: skip
+    assert remarks.said(text).zh == (
+        "保留第 2 轮（共 6 轮）的权重：当时验证图像上的准确率为 70.0%，结束时为 30.0%；"
+        "验证损失从 1 升到 4"
+    )
