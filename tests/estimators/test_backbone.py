@@ -57,7 +57,7 @@ def test_features_are_kept_and_follow_the_weights(digits, network, monkeypatch):
     backbone = Backbone.named(str(folder))
     first = backbone(X)
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), np.sqrt(first.shape[1]), rtol=1e-5)
-    assert len(list((store.home() / "features").glob("*.npy"))) == 1
+    assert len(list((store.home() / "features").glob("*.safetensors"))) == 1
     monkeypatch.setattr(backbone.network, "features", None)  # now only the cache can answer
     assert (backbone(X) == first).all()
     other = Backbone.named(str(folder))

@@ -179,6 +179,8 @@ def _status(tokens: list[str], *, debug: bool) -> int:
         return _fail(NO_MEMORY, 2)
     except OSError as error:
         _show(error, debug=debug)
+        if _is_about_memory(error):
+            return _fail(NO_MEMORY, 2)
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", 2)
     return result if isinstance(result, int) else 0
@@ -209,10 +211,11 @@ def _place(error: Exception) -> str:
 def _is_about_memory(error: Exception) -> bool:
     """Tell whether a library says in its own words that memory ran out."""
     said = str(error).lower()
-    return isinstance(error, RuntimeError | ImportError) and any(
+    return isinstance(error, RuntimeError | ImportError | OSError) and any(
         words in said for words in ("can't allocate memory", "cannot allocate memory",
                                     "not enough memory", "out of memory", "failed to map segment",
-                                    "can't start new thread")
+                                    "can't start new thread",
+                                    "could not find/load shared object")
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import errno
 import hashlib
 import lzma
 import os
@@ -61,7 +62,7 @@ def unpack(path: Path, progress: Progress | None = None) -> Path:
     stem = text.readable(path.name.split(".")[0])[:80]
     target = store.home() / "archives" / f"{stem}-{key}"
     notes = target.with_name(f"{target.name}.txt")
-    if not target.exists():
+    if not os.path.exists(target):  # noqa: PTH110 - false, too, where it may not be looked at
         try:
             with parts.filling(target) as work:
                 zipped = path.name.lower().endswith(".zip")
@@ -76,7 +77,10 @@ def unpack(path: Path, progress: Progress | None = None) -> Path:
         except (NotImplementedError, RuntimeError) as error:
             raise DataError(f"{path}: {error}; unpack it yourself and give the folder") from error
         except OSError as error:
-            raise DataError(f"cannot unpack {path}: {error.strerror or error}") from error
+            why = error.strerror or str(error)
+            mend = f"; set SIGHTLINE_HOME to a folder that can be written, not {store.home()}"
+            refused = isinstance(error, PermissionError) or error.errno == errno.EROFS
+            raise DataError(f"cannot unpack {path}: {why}{mend if refused else ''}") from error
     if notes.is_file():
         for line in text.lines(notes):
             text.say(f"{path.name}: {line}")

@@ -6,6 +6,7 @@ images from many others (Donahue et al., DeCAF, 2014), and only the last step is
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from sightline import tasks
 from sightline.data import store, transforms
 from sightline.data.dataset import Split
 from sightline.data.transforms import Fitted, Preprocess
-from sightline.errors import ParameterError, missing
+from sightline.errors import ParameterError, RunError, missing
 from sightline.estimators.network import NetworkMethod
 from sightline.models import registry
 from sightline.training import run
@@ -84,19 +85,13 @@ class Backbone:
         """
         if len(X) <= _BATCH:
             return self._computed(X)
-        place = store.home() / "features" / f"{self._key(X)}.npy"
-        try:
-            return np.asarray(np.load(place, allow_pickle=False), np.float32)
-        except (OSError, ValueError, EOFError):
-            seen = self._computed(X)
-        try:
+        place = store.home() / "features" / f"{self._key(X)}.safetensors"
+        with contextlib.suppress(RunError, KeyError):  # missing, or damaged: then it is renewed
+            return np.asarray(run.read_arrays(place)["features"], np.float32)
+        seen = self._computed(X)
+        with contextlib.suppress(RunError, OSError):  # a read-only cache costs time, no answer
             place.parent.mkdir(parents=True, exist_ok=True)
-            part = place.with_suffix(f".{id(seen)}.part")
-            with part.open("wb") as file:
-                np.save(file, seen)
-            part.replace(place)
-        except OSError:  # a full or read-only cache costs time, not the answer
-            part.unlink(missing_ok=True)
+            run.write_arrays(place, {"features": seen}, {})
         return seen
 
     def arrays(self) -> dict[str, NDArray[Any]]:
