@@ -590,10 +590,12 @@ def main() -> None:
     place = machine.RESULTS / "robustness.json"
     document = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
     document.pop("machine", None)
+    asked = {"command": machine.describe()["command"], "seed": given.seed}
     if given.mutations:
-        document["readers"] = readers(given.mutations, given.seed, lambda t: print(t, flush=True))
+        tried = readers(given.mutations, given.seed, lambda t: print(t, flush=True))
+        document["readers"] = asked | tried
     if given.requests:
-        document["server"] = hostile.soak(given.requests, given.seed)
+        document["server"] = asked | hostile.soak(given.requests, given.seed)
     machine.record("robustness", document, "pyarrow", "defusedxml", "pyyaml")
     print(json.dumps(document, indent=2))
 
