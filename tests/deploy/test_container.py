@@ -88,6 +88,10 @@ def test_the_steps_of_the_image_give_a_server_without_torch(tmp_path):
         answer = httpx.post(f"{url}/v1/predict", files={"images": picture.read_bytes()}).json()
         wanted = sightline.load_model(run).predict(str(picture))[0]
         assert answer["results"][0]["label"] == wanted.name
+        large = tmp_path / "large.webp"  # which is decoded in a process of its own
+        Image.fromarray(np.full((900, 900), 130, np.uint8)).save(large, lossless=True)
+        answer = httpx.post(f"{url}/v1/predict", files={"images": large.read_bytes()}).json()
+        assert answer["results"][0]["label"] == wanted.name
     finally:
         server.send_signal(signal.SIGTERM)
         assert server.wait(20) == 0, server.stdout.read()

@@ -13,9 +13,8 @@ import resource
 import select
 import signal
 import sys
+from pathlib import Path
 from typing import IO, Any
-
-import psutil
 
 from sightline.data import images
 from sightline.deploy.server.decoding import TOO_MUCH, problem
@@ -33,7 +32,10 @@ def main() -> None:
     """Answer orders until there are no more, or none for long."""
     orders, answers = sys.stdin.buffer, sys.stdout.buffer
     os.nice(5)  # pictures that take less go first
-    held = psutil.Process().memory_info().vms
+    with contextlib.suppress(OSError):
+        # Where memory runs out, this process is to end and not the server.
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    held = _virtual()
     while select.select([orders], [], [], IDLE)[0] and (line := orders.readline()):
         order = json.loads(line)
         picture = orders.read(order["bytes"])
@@ -65,6 +67,14 @@ def answer(order: dict[str, Any], picture: bytes, answers: IO[bytes]) -> None:
 def refused(why: Problem) -> dict[str, Any]:
     """Return the answer for an image that cannot be prepared."""
     return {"problem": why.kind, "detail": why.detail, "limit": why.limit}
+
+
+def _virtual() -> int:
+    """Return the bytes of this process's address space, where that can be known."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
 
 
 if __name__ == "__main__":
