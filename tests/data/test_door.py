@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sightline.data import door, images
-from sightline.errors import TooCostlyError
+from sightline.errors import TooCostlyError, TooLargeError
 
 
 def encoded(image, kind, **options):
@@ -57,6 +57,14 @@ def tiled(across, down, side=32):
     return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + data
 
 
+def striped(jpeg, side=32):
+    """A TIFF whose only strip is a JPEG."""
+    tags = [(256, side), (257, side), (258, 8), (259, 7), (262, 1), (273, 8 + 2 + 12 * 9 + 4),
+            (277, 1), (278, side), (279, len(jpeg))]  # fmt: skip
+    entries = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + jpeg
+
+
 def webp(frames):
     """An animation of so many frames of one pixel."""
     still = encoded(Image.new("RGB", (1, 1)), "WEBP", lossless=True)[12:]
@@ -82,6 +90,7 @@ COSTLY = {
     "a long comment": gif(b"!\xfe" + b"\x01a" * MANY + b"\0"),
     "stray bytes of a GIF": gif(b"\x07" * MANY),
     "frames of a WebP": webp(MANY),
+    "scans of a JPEG in a TIFF": striped(scanned(2 * door.SCANS)),
     "a wide tile": tiled(40_000, 16),
     "a tall tile": tiled(16, 40_000),
 }
@@ -130,6 +139,7 @@ FINE = {
     "some texts": png(before=chunk(b"tEXt", b"a\0" + bytes(20)) * 900),
     "an animation": webp(2000),
     "a comment of 100 kB": gif(b"!\xfe" + (b"\xff" + b"a" * 255) * 400 + b"\0"),
+    "a JPEG in a TIFF": striped(scanned(6, progressive=False)),
     "a tile larger than a small picture": tiled(1024, 1024),
 }
 
@@ -159,3 +169,19 @@ def test_a_scan_with_arithmetic_coding_counts_more():
     plain = encoded(several(64), "JPEG")
     at = plain.index(b"\xff\xc0")
     assert effort(plain[:at] + b"\xff\xc9" + plain[at + 2 :]) == 8 * 64 * 64
+
+
+@pytest.mark.parametrize("place", ["screen", "frame"])
+def test_the_size_of_a_gif_is_known_before_memory_is_taken_for_it(place, monkeypatch):
+    data = bytearray(encoded(Image.new("P", (8, 6)), "GIF", comment=b"a" * 300))
+    assert door.size_of_gif(io.BytesIO(data)) == (8, 6)
+    at = 6 if place == "screen" else data.index(b",", 300) + 5
+    data[at : at + 4] = struct.pack("<HH", 20_000, 10_000)
+    assert door.size_of_gif(io.BytesIO(data)) == (20_000, 10_000)
+
+    def opened(*_):
+        raise AssertionError("Pillow took memory for it")
+
+    monkeypatch.setattr("PIL.GifImagePlugin.GifImageFile._open", opened)
+    with pytest.raises(TooLargeError, match="20000 x 10000"):
+        images.open_checked(bytes(data))

@@ -8,7 +8,9 @@ then scans, chunks and tiles; `effort` says how long the rest may take.
 
 from __future__ import annotations
 
+import collections
 import re
+import struct
 from collections.abc import Callable, Iterator
 from io import SEEK_CUR
 from math import inf
@@ -35,6 +37,7 @@ _START = re.compile(rb"\xff\xda")
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _SOS, _EOI, _ARITHMETIC = 0xDA, 0xD9, (0xC9, 0xCA, 0xCB)
 _BARE = frozenset((0x00, 0x01, *range(0xD0, 0xDA)))
+_COMPRESSION, _JPEG = 259, (6, 7)
 _TILE_SIDES, _TILE_PLACES, _STRIP_PLACES = (322, 323), 324, 273
 
 
@@ -107,6 +110,16 @@ def effort(image: Any) -> float:
     return pixels * {"PNG": 2, "GIF": 2}.get(image.format, inf)
 
 
+def size_of_gif(file: IO[bytes]) -> tuple[int, int]:
+    """Return the (width, height) of a GIF's first frame, for which Pillow takes memory at once."""
+    file.seek(6)
+    screen = file.read(4)
+    collections.deque(_blocks(file), maxlen=0)
+    frame = file.read(8)
+    across, down, *rest = struct.unpack("<6H", (screen + frame).ljust(12, b"\0"))
+    return max(across, rest[0] + rest[2]), max(down, rest[1] + rest[3])
+
+
 def scans(image: Any) -> int:
     """Count the scans of an opened JPEG, at least 1 and at most one more than `SCANS`."""
     if (count := getattr(image, "_scans", 0)) == 0:
@@ -160,6 +173,10 @@ def _check_tiles(image: Any, name: str) -> None:
         raise TooCostlyError(
             f"{name}: {there:,} strips or tiles, and {needed:,} would do; save it anew"
         )
+    # Each part may be a JPEG of its own, with a scan for each of its planes.
+    most = SCANS + planes * there
+    if tags.get(_COMPRESSION) in _JPEG and len(_START.findall(_content(image))) > most:
+        raise TooCostlyError(f"{name}: JPEGs of more than {most:,} scans; save it anew")
 
 
 class _kept_place:  # noqa: N801 - used as a function

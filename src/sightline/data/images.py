@@ -132,6 +132,8 @@ def open_checked(
                 else Path(file).open("rb") as first
             ):
                 door.check_head(first, name)
+        if isinstance(held, bytes) and held.startswith(b"GIF8"):
+            _check_size(name, *door.size_of_gif(io.BytesIO(held)), max_pixels)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own size warning; the limit below is lower
             image = _opened(file, formats)
@@ -147,14 +149,20 @@ def open_checked(
         raise
     except Exception as error:  # a plugin's own kinds have no common name
         raise DataError(f"{name}: {_why_unreadable(source, formats)}") from error
-    width, height = image.size
-    if max(width, height) > MAX_SIDE or width * height > max_pixels:
+    try:
+        _check_size(name, *image.size, max_pixels)
+    except TooLargeError:
         image.close()
+        raise
+    return image
+
+
+def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
+    if max(width, height) > MAX_SIDE or width * height > max_pixels:
         raise TooLargeError(
             f"{name}: {width} x {height} pixels; at most {MAX_SIDE:,} a side and "
             f"{max_pixels:,} in all are read: scale it down"
         )
-    return image
 
 
 def _opened(file: Any, formats: tuple[str, ...]) -> Image.Image:
