@@ -286,6 +286,18 @@ def test_misuse_is_one_line_and_status_two(run, words, said):
     assert err.splitlines()[-1].startswith("sightline: ")
 
 
+def test_a_picture_without_a_white_leaves_the_others_answered(run, trained, picture):
+    import numpy as np
+    from PIL import Image
+
+    Image.fromarray(np.full((9, 9), 0.5, np.float32)).save("float.tif")
+    status, out, _ = run("predict", trained, "float.tif", picture[0], "--json")
+    none, good = json.loads(out)
+    assert status == 2
+    assert "no agreed white" in none["error"]
+    assert "label" in good
+
+
 def test_a_bad_image_does_not_stop_the_others(run, trained, picture, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing")
     status, out, _ = run("predict", trained, "bad.jpg", picture[0], "missing.png", "--json")

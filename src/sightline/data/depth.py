@@ -24,7 +24,7 @@ _SHIFTS = {2.0**bits - 1: bits - 8 for bits in range(9, 17)}
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Tell whether an opened file has more than 8 bits a sample, before it is decoded."""
+    """Tell whether a file has more than 8 bits a sample; of colour, before it is decoded."""
     tiles: Any = getattr(image, "tile", None)
     raw = str(tiles[0][3]) if tiles else ""
     return image.mode.startswith("I") or image.mode == "F" or ";16" in raw
@@ -40,13 +40,7 @@ def eight_bits(image: Image.Image, name: str) -> Image.Image:
     """
     from PIL import Image
 
-    span = _span(image)
-    if span is None:
-        raise DataError(
-            f"{name}: 32-bit pixels ({image.mode}) have no agreed white, and the file names none "
-            "(SMinSampleValue, SMaxSampleValue); save it with 8 or 16 bits"
-        )
-    pixels, (black, white) = np.asarray(image), span
+    pixels, (black, white) = np.asarray(image), span_of(image, name)
     if black == 0 and white in _SHIFTS:
         grey = pixels.clip(0, int(white)).astype(np.uint16) >> _SHIFTS[white]
     else:
@@ -55,6 +49,23 @@ def eight_bits(image: Image.Image, name: str) -> Image.Image:
         grey = np.rint(np.nan_to_num(share).clip(0, 1) * 255)
     grey = grey.astype(np.uint8)
     return Image.fromarray(255 - grey if _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO else grey)
+
+
+def span_of(image: Image.Image, name: str) -> tuple[float, float]:
+    """Return the values of black and white of an image of a deep mode.
+
+    Raises
+    ------
+    DataError
+        When none are agreed; the message begins with `name`.
+    """
+    span = _span(image)
+    if span is None:
+        raise DataError(
+            f"{name}: 32-bit pixels ({image.mode}) have no agreed white, and the file names none "
+            "(SMinSampleValue, SMaxSampleValue); save it with 8 or 16 bits"
+        )
+    return span
 
 
 def _span(image: Image.Image) -> tuple[float, float] | None:

@@ -228,9 +228,12 @@ def read(
 
 
 def decode(source: Encoded, *, frame: tuple[int, int] | None = None) -> Image.Image:
-    """Decode an image file to an upright PIL image; see `read`."""
+    """Decode an image file to an upright PIL image that `to_mode` takes; see `read`."""
     name = "image" if isinstance(source, bytes) else str(source)
-    return upright(open_checked(source), name, frame)
+    image = upright(open_checked(source), name, frame)
+    if depth.is_deep(image):
+        depth.span_of(image, name)
+    return image
 
 
 def upright(image: Image.Image, name: str, frame: tuple[int, int] | None = None) -> Image.Image:

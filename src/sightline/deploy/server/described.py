@@ -115,7 +115,9 @@ _ANSWERED = {
     for task in tasks.names()
 }
 
-_GUARDED = ("unauthorized", "method-not-allowed", "too-many-requests", "failed")
+_GUARDED = (
+    "unauthorized", "method-not-allowed", "too-many-requests", "head-too-large", "failed",
+)  # fmt: skip
 
 PREDICT: dict[str, Any] = {
     "tags": ["models"],
