@@ -273,6 +273,42 @@ def test_a_lab_picture_for_a_grey_model_is_answered_as_any(made, tmp_path):
     assert (done.errors, plain["label"]) == (0, lab["label"])
 
 
+def test_a_name_that_is_not_utf8_is_a_row_as_any(made, tmp_path):
+    run, pictures = made
+    name = os.fsencode(tmp_path) + b"/in/\xe7\x8c\xff.png"
+    (tmp_path / "in").mkdir()
+    try:
+        Path(os.fsdecode(name)).write_bytes((pictures / "0" / "000.png").read_bytes())
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    done = predict(run, str(tmp_path / "in"), str(tmp_path / "o.parquet"))
+    [row] = rows(tmp_path / "o.parquet")
+    assert done.errors == 0
+    assert row["image"].endswith("\\udce7\\udc8c\\udcff.png")
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"7", b"{", b"[" * 100_000, b"\xff"])
+def test_a_damaged_description_of_a_job_is_said(made, tmp_path, damage):
+    run, pictures = made
+    output = tmp_path / "o.parquet"
+    output.mkdir()
+    (output / bulk.JOB).write_bytes(damage)
+    with pytest.raises(RunError, match=r"_job\.json is damaged"):
+        predict(run, str(pictures), str(output))
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 nothing PAR1"])
+def test_a_damaged_shard_is_named(made, tmp_path, damage):
+    run, pictures = made
+    output = tmp_path / "o.parquet"
+    predict(run, str(pictures), str(output), shard=50)
+    (output / "part-000001.parquet").write_bytes(damage)
+    with pytest.raises(RunError, match=r"part-000001\.parquet is damaged.*remove it"):
+        predict(run, str(pictures), str(output), shard=50)
+    (output / "part-000001.parquet").unlink()
+    assert predict(run, str(pictures), str(output), shard=50).errors == 3
+
+
 def test_below_the_threshold_there_is_no_label(made, tmp_path):
     run, pictures = made
     predict(run, str(pictures), str(tmp_path / "a.parquet"))

@@ -164,7 +164,9 @@ def predict(
     job = {
         "model": runtime.about.name, "version": runtime.about.version, "source": source,
         "pictures": len(places), "shard": shard, "top": top, "reject": reject,
-        "list": hashlib.sha256("\n".join(p.name for p in places).encode()).hexdigest()[:16],
+        "list": hashlib.sha256(
+            "\n".join(p.name for p in places).encode("utf-8", "surrogateescape")
+        ).hexdigest()[:16],
     }  # fmt: skip
     job |= {"allow_schemes": sorted(allow_schemes)} if allow_schemes else {}
     job |= {"raw": True} if raw else {}
@@ -202,9 +204,16 @@ def shard_table(
                 ahead.append(pool.map(read, parts[i + _AHEAD]))
             rows += _answered(runtime, order, part, pixels)
             yield len(part)
-    if not order.raw:
-        rows = [{name: quoted(cell) for name, cell in row.items()} for row in rows]
+    keep = _storable if order.raw else lambda cell: quoted(_storable(cell))
+    rows = [{name: keep(cell) for name, cell in row.items()} for row in rows]
     yield pa.Table.from_pylist(rows, _schema(runtime))
+
+
+def _storable(cell: Any) -> Any:
+    """Return a cell as Parquet takes it: bytes of a name that are no UTF-8 become their numbers."""
+    if isinstance(cell, str):
+        return cell.encode("utf-8", "backslashreplace").decode()
+    return [_storable(part) for part in cell] if isinstance(cell, list) else cell
 
 
 def _answered(
@@ -306,7 +315,7 @@ def _begin(output: str, job: dict[str, Any]) -> None:
         if fs.isfile(root):
             raise RunError(f"{output} is a file; name a new folder")
         if fs.exists(f"{root}/{JOB}"):
-            before = json.loads(fs.cat_file(f"{root}/{JOB}"))
+            before = _before(fs.cat_file(f"{root}/{JOB}"), output)
             odd = [k for k in job | before if before.get(k) != job.get(k)]
             if odd:
                 raise RunError(
@@ -321,6 +330,17 @@ def _begin(output: str, job: dict[str, Any]) -> None:
             file.write(json.dumps(job, indent=2).encode())
     except (OSError, ValueError) as error:
         raise RunError(f"cannot write to {output}: {error}") from error
+
+
+def _before(text: bytes, output: str) -> dict[str, Any]:
+    """Return the description of the job that wrote an output."""
+    try:
+        before = json.loads(text)
+        if isinstance(before, dict):
+            return before
+    except (ValueError, RecursionError):
+        pass
+    raise RunError(f"{output}/{JOB} is damaged; name another output")
 
 
 def _write(output: str, name: str, table: pa.Table) -> None:
@@ -345,7 +365,13 @@ def _count_errors(output: str, shards: int) -> int:
     fs, root = storage(output)
     errors = 0
     for i in range(shards):
-        with fs.open(f"{root}/{_name(i)}", "rb") as file:
-            column = pq.read_table(file, columns=["error"]).column(0)
-            errors += len(column) - column.null_count
+        try:
+            with fs.open(f"{root}/{_name(i)}", "rb") as file:
+                column = pq.read_table(file, columns=["error"]).column(0)
+        except (OSError, ValueError, KeyError) as error:
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise RunError(
+                f"{output}/{_name(i)} is damaged ({why}); remove it, and the same command writes it"
+            ) from None
+        errors += len(column) - column.null_count
     return errors
