@@ -68,6 +68,7 @@ def test_where_the_cheapest_changes():
     ("text", "message"),
     [
         ("x = [", "not TOML"),
+        ("x = " + "[" * 5000, "not TOML"),
         ("date = 2026-01-01", "example"),
         (cost.example().replace("per_hour = 0.10", "per_hour = -1"), r"modes\.cloud-cpu\.per_hour"),
         (cost.example().replace("per_hour = 0.10", "perhour = 1"), r"modes\.cloud-cpu\.perhour"),

@@ -162,7 +162,7 @@ def read_prices(path: Path | None = None) -> Prices:
         return Prices.model_validate(tomllib.loads(text))
     except OSError as error:
         raise ParameterError(f"cannot read {place}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ParameterError(f"{place} is not TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]

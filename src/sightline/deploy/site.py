@@ -127,8 +127,9 @@ def _check(place: Path) -> None:
         raise RunError(f"{place} is a file; name a folder")
     if place.is_dir() and any(place.iterdir()):
         try:
-            ours = "sightline" in json.loads((place / MODELS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            listed = json.loads((place / MODELS).read_text(encoding="utf-8"))
+            ours = isinstance(listed, dict) and "sightline" in listed
+        except (OSError, ValueError, RecursionError):
             ours = False
         if not ours:
             raise RunError(f"{place} holds other files; name a new folder")

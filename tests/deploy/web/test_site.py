@@ -396,3 +396,10 @@ def test_a_damaged_package_in_the_cache_is_fetched_again(monkeypatch, tmp_path, 
     (home / "npm").mkdir()
     (home / "npm" / "thing-1.0.0.tgz").write_bytes(b"half a pack")
     assert npm.fetch(package).read_bytes() == b"package"
+
+
+@pytest.mark.parametrize("text", ["7", '"sightline"', '["sightline"]', "{", "[" * 100_000])
+def test_a_folder_whose_list_of_models_is_none_is_somebody_elses(tmp_path, text):
+    (tmp_path / module.MODELS).write_text(text)
+    with pytest.raises(RunError, match="holds other files"):
+        module._check(tmp_path)
