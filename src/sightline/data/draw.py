@@ -345,6 +345,8 @@ def _classes(axes: Axes, data: Dataset, order: NDArray[np.int64], *, key: bool =
 
 def _histogram(axes: Axes, *, values: NDArray[Any], what: str, title: str) -> None:
     """Draw how often values occur, with their median."""
+    from matplotlib.ticker import MaxNLocator
+
     whole = np.issubdtype(values.dtype, np.integer)
     low, high = float(values.min()), float(values.max())
     if whole:
@@ -359,5 +361,6 @@ def _histogram(axes: Axes, *, values: NDArray[Any], what: str, title: str) -> No
     axes.set_ylabel(what, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7)
-    axes.locator_params(integer=True, nbins=6)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.set_label("histogram")
