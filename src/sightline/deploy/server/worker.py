@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import resource
 import select
 import signal
@@ -31,7 +30,6 @@ SPARE, PIXEL = 256 * 2**20, 32
 def main() -> None:
     """Answer orders until there are no more, or none for long."""
     orders, answers = sys.stdin.buffer, sys.stdout.buffer
-    os.nice(5)  # pictures that take less go first
     with contextlib.suppress(OSError):
         # Where memory runs out, this process is to end and not the server.
         Path("/proc/self/oom_score_adj").write_text("1000")
