@@ -140,7 +140,7 @@ def test_the_key_ends_at_the_first_dot_after_the_folders(tmp_path):
     found = read(tmp_path)
     assert labels(found) == [("x-0.tar/v1.0/a.png", "0"), ("x-0.tar/b.png", "1")]
     assert found.notes == [
-        "1 members .seg.png are not used, first x-0.tar",
+        "1 member .seg.png is not used, first x-0.tar",
         "2 members .txt are not used, first x-0.tar",
     ]  # fmt: skip
 
@@ -181,10 +181,10 @@ def test_what_is_wrong_is_counted_and_named(tmp_path):
         "2 hidden members are passed over, first x-0.tar:._00000.png",
         "2 keys with several images are left out, first x-0.tar:two (two.png and two.jpg)",
         "2 images without a label are left out, first x-0.tar:lonely",
-        "1 labels without an image are left out, first x-0.tar:nothing",
-        "1 keys with several labels are left out, first x-0.tar:many",
+        "1 label without an image is left out, first x-0.tar:nothing",
+        "1 key with several labels is left out, first x-0.tar:many",
         "5 images whose label says no class are left out, first x-0.tar:bad",
-        "1 keys have another class in .json than in .cls, which is taken, first x-0.tar:both",
+        "1 key has another class in .json than in .cls, which is taken, first x-0.tar:both",
     ]
 
 
@@ -201,7 +201,7 @@ def test_names_of_no_text_stay_one_line(tmp_path):
         tar.addfile(member)
     found = read(tmp_path)
     assert found.source.items[0].id == r"x-0.tar/\xff\xff.png"
-    assert found.notes == [r"1 images without a label are left out, first x-0.tar:a\n\x1b[2J"]
+    assert found.notes == [r"1 image without a label is left out, first x-0.tar:a\n\x1b[2J"]
     assert len(found.fingerprint()) == 16
     found.sample(0)
 
@@ -223,7 +223,7 @@ def test_a_shard_that_was_cut_short_says_where(tmp_path):
         found = read(tmp_path)
         assert len(found.source.items) == members // 2 + 1
         assert len(found.notes) == 1
-        assert "1 shards are cut short or broken, and the rest is missing" in found.notes[0]
+        assert "1 shard is cut short or broken, and the rest is missing" in found.notes[0]
         assert f"first x-0.tar after {members} whole members (" in found.notes[0]
         assert why in found.notes[0]
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import collections
 import io
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from sightline.data.dataset import Dataset, Source
 from sightline.data.folder import natural
 from sightline.data.item import Item
 from sightline.data.naming import Names
+from sightline.data.notes import Note
 from sightline.data.split_names import split_in, split_of
 from sightline.errors import DataError
 from sightline.types import Progress, Task
@@ -67,12 +69,27 @@ class _Trouble:
         before, first = self._found.get(kind, (0, example))
         self._found[kind] = before + count, first
 
-    def lines(self) -> list[str]:
+    def lines(self) -> list[Note]:
         """Return a line a kind, in the order in which they came."""
         return [
-            f"{kind.format(n=f'{count:,}')}, first {first}"
+            Note(
+                f"{_worded(kind, count)}, first {first}", count=count, examples=(first,),
+                kind="left-out", severity="error" if _LOSES.search(kind) else "note",
+            )
             for kind, (count, first) in self._found.items()
-        ]
+        ]  # fmt: skip
+
+
+_LOSES = re.compile("left out|missing")
+
+
+def _worded(kind: str, count: int) -> str:
+    """Return a kind with its number; of one, its noun and verb are singular."""
+    if count > 1:
+        return kind.format(n=f"{count:,}")
+    one = re.sub(r"^\{n\} (hidden )?(\w+)s\b", r"1 \1\2", kind)
+    one = one.replace("that are no plain files", "that is no plain file")
+    return one.replace(" are ", " is ").replace(" have ", " has ")
 
 
 def why_not(folder: Path) -> str | None:
@@ -138,7 +155,7 @@ def read(folder: Path, name: str) -> Dataset:
         rows={split: np.array(r, np.int64) for split, r in rows.items()},
         classes=classes,
         tasks=(Task.CLASSIFY,),
-        notes=trouble.lines(),
+        notes=[*trouble.lines()],
         path=str(folder),
         layout="webdataset",
     )
