@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import zlib
@@ -329,6 +330,13 @@ def test_missing_file_and_folder(tmp_path):
     assert "no such file" in refusal(tmp_path / "none.png")
     (tmp_path / "folder.png").mkdir()
     assert "is a folder" in refusal(tmp_path / "folder.png")
+
+
+def test_a_pipe_or_device_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    for name in ("pipe.png", "zero.png"):
+        assert "a pipe, socket or device" in refusal(tmp_path / name)
 
 
 def test_formats_beyond_the_known_are_not_opened(tmp_path):

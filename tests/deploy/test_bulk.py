@@ -309,6 +309,21 @@ def test_a_damaged_shard_is_named(made, tmp_path, damage):
     assert predict(run, str(pictures), str(output), shard=50).errors == 3
 
 
+def test_a_pipe_a_device_and_a_huge_file_are_rows_with_errors(made, tmp_path):
+    run, _ = made
+    folder = tmp_path / "in"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.png")
+    with (folder / "huge.png").open("wb") as file:
+        file.truncate(2**30 + 1)
+    values = ["pipe.png", "huge.png", "/dev/zero"]
+    pq.write_table(pa.table({"path": values}), folder / "t.parquet")
+    predict(run, str(folder), str(tmp_path / "o.parquet"), allow_schemes=("file",))
+    said = [row["error"] for row in rows(tmp_path / "o.parquet")]
+    for error, why in zip(said, ("pipe", "at most 1,073,741,824", "device"), strict=True):
+        assert why in error
+
+
 def test_below_the_threshold_there_is_no_label(made, tmp_path):
     run, pictures = made
     predict(run, str(pictures), str(tmp_path / "a.parquet"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data import images
+from sightline.data.place import MAX_BYTES
 from sightline.deploy.runtime import Runtime
-from sightline.errors import DataError, MissingExtraError, missing
+from sightline.errors import DataError, MissingExtraError, TooLargeError, missing
 from sightline.types import Frame
 
 if TYPE_CHECKING:
@@ -106,13 +108,13 @@ class Reader:
 
     def _bytes(self, place: Place) -> bytes:
         if place.row < 0:
-            return bytes(self.fs.cat_file(place.path))
+            return _fetched(self.fs, place.path)
         value = self._value(place)
         if isinstance(value, dict):  # as Hugging Face's data sets keep images
             value = value.get("bytes") or value.get("path")
         if isinstance(value, str) and value:
             fs, path = self._opened(value, place.path)
-            return bytes(fs.cat_file(path))
+            return _fetched(fs, path)
         if not isinstance(value, bytes):
             raise DataError("the row has no image")
         return value
@@ -181,6 +183,15 @@ class _Rows(NamedTuple):
     first: int
     end: int
     column: Any
+
+
+def _fetched(fs: fsspec.AbstractFileSystem, path: str) -> bytes:
+    """Return the bytes of a picture's file."""
+    if "file" in fs.protocol:
+        images.check_regular(path)
+        if (size := os.stat(path).st_size) > MAX_BYTES:  # noqa: PTH116
+            raise TooLargeError(f"{path}: {size:,} bytes; at most {MAX_BYTES:,} are read")
+    return bytes(fs.cat_file(path))
 
 
 def root_of(source: str) -> str:
