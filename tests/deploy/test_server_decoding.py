@@ -86,9 +86,9 @@ def test_the_deadline_ends_a_decode_and_the_next_one_begins_at_once(client, mode
     before = set(psutil.Process().children())  # of other tests in this process
 
     async def scenario():
-        async with client(model, timeout_s=1, decoders=1) as c:
+        async with client(model, timeout_s=1, decoders=1, max_megapixels=100) as c:
             start = time.monotonic()
-            late = await c.post("/v1/predict", content=slow(), headers=PNG)
+            late = await c.post("/v1/predict", content=slow(10_000), headers=PNG)
             took = time.monotonic() - start
             alive = still_running(set(psutil.Process().children()) - before)
         async with client(model, timeout_s=20, decoders=1) as c:
@@ -96,7 +96,7 @@ def test_the_deadline_ends_a_decode_and_the_next_one_begins_at_once(client, mode
 
     late, took, alive, after = asyncio.run(scenario())
     assert (late.status_code, late.json()["limit"]) == (504, "timeout")
-    assert took < 10
+    assert took < 4  # decoding it takes 9 s
     assert not alive
     assert after.status_code == 200
 
@@ -117,7 +117,7 @@ def test_the_end_comes_in_time_whatever_is_decoded(running, model):
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         start = time.monotonic()
         assert server.end(signal.SIGTERM) == 0
-        assert time.monotonic() - start < 15
+        assert time.monotonic() - start < 15  # all of it takes minutes
         assert not still_running(children)
 
 
@@ -233,7 +233,7 @@ def test_a_picture_that_costs_more_than_it_weighs_is_refused_at_once(client, mod
     first, second, third = answer.json()["results"]
     assert [one["error"]["limit"] for one in (first, third)] == ["effort"] * 2
     assert "label" in second
-    assert took < 2
+    assert took < 5
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "PPM", "AVIF"])
