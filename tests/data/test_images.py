@@ -336,7 +336,7 @@ def test_a_pipe_or_device_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "zero.png").symlink_to("/dev/zero")
     for name in ("pipe.png", "zero.png"):
-        assert "a pipe, socket or device" in refusal(tmp_path / name)
+        assert "is no file, but a pipe or a device" in refusal(tmp_path / name)
 
 
 def test_formats_beyond_the_known_are_not_opened(tmp_path):

@@ -143,3 +143,39 @@ def test_names_of_one_folder_are_read_together():
     assert text.names(["è", IN_PARTS]) == {IN_PARTS: CAFE}
     assert text.names(["a\ud800"]) == {"a\ud800": r"a\ud800"}
     assert text.names([os.fsdecode(b"M\xfcller")]) == {os.fsdecode(b"M\xfcller"): "Müller"}
+
+
+def test_names_command_no_terminal(tmp_path, monkeypatch, capsys):
+    from sightline.cli.main import status
+
+    monkeypatch.chdir(tmp_path)
+    for k in range(8):
+        photo(tmp_path / "d" / "a\x1b[31m" / f"{k}\x9b2J.png", k)
+        photo(tmp_path / "d" / "b\nc" / f"{k}.png", 50 + k)
+    assert load_data(tmp_path / "d").classes == (r"a\x1b[31m", r"b\nc")
+    picture = str(tmp_path / "d" / "a\x1b[31m" / "0\x9b2J.png")
+    assert status(["train", "nearest-mean", "d", "-o", "run"]) == 0
+    for command in (["data", "audit", "d"], ["predict", "run", picture], ["eval", "run", "d"],
+                    ["data", "audit", "no\x1b[31m"], ["predict", "run", "no\x1b[31m.png"],
+                    ["predict", "run", picture, "--json"]):  # fmt: skip
+        status(command)
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err
+    assert "\x9b" not in out + err
+    assert r"\x1b[31m" in out + err
+
+
+def test_json_keeps_what_names_are():
+    names = ["a\x9b", os.fsdecode(b"\xb9"), "猫", "\x7f"]
+    written = text.escaped(json.dumps(names, ensure_ascii=False))
+    assert json.loads(written) == names
+    assert text.readable(written) == written
+    written.encode("utf-8")
+
+
+def test_a_pipe_among_pictures_is_not_waited_for(tmp_path):
+    for k in range(16):
+        photo(tmp_path / "d" / "ab"[k % 2] / f"{k}.png", k)
+    os.mkfifo(tmp_path / "d" / "a" / "pipe.png")
+    data = load_data(tmp_path / "d")
+    assert any("is no file, but a pipe or a device" in note for note in data.notes)

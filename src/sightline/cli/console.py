@@ -14,13 +14,14 @@ import locale
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
+from rich.segment import Segment
 
 from sightline import tasks
 from sightline.cli import progress
@@ -88,11 +89,18 @@ TASKS = ", ".join(tasks.with_cards())
 
 
 class _Console(Console):
-    """A console whose reader may leave: Rich would end the process with status 1."""
+    """A console whose reader may leave, and on which names of files command nothing."""
 
     def on_broken_pipe(self) -> None:
-        """Leave it to the edge of the command line."""
+        """Leave it to the edge of the command line: Rich would end the process with status 1."""
         raise BrokenPipeError
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        """Write out the commands to a terminal that texts hold; those of styles are Rich's own."""
+        return super()._render_buffer(
+            part if part.control else Segment(texts.readable(part.text), part.style)
+            for part in buffer
+        )
 
 
 def out() -> Console:

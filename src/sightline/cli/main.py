@@ -220,7 +220,9 @@ def _is_about_memory(error: Exception) -> bool:
 
 
 def _fail(message: str, code: int) -> int:
-    line = " ".join(message.split())
+    from sightline.data import text
+
+    line = text.line(" ".join(message.split()))
     print(f"sightline: {line}", file=sys.stderr)  # noqa: T201
     return code
 

@@ -9,8 +9,6 @@ transparency is laid on white, CMYK becomes RGB, and an animation gives its firs
 from __future__ import annotations
 
 import io
-import os
-import stat
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data import depth, door
-from sightline.data.place import Member, size_of
+from sightline.data.place import Member, check_plain, size_of
 from sightline.errors import DataError, TooLargeError, missing
 from sightline.types import Frame
 
@@ -126,7 +124,7 @@ def open_checked(
     name = "image" if isinstance(source, bytes) else str(source)
     try:
         if isinstance(source, str | Path):
-            check_regular(source)
+            check_plain(str(source))
         held = source.read() if isinstance(source, Member) else source
         file = io.BytesIO(held) if isinstance(held, bytes) else held
         if _bytes_of(source) > door.PARTS:  # a part has one byte at least
@@ -501,21 +499,6 @@ def _array(image: Image.Image, mode: Mode) -> NDArray[np.uint8]:
 
 def _bytes_of(source: Encoded) -> int:
     return len(source) if isinstance(source, bytes) else size_of(source)
-
-
-def check_regular(path: str | Path) -> None:
-    """Refuse a path that is no file or folder: reading a pipe or a device may never end.
-
-    Raises
-    ------
-    DataError
-        When it is none.
-    OSError
-        When there is nothing.
-    """
-    mode = os.stat(path).st_mode  # noqa: PTH116 - a Path object a file takes longer
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise DataError(f"{path}: a pipe, socket or device, not a file")
 
 
 def _why_unreadable(source: Encoded, formats: tuple[str, ...]) -> str:

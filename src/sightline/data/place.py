@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -82,6 +83,21 @@ def locate(folder: str | Path, name: str) -> str | None:
         if slashed == name and name.isascii():
             return None
     return None
+
+
+def check_plain(path: str) -> None:
+    """Refuse a pipe, a device or a socket, which would be waited for.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - a Path object a file takes longer
+    except (OSError, ValueError):
+        return  # said when it is opened
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise DataError(f"{path}: is no file, but a pipe or a device")
 
 
 def name_of(place: Place) -> str:

@@ -36,6 +36,7 @@ _WIDER = {
 _MULTIBYTE = frozenset(("gb18030", "big5hkscs", "cp932", "cp949", "euc_jp", "cp950"))
 _CALLED = {"gb18030": "GB 18030", "cp1252": "Windows 1252", "latin-1": "Latin 1"}
 _LONE = re.compile("[\ud800-\udfff]")
+_UNREADABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _HAN_PAIR = re.compile(rb"[\x81-\xfe]([\x40-\x7e\x80-\xfe])")
 
 _noticed: ContextVar[dict[tuple[str, str], list[str]] | None] = ContextVar("noticed", default=None)
@@ -241,7 +242,7 @@ def join() -> Callable[[], None]:
 
 
 def readable(text: str, *, bytes_too: bool = True) -> str:
-    r"""Return text that can be encoded: signs that are no character are written out.
+    r"""Return text that can be encoded, and that commands no terminal: other signs are written out.
 
     Parameters
     ----------
@@ -257,18 +258,23 @@ def readable(text: str, *, bytes_too: bool = True) -> str:
 
     def written(lone: re.Match[str]) -> str:
         code = ord(lone[0])
+        if code < 0x100:
+            return f"\\x{code:02x}"
         if 0xDC80 <= code <= 0xDCFF:
             return f"\\x{code - 0xDC00:02x}" if bytes_too else lone[0]
         return f"\\u{code:04x}"
 
-    return text if text.isascii() else _LONE.sub(written, text)
+    return text if text.isascii() and text.isprintable() else _UNREADABLE.sub(written, text)
+
+
+def line(text: str) -> str:
+    """Return text as `readable` does, in one line."""
+    return readable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def escaped(document: str) -> str:
     """Return JSON that can be encoded: names of other bytes stay what they are, as escapes."""
-    if document.isascii():
-        return document
-    return _LONE.sub(lambda lone: f"\\u{ord(lone[0]):04x}", document)
+    return _UNREADABLE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", document)
 
 
 def _without_mark(raw: bytes) -> str | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data import images
-from sightline.data.place import MAX_BYTES
+from sightline.data.place import MAX_BYTES, check_plain
 from sightline.deploy.runtime import Runtime
 from sightline.errors import DataError, MissingExtraError, TooLargeError, missing
 from sightline.types import Frame
@@ -188,7 +188,7 @@ class _Rows(NamedTuple):
 def _fetched(fs: fsspec.AbstractFileSystem, path: str) -> bytes:
     """Return the bytes of a picture's file."""
     if "file" in fs.protocol:
-        images.check_regular(path)
+        check_plain(str(path))
         if (size := os.stat(path).st_size) > MAX_BYTES:  # noqa: PTH116
             raise TooLargeError(f"{path}: {size:,} bytes; at most {MAX_BYTES:,} are read")
     return bytes(fs.cat_file(path))
