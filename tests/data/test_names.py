@@ -130,6 +130,25 @@ def test_names_are_matched_in_either_form(tmp_path, write, on_disk, listed):
     assert len(data.source.items[0].annotation.boxes) == 1
 
 
+def test_a_folder_is_named_in_either_form(tmp_path):
+    for k in range(16):
+        photo(tmp_path / IN_PARTS / "ab"[k % 2] / f"{k}.png", k)
+    assert load_data(tmp_path / CAFE).name == CAFE
+
+
+def test_bulk_answers_have_names_that_are_text(chinese, tmp_path, monkeypatch):
+    import pyarrow.parquet
+
+    from sightline.cli.main import status
+
+    monkeypatch.chdir(tmp_path)
+    assert status(["train", "nearest-mean", str(chinese), "-o", "run"]) == 0
+    assert status(["predict", "run", str(chinese), "-o", "out.parquet"]) == 0
+    answers = pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pydict()
+    assert len(answers["image"]) == 16
+    assert sum(r"\xb9\xb7" in name for name in answers["image"]) == 8
+
+
 def test_a_table_names_files_in_either_form(tmp_path):
     for k in range(8):
         photo(tmp_path / "d" / "a" / f"{IN_PARTS}{k}.png", k)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sightline.data import archive, files, images, scan, unused
+from sightline.data import archive, files, images, place, scan, unused
 from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset
 from sightline.data.split_names import split_of
@@ -84,6 +84,7 @@ def by_path(
     path = Path(text).expanduser()
     if not text:
         raise ParameterError("data is an empty name; name a data set or a folder")
+    path = Path(place.locate("", str(path)) or path)  # an accent in one piece or in parts
     behind = None if path.exists() else _TABLE.fullmatch(text)
     if behind:
         from sightline.data import image_table
@@ -169,7 +170,7 @@ _PROSE = ("readme", "license", "licence", "notice", "about", "citation", "change
 def _holds_classes(folder: Path) -> bool:
     """Tell whether several folders of images lie in a folder."""
     inner = [folder / name for name in scan.subfolders(folder)]
-    return sum(any(map(images.is_image, files.names_in(place))) for place in inner) > 1
+    return sum(any(map(images.is_image, files.names_in(one))) for one in inner) > 1
 
 
 def _speaks(path: Path) -> bool:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from sightline.data.cells import quoted
+from sightline.data.text import readable
 from sightline.deploy.export import exported
 from sightline.deploy.runtime import Runtime, limit_of, limits_in
 from sightline.deploy.sources import Place, Reader, listed, root_of, storage
@@ -225,7 +226,7 @@ def _answered(
     rows: list[dict[str, Any]] = []
     for place, one in zip(places, ready, strict=True):
         if isinstance(one, str):
-            rows.append({"image": place.name, "error": one})
+            rows.append({"image": place.name, "error": readable(one)})
             continue
         said_of = next(answers)
         limit = limit_of(said_of, order.reject)

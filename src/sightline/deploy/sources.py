@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import images
+from sightline.data import images, text
 from sightline.data.place import MAX_BYTES, check_plain
 from sightline.deploy.runtime import Runtime
 from sightline.errors import DataError, MissingExtraError, TooLargeError, missing
@@ -40,7 +40,7 @@ class Place(NamedTuple):
     @property
     def name(self) -> str:
         """Return the picture's name in the answers."""
-        return self.path if self.row < 0 else f"{self.path}#{self.row}"
+        return text.readable(self.path if self.row < 0 else f"{self.path}#{self.row}")
 
 
 def listed(source: str) -> list[Place]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sightline.errors import ParameterError, UnknownNameError
+from sightline.data import text
+from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.models.device import multiplies_bfloat16, parts, present
 
 SHIPPED = Path(__file__).parent / "recipes"
@@ -173,10 +174,10 @@ def read(recipe: str | Path, kind: type[Recipe] = Recipe) -> dict[str, Any]:
     elif path.suffix != ".toml" and not path.exists():
         raise UnknownNameError("recipe", str(recipe), shipped())
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        settings = tomllib.loads(text.read(path))
+    except DataError as error:
+        raise ParameterError(f"cannot read {error}") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ParameterError(f"{path} is not TOML: {error}") from None
     check(settings, kind)
     return settings

@@ -18,6 +18,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data import text
 from sightline.errors import DataError, MissingExtraError, ParameterError, UnknownNameError
 from sightline.models.card import ModelCard
 from sightline.models.method import Method
@@ -245,10 +246,9 @@ class OnnxClassifier(Method):
         """Return the class names that a file or the file itself says; none where neither does."""
         if self.classes:
             try:
-                lines = Path(self.classes).read_text(encoding="utf-8-sig").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
+                return tuple(text.lines(Path(self.classes)))
+            except DataError as error:
                 raise ParameterError(f"classes={self.classes} cannot be read: {error}") from None
-            return tuple(line.strip() for line in lines if line.strip())
         said = self._session.get_modelmeta().custom_metadata_map
         for key in ("sightline", "classes", "names", "labels"):
             if key in said and (names := _parsed(said[key])):
