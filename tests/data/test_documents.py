@@ -38,7 +38,9 @@ def test_xml_of_any_declared_encoding(put, declared, encoding, name):
 @pytest.mark.parametrize(
     ("page", "said"),
     [
-        ("<a>" * 100_000, "elements are nested more than 100 deep"),
+        ("<a>" * 100_000 + "</a>" * 100_000, "elements are nested more than 100 deep"),
+        ("<a>" * 100_000, "not well-formed"),
+        ("<!DOCTYPE a><a>" + "<a>" * 100_000, "elements are nested more than 100 deep"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "declares XML entities"),
         ('<!DOCTYPE a SYSTEM "http://127.0.0.1/x"><a>&b;</a>', "x: "),
         ("<?xml version='1.0'?>\n<a>\n<b></a>", "mismatched tag: line 3"),

@@ -91,7 +91,11 @@ def decode(raw: bytes, declared: str | None = None) -> Decoded:
     raise AssertionError("Latin 1 decodes any bytes")
 
 
-def read(path: Path, declared: Callable[[bytes], str | None] | None = None) -> str:
+def read(
+    path: Path,
+    declared: Callable[[bytes], str | None] | None = None,
+    limit: int | None = None,
+) -> str:
     """Return the text of a file in whatever encoding, composed; where that was guessed, note it.
 
     Parameters
@@ -99,13 +103,15 @@ def read(path: Path, declared: Callable[[bytes], str | None] | None = None) -> s
     path : path
     declared : callable, optional
         Finds in the first KiB what the file says of its encoding.
+    limit : int, optional
+        Bytes that it may have.
 
     Raises
     ------
     DataError
-        When it cannot be read, is no plain file or, by its zero bytes, no text.
+        When it cannot be read, is no plain file, is too large or, by its zero bytes, no text.
     """
-    raw = read_bytes(path)
+    raw = read_bytes(path, limit)
     said = declared(raw[:1024]) if declared else None
     decoded = decode(raw, said)
     if "\0" in decoded.text:
@@ -116,7 +122,7 @@ def read(path: Path, declared: Callable[[bytes], str | None] | None = None) -> s
     return unicodedata.normalize("NFC", decoded.text)
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, limit: int | None = None) -> bytes:
     """Return the bytes of a plain file; a pipe, which would be waited for, is refused.
 
     Raises
@@ -124,9 +130,13 @@ def read_bytes(path: Path) -> bytes:
     DataError
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - half the time of Path.stat
+        about = os.stat(path)  # noqa: PTH116 - a Path object a file takes longer
+        if not stat.S_ISREG(about.st_mode):
             raise DataError(f"{path}: is no file, but a folder, a pipe or a device")
-        return path.read_bytes()
+        if limit is not None and about.st_size > limit:
+            raise DataError(f"{path}: is larger than {limit >> 20} MiB; split it")
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:  # a name with a zero byte
