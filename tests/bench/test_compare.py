@@ -451,3 +451,12 @@ print(sorted({{"torch", "torchvision", "sklearn", "numba"}} & sys.modules.keys()
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 200_000, '{"name": 1}'])
+def test_a_damaged_entry_of_a_method_is_measured_anew(tmp_path, content):
+    place = compare.place_of(tmp_path, "knn")
+    place.mkdir(parents=True)
+    assert compare.finished(tmp_path, "knn") is None
+    (place / "result.json").write_text(content)
+    assert compare.finished(tmp_path, "knn") is None

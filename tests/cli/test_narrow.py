@@ -69,9 +69,13 @@ def test_what_is_left_out_of_runs_is_named(run, runs, width, monkeypatch):
         assert heading in out  # at the head of its column, or among those left out
 
 
-def test_a_damaged_comparison_is_named_among_the_others(run, tmp_path):
+@pytest.mark.parametrize("name", ["compare.json", "config.json"])
+@pytest.mark.parametrize(
+    "content", ["{}", "[]", "null", "[" * 200_000, '{"request": 1}', '{"model": 1, "data": [1]}']
+)
+def test_a_damaged_comparison_or_run_is_named_among_the_others(run, tmp_path, name, content):
     (tmp_path / "runs/bad").mkdir(parents=True)
-    (tmp_path / "runs/bad/compare.json").write_text("{}")
+    (tmp_path / "runs/bad" / name).write_text(content)
     status, out, _ = run("runs")
     assert status == 0
     assert "unreadable" in out

@@ -67,7 +67,11 @@ def test_groups_stay(tmp_path):
     assert packed.read(tmp_path, "x").source.items[3].group == "p1"
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}', json.dumps({"format": 99})])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"format": 1}', json.dumps({"format": 99}), "[" * 200_000, "1" * 6000, "null",
+     '{"format": "x"}'],
+)  # fmt: skip
 def test_a_damaged_one_is_said_in_one_line(tmp_path, text):
     (tmp_path / "sightline-data.json").write_text(text)
     with pytest.raises(DataError, match=r"damaged|newer") as caught:

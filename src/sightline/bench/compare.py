@@ -314,7 +314,7 @@ def interrupted(runs: Path, request: Request, fingerprint: str) -> Path | None:
     for place in sorted(runs.glob("compare-*"), reverse=True):
         if (place / REQUEST).is_file() and not (place / RESULTS).exists():
             with contextlib.suppress(RunError):
-                if run.read_json(place / REQUEST)["request"] == asked:
+                if run.read_json(place / REQUEST).get("request") == asked:
                     return place
     return None
 
@@ -347,9 +347,13 @@ def finished(folder: Path, method: str) -> MethodEntry | None:
 
 
 def _finished(place: Path) -> MethodEntry | None:
+    from pydantic import ValidationError
+
     if not (place / worker.RESULT).is_file():
         return None
-    return MethodEntry.model_validate(run.read_json(place / worker.RESULT))
+    with contextlib.suppress(RunError, ValidationError):  # damaged: it is measured anew
+        return MethodEntry.model_validate(run.read_json(place / worker.RESULT))
+    return None
 
 
 def _run(

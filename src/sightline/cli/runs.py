@@ -63,7 +63,7 @@ def _entry(place: Path) -> dict[str, Any] | None:
             return _run(place)
     except RunError as error:
         return _row(place, f"unreadable: {error}", "", None, "")
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         return _row(place, f"unreadable: its record lacks {error}", "", None, "")
     return None
 

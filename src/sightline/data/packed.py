@@ -97,7 +97,8 @@ def read(folder: Path, name: str) -> Dataset:
             tuple(document["segmentation_classes"]), document["seed"], list(document["notes"]),
             str(folder), "packed",
         )  # fmt: skip
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, OverflowError,
+            RecursionError) as error:  # fmt: skip
         raise DataError(f"{path} is damaged ({error}); write the data anew") from None
 
 

@@ -231,21 +231,24 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: Mapping[s
         save_file(whole, part, metadata={ABOUT: about})
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON.
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
 
     Raises
     ------
     RunError
-        When there is no such file or it is not JSON.
+        When there is no such file, or it holds no JSON object.
     """
     if not path.exists():
         raise RunError(f"{path.parent} is not a run: it has no {path.name}")
     try:
-        return documents.read_json(path)
+        document = documents.read_json(path)
     except DataError as error:
         why = str(error).removeprefix(f"{path}:").strip()
         raise RunError(f"{path} is damaged ({why}); train again") from None
+    if not isinstance(document, dict):
+        raise RunError(f"{path} is damaged (no JSON object); train again")
+    return document
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -262,7 +265,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
     path = folder / CONFIG
     document = read_json(path)
-    version = document.get("format") if isinstance(document, dict) else None
+    version = document.get("format")
     if isinstance(version, int) and version > FORMAT:
         raise RunError(f"{folder} was written by a newer sightline; upgrade to read it")
     try:
@@ -273,7 +276,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         why = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
         said = f"{where}: {why}" if where else why
         raise RunError(f"{path} is not a run's configuration ({said}); train again") from None
-    return dict(document)
+    return document
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
