@@ -40,7 +40,10 @@ def test_lines_end_as_on_any_system_and_nowhere_else(tmp_path):
         ("euc-kr", "똠", "cp949"), ("windows-1251", "кот", "cp1251"),
         ("windows-936", "猫", "gbk"), ("windows-1252", "é", "cp1252"),
         ("ISO-8859-1", "“é”", "cp1252"),
-        ("ascii", "猫", "utf-8"), ("utf-8", "猫", "utf-8"),
+        ("ascii", "猫", "utf-8"), ("utf-8", "猫", "utf-8"), ("windows-31j", "①", "cp932"),
+        ("x-sjis", "犬", "cp932"), ("x-gbk", "猫", "gbk"), ("ks_c_5601-1987", "개", "cp949"),
+        ("MS936", "猫", "gbk"), ("cp936", "猫", "gbk"), ("koi8-r", "кот", "koi8-r"),
+        ("windows-874", "แมว", "cp874"), ("IBM866", "кот", "cp866"),
     ],
 )  # fmt: skip
 def test_a_declared_encoding_is_believed(declared, written, truth):

@@ -300,7 +300,8 @@ def _codec(declared: str | None) -> str | None:
     """Return Python's name of a declared encoding of text; None where there is none."""
     if not declared:
         return None
-    name = declared.strip().lower().replace("windows", "cp").replace("cp-", "cp").replace("_", "-")
+    name = declared.strip().lower().removeprefix("x-").replace("_", "-")
+    name = "cp932" if name == "windows-31j" else re.sub("^(windows|ms|ibm)-?(?=\\d)", "cp", name)
     try:
         info = codecs.lookup(name)
     except (LookupError, ValueError):
