@@ -217,3 +217,13 @@ def test_grey_files_load_as_one_channel(tmp_path):
 def test_names_that_are_endless_numbers_are_sorted_as_names():
     numbers = ["10", "2", "9" * 5000, "b"]
     assert sorted(numbers, key=folder.natural) == ["2", "10", "9" * 5000, "b"]
+
+
+@pytest.mark.parametrize("name", ["../../evil", "a/b", "..", ".hidden", "/abs", "a\\b", "a\0b", ""])
+def test_a_class_that_leads_elsewhere_is_no_folder(tmp_path, name):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
+    items = [Item(str(i), pixels[i], i % 2) for i in range(4)]
+    data = Dataset("x", Source(items, "L"), {"train": np.arange(4)}, ("ok", name), (Task.CLASSIFY,))
+    with pytest.raises(DataError, match="cannot be the name of a folder; rename it"):
+        convert(data, tmp_path / "in" / "out", "folder")
+    assert [p.name for p in tmp_path.rglob("*")] in ([], ["in"])

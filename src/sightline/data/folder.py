@@ -192,10 +192,14 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
     Raises
     ------
     DataError
-        When the images have no class.
+        When the images have no class, or one has a name that no folder can have, or that leads
+        elsewhere.
     """
     if Task.CLASSIFY not in data.tasks:
         raise DataError(f"{data.name} has no class an image, so it cannot be folders of classes")
+    for name in data.classes:
+        if not name or name.startswith(".") or any(sign in name for sign in "/\\\0"):
+            raise DataError(f"the class {name!r} cannot be the name of a folder; rename it")
     names = Names()
     done, total = 0, sum(len(r) for r in data.rows.values())
     for split, rows in data.rows.items():
