@@ -298,7 +298,8 @@ def test_a_budget_sets_the_epochs(digits):
     assert model.decided["epochs"] != 1000
     assert time.perf_counter() - start < 20
     # What the pilots did has left no trace: the same epochs without a budget, the same bits.
-    assert model.decided["first_epochs"] != model.decided["epochs"]
+    # Where the second plan came to the same number, there is no first one to name.
+    assert model.decided.get("first_epochs") != model.decided["epochs"]
     again = ModuleClassifier(CARD, {"device": "cpu"} | model.decided).fit(X, y)
     assert same(state(model), state(again))
 
