@@ -349,11 +349,12 @@ def pictures(at: Path) -> Case:
             held, kind, **options, **({} if kind in ("GIF", "BMP", "PPM") else {"exif": exif})
         )
         made.append(put(at / f"{n}.{kind.lower().replace('jpeg', 'jpg')}", held.getvalue()))
-    for mode in ("P", "LA", "RGBA", "1", "I;16", "F", "CMYK"):
-        kind = "TIFF" if mode in ("F", "CMYK") else "PNG"
+    for mode in ("P", "LA", "RGBA", "1", "I;16", "F", "CMYK", "LAB"):
+        kind = "TIFF" if mode in ("F", "CMYK", "LAB") else "PNG"
         held = io.BytesIO()
         values = Image.fromarray(np.arange(120, dtype=np.uint8).reshape(10, 12))
-        source = Image.new(mode, (12, 10)) if mode == "I;16" else values.convert(mode)
+        source = values.convert("RGB") if mode == "LAB" else values
+        source = Image.new(mode, (12, 10)) if mode == "I;16" else source.convert(mode)
         source.save(held, kind)
         made.append(put(at / f"{mode.replace(';', '')}.{kind.lower()}", held.getvalue()))
     return Case(at, made, look)

@@ -171,7 +171,7 @@ def test_names_command_no_terminal(tmp_path, monkeypatch, capsys):
     for k in range(8):
         photo(tmp_path / "d" / "a\x1b[31m" / f"{k}\x9b2J.png", k)
         photo(tmp_path / "d" / "b\nc" / f"{k}.png", 50 + k)
-    assert load_data(tmp_path / "d").classes == (r"a\x1b[31m", r"b\nc")
+    assert load_data(tmp_path / "d").classes == (r"a\x1b[31m", "b\nc")
     picture = str(tmp_path / "d" / "a\x1b[31m" / "0\x9b2J.png")
     assert status(["train", "nearest-mean", "d", "-o", "run"]) == 0
     for command in (["data", "audit", "d"], ["predict", "run", picture], ["eval", "run", "d"],

@@ -148,16 +148,16 @@ def load_data(
 def _spell(data: Dataset) -> None:
     """Make names of files text that can be written, and one form of each; classes, too."""
     items = data.source.items
-    data.name = texts.line(texts.names([data.name]).get(data.name, data.name))
+    data.name = texts.readable(texts.names([data.name]).get(data.name, data.name))
     if all(t.isascii() and t.isprintable() for t in (*(item.id for item in items), *data.classes)):
         return
     written = texts.names(part for item in items for part in item.id.split("/"))
     used = set[str]()
     for item in items:
-        own = "/".join(texts.line(written.get(part, part)) for part in item.id.split("/"))
-        item.id = texts.line(item.id) if own in used else own
+        own = "/".join(texts.readable(written.get(part, part)) for part in item.id.split("/"))
+        item.id = texts.readable(item.id) if own in used else own
         used.add(item.id)
-    classes = [texts.line(written.get(name, name)) for name in data.classes]
+    classes = [texts.readable(written.get(name, name)) for name in data.classes]
     data.classes = tuple(dict.fromkeys(classes))
     if len(data.classes) < len(classes):  # folders of one name in two forms
         number = {name: i for i, name in enumerate(data.classes)}
@@ -165,7 +165,7 @@ def _spell(data: Dataset) -> None:
             item.label = number[classes[item.label]] if item.label >= 0 else item.label
     if data.segmentation_classes:
         data.segmentation_classes = tuple(
-            texts.line(written.get(name, name)) for name in data.segmentation_classes
+            texts.readable(written.get(name, name)) for name in data.segmentation_classes
         )
 
 
