@@ -79,7 +79,7 @@ def measure(path: Path, picture: bytes, given: argparse.Namespace) -> dict[str, 
                 break
             seed += 1
             os.sched_setaffinity(0, cores)
-            servers.append(cost.measure(path, [picture], seconds=8).server)
+            servers.append(cost.measure(path, [picture], seconds=4).server)
             os.sched_setaffinity(0, {min(cores)})
             load.closed(16, 1)
             for share in wanting:
