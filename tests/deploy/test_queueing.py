@@ -138,6 +138,16 @@ def test_a_server_that_idled_is_slower():
     assert queueing.simulate(server.faster(2), at[:1]) == pytest.approx([0.0035])
 
 
+def test_work_is_what_the_requests_take_together():
+    server = Server(before=0.001, after=0.0005, batch=0.001, each=0.002, decode=0.004, max_batch=4)
+    apart = np.arange(5) * 0.1  # each in a batch of its own
+    assert queueing.work(server, apart) == pytest.approx(0.0085)
+    assert queueing.work(replace(server, cold=0.003, cooling=1e-6), apart) == pytest.approx(0.0115)
+    wide = replace(server, cores=9, decoders=4)
+    together = queueing.work(wide, np.zeros(4))  # in fewer batches
+    assert 0.0075 < together < 0.0085
+
+
 def test_the_cooling_of_a_server_is_recovered_from_two_pauses():
     short, long = probe.PAUSES
     cold, cooling = probe._cooling(0.002 * (1 - math.exp(-short / 0.008)), 0.002)

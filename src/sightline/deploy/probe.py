@@ -2,7 +2,9 @@
 
 Its threads' processor time is read before and after clients kept it busy, one, some and many at
 a time, so that batches of all sizes occur; what a request takes and what a batch takes follow by
-least squares. A client that pauses shows what it takes besides of a server that has idled.
+least squares. A client that pauses shows what it takes besides of a server that has idled, and
+requests at random moments what it takes where they come one by one, not several at once as from
+clients that all wait: the event loop then wakes up for each.
 Processor time, unlike the clock's, does not grow where others use the machine.
 """
 
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from sightline.deploy import queueing
 from sightline.deploy.load import Load
 from sightline.deploy.queueing import Server
 from sightline.deploy.runtime import Runtime
@@ -42,6 +45,9 @@ USED = "/used"
 
 PAUSES = (0.005, 0.05)
 """Seconds that the server idles before a request: a short while, and long enough to cool down."""
+
+BUSY = 0.7
+"""Share of what the server can answer, at which requests come at random moments."""
 
 SECONDS = 60
 """That it may take to load the model."""
@@ -164,12 +170,19 @@ def measure(
             before = used(port)
             load.paused(pause, max(20, int(seconds / 2 / pause)))
             paused.append(sum(_difference(before, used(port))[1:]))
+        server = _fitted(np.array(rows), alone, decode, _inline(model, pictures))
+        cold, cooling = _cooling(*(row - sum(rows[0][1:]) for row in paused))
+        server = replace(
+            server, cold=cold, cooling=cooling, max_batch=max_batch, variation=variation
+        )
+        often = BUSY * server.capacity
+        at = queueing.arrivals(often, max(20, int(often * 2 * seconds)))
+        before = used(port)
+        load.opened(at)
+        batches, *seconds_of = _difference(before, used(port))
+        more = (sum(seconds_of) - queueing.work(server, at)) / batches
         load.close()
-    server = _fitted(np.array(rows), alone, decode, _inline(model, pictures))
-    cold, cooling = _cooling(*(row - sum(rows[0][1:]) for row in paused))
-    return replace(
-        server, cold=cold, cooling=cooling, max_batch=max_batch, variation=variation
-    ), after.memory_mb  # fmt: skip
+    return replace(server, batch=max(0.0, server.batch + more)), after.memory_mb
 
 
 def _difference(before: Used, after: Used) -> tuple[float, float, float]:

@@ -107,6 +107,7 @@ class _Simulation:
         self.inside: list[int] = []
         self.busy = self.posted = False
         self.due = math.inf
+        self.worked = 0.0  # seconds of all cores
 
     def run(self) -> NDArray[np.float64]:
         """Return the seconds of each request, from its arrival to its answer."""
@@ -133,6 +134,7 @@ class _Simulation:
                 self.idle += step
             for work in running:
                 work[0] -= step * speed
+            self.worked += step * speed * len(running)
             if self.now >= arrival:
                 self._arrive()
             if self.now >= self.due:
@@ -242,6 +244,22 @@ def simulate(server: Server, at: NDArray[np.float64], *, seed: int = 0) -> NDArr
         From arrival to answer. Above the server's capacity they grow with N.
     """
     return _Simulation(server, at, seed).run()
+
+
+def work(server: Server, at: NDArray[np.float64], *, seed: int = 0) -> float:
+    """Simulate requests, and return the seconds of a core that one takes on average.
+
+    Parameters
+    ----------
+    server : Server
+    at : float array, shape (N,)
+        Moments of their arrival, in seconds, ascending.
+    seed : int
+        Of the variation.
+    """
+    simulation = _Simulation(server, at, seed)
+    simulation.run()
+    return simulation.worked / len(at)
 
 
 @lru_cache(4096)
