@@ -208,8 +208,12 @@ def _place(error: Exception) -> str:
     return "/".join(Path(own[-1].filename).parts[-2:]) + f":{own[-1].lineno}" if own else "?"
 
 
-def _is_about_memory(error: Exception) -> bool:
-    """Tell whether a library says in its own words that memory ran out."""
+def _is_about_memory(error: BaseException | None) -> bool:
+    """Tell whether a library says in its own words that memory ran out, or had that as a cause."""
+    if error is None or isinstance(error, MemoryError):
+        return error is not None
+    if _is_about_memory(error.__cause__) or _is_about_memory(error.__context__):
+        return True
     said = str(error).lower()
     return isinstance(error, RuntimeError | ImportError | OSError) and any(
         words in said for words in ("can't allocate memory", "cannot allocate memory",

@@ -37,7 +37,7 @@ from sightline.deploy.server.application import Application
 from sightline.deploy.server.decoding import Decoder
 from sightline.deploy.server.process import Process, listen
 from sightline.deploy.server.settings import Settings
-from sightline.errors import RunError
+from sightline.errors import RunError, SightlineError
 from sightline.metrics.cost import peak_mb
 
 USED = "/used"
@@ -175,14 +175,25 @@ def measure(
         server = replace(
             server, cold=cold, cooling=cooling, max_batch=max_batch, variation=variation
         )
-        often = BUSY * server.capacity
-        at = queueing.arrivals(often, max(20, int(often * 2 * seconds)))
-        before = used(port)
-        load.opened(at)
-        batches, *seconds_of = _difference(before, used(port))
-        more = (sum(seconds_of) - queueing.work(server, at)) / batches
+        more = _more(port, load, server, seconds)
         load.close()
     return replace(server, batch=max(0.0, server.batch + more)), after.memory_mb
+
+
+def _more(port: int, load: Load, server: Server, seconds: float) -> float:
+    """Return what a batch takes besides where requests come at random moments, one by one.
+
+    0 where the server falls behind, as other programs have its core.
+    """
+    often = BUSY * server.capacity
+    at = queueing.arrivals(often, max(20, int(often * 2 * seconds)))
+    before = used(port)
+    try:
+        load.opened(at)
+    except SightlineError:
+        return 0.0
+    batches, *seconds_of = _difference(before, used(port))
+    return (sum(seconds_of) - queueing.work(server, at)) / batches
 
 
 def _difference(before: Used, after: Used) -> tuple[float, float, float]:
