@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import mmap
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,10 +65,10 @@ def image_paths(page: Path, names: list[str], split: str, bounds: Bounds) -> lis
     year = page.stem.removeprefix("instances_")
     inner = ["", *(f"{a}{b}" for a in ("", "images/") for b in (year, split, "valid")), "images"]
     places = [str(page.parent), *(str(folder / p) for p in (*inner, "JPEGImages"))]
+    below = scan.tree(folder)
     listed: dict[str, dict[str, str]] = {}
     paths: list[str] = []
     missing: list[str] = []
-    below: dict[str, list[str]] | None = None
     for written in names:
         name = written.replace("\\", "/")
         if name.startswith("/") or ".." in name or ":" in name:
@@ -77,8 +76,7 @@ def image_paths(page: Path, names: list[str], split: str, bounds: Bounds) -> lis
         else:
             path = _listed(name, places, listed)
         if path is None:
-            below = by_name(folder) if below is None else below
-            same = below.get(_composed(name.rsplit("/", 1)[-1]), [])
+            same = below.named().get(scan.composed(name.rsplit("/", 1)[-1]), [])
             path = same[0] if len(same) == 1 else None
         if path is None:
             missing.append(written)
@@ -98,23 +96,10 @@ def _listed(name: str, places: list[str], listed: dict[str, dict[str, str]]) -> 
         if head not in listed:
             below = head[len(place) :].strip("/")
             there = locate(place, below) or head if below else head
-            listed[head] = {_composed(n): f"{there}/{n}" for n in files.names_in(there)}
-        if (path := listed[head].get(_composed(tail))) is not None:
+            listed[head] = {scan.composed(n): f"{there}/{n}" for n in files.names_in(there)}
+        if (path := listed[head].get(scan.composed(tail))) is not None:
             return path
     return None
-
-
-def _composed(name: str) -> str:
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
-def by_name(folder: Path) -> dict[str, list[str]]:
-    """Return the images below a folder by their own name, composed (NFC)."""
-    tree = scan.tree(folder)
-    named: dict[str, list[str]] = collections.defaultdict(list)
-    for file in tree.images:
-        named[_composed(file.rsplit("/", 1)[-1])].append(tree.path(file))
-    return named
 
 
 def is_coco(path: Path) -> bool:

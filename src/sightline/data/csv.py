@@ -1,6 +1,6 @@
 """Read and write tables of images as CSV: a file, or a folder that holds it with its images.
 
-Comma, semicolon, tab or bar part columns; Any encoding is read. A table without a
+Comma, semicolon, tab or bar part columns; any encoding is read. A table without a
 line of names has image and label, or, as RetinaNet's, image, x1, y1, x2, y2 and label.
 """
 

@@ -6,13 +6,14 @@ Source: the format *CVAT for images 1.1*, docs.cvat.ai.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import coco_layout, documents, files, scan, text
+from sightline.data import documents, files, scan, text
 from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset
 from sightline.data.drawn_objects import LeftOut, Picture, dataset, ellipse
@@ -24,7 +25,7 @@ _PLACES = ("", "images", "data", "imgs", "JPEGImages")
 
 def why_not(folder: Path) -> str | None:
     """Return what keeps a folder from being CVAT's; None when nothing does."""
-    return None if _pages(folder) else "no XML with <annotations> of images"
+    return None if next(_pages(folder), None) else "no XML with <annotations> of images"
 
 
 def why_not_file(path: Path) -> str | None:
@@ -57,11 +58,12 @@ def read(
     """
     folder = folder.resolve()
     bounds = bounds or Bounds(folder)
+    listed = scan.tree(folder)
     left, pictures = LeftOut(), []
     for path in [described] if described else _pages(folder):
         for image in documents.read_xml(path).iter("image"):
             stated = image.get("name") or ""
-            place = _found(stated, path, bounds)
+            place = _image(stated, path, bounds, listed)
             if place is None:
                 left.add("images are not on disk and are left out", repr(stated))
                 continue
@@ -75,10 +77,8 @@ def read(
     return dataset(name, str(folder), pictures, "cvat", left.notes())
 
 
-def _pages(folder: Path) -> list[Path]:
-    listed = scan.tree(folder)
-    paths = [Path(listed.path(f)) for f in listed.ending(".xml")[:1000]]
-    return [path for path in paths if _is_page(path)]
+def _pages(folder: Path) -> Iterator[Path]:
+    return scan.tree(folder).passing(".xml", _is_page)
 
 
 def _is_page(path: Path) -> bool:
@@ -89,12 +89,12 @@ def _is_page(path: Path) -> bool:
     return "<annotations" in head and ("<image " in head or "<meta" in head)
 
 
-def _found(stated: str, path: Path, bounds: Bounds) -> str | None:
+def _image(stated: str, path: Path, bounds: Bounds, listed: scan.Tree) -> str | None:
     places = [p / inner for p in (path.parent, bounds.root) for inner in _PLACES]
     place = bounds.find(stated, places, str(path)) if stated else None
     if place is None:
-        same = coco_layout.by_name(bounds.root).get(stated.replace("\\", "/").rsplit("/", 1)[-1])
-        place = same[0] if same and len(same) == 1 else None
+        same = listed.named().get(scan.composed(stated.replace("\\", "/").rsplit("/", 1)[-1]), [])
+        place = same[0] if len(same) == 1 else None
     return place if place is not None and Path(place).is_file() else None
 
 

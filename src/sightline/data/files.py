@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import images, place, text
+from sightline.data import images, place, scan
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset
 from sightline.data.folder import save_png
@@ -23,21 +23,12 @@ from sightline.errors import DataError
 WIDELY_READ = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
 """Endings of image files that the tools of every annotation format open."""
 
-lines = text.lines
+names_in = scan.names_in
 
 
 def below(path: str, folder: Path) -> str:
     """Return the path of a file relative to a folder, with ``/``."""
     return Path(os.path.relpath(path, folder)).as_posix()
-
-
-def names_in(folder: str | Path) -> list[str]:
-    """Return the names in a folder, sorted; none where there is no such folder."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries)
-    except OSError:
-        return []
 
 
 def by_stem(folder: Path, suffixes: Collection[str] = images.SUFFIXES) -> dict[str, str]:

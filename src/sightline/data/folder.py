@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -76,15 +75,7 @@ def _places(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
 
 def _holds_images(folder: Path, names: list[str]) -> bool:
     """Tell whether images lie directly in each of some folders."""
-    return all(any(map(images.is_image, files_in(folder / name))) for name in names)
-
-
-def files_in(folder: Path) -> list[str]:
-    """Return the names of what lies in a folder; nothing where it cannot be read."""
-    try:
-        return os.listdir(folder)  # noqa: PTH208 - names are wanted
-    except OSError:
-        return []
+    return all(any(map(images.is_image, scan.names_in(folder / name))) for name in names)
 
 
 def _annotated(folder: Path, listed: list[str]) -> str | None:

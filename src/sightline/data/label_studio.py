@@ -11,13 +11,14 @@ import json
 import math
 import re
 import urllib.parse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import coco_layout, documents, files, images, scan, text
+from sightline.data import documents, files, images, scan, text
 from sightline.data.bounds import Bounds
 from sightline.data.dataset import Dataset
 from sightline.data.drawn_objects import LeftOut, Picture, dataset, ellipse
@@ -29,7 +30,7 @@ _REGIONS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", 
 
 def why_not(folder: Path) -> str | None:
     """Return what keeps a folder from being Label Studio's; None when nothing does."""
-    return None if _pages(folder) else "no JSON with tasks of Label Studio"
+    return None if next(_pages(folder), None) else "no JSON with tasks of Label Studio"
 
 
 def why_not_file(path: Path) -> str | None:
@@ -64,7 +65,7 @@ def read(
     folder = folder.resolve()
     bounds = bounds or Bounds(folder)
     left, pictures = LeftOut(), []
-    by_name = coco_layout.by_name(folder)
+    by_name = scan.tree(folder).named()
     for path in [described] if described else _pages(folder):
         for number, task in enumerate(_tasks(path)):
             where = f"{path}: task {task.get('id', number)}"
@@ -76,8 +77,7 @@ def read(
             regions = _regions(task, left, where)
             split = split_of_path(stated or "") or split_in(path.stem) or "train"
             picture = Picture(files.below(image, folder), image, (0, 0), split)
-            if any("value" not in r or "points" in r or "x" in r["value"] or "points" in r["value"]
-                   for r in regions):  # fmt: skip
+            if any({"x", "points"} & region["value"].keys() for region in regions):
                 picture.size = files.upright_size(image)
             for region in regions:
                 _add(picture, region, where, left)
@@ -85,10 +85,8 @@ def read(
     return dataset(name, str(folder), pictures, "label_studio", left.notes())
 
 
-def _pages(folder: Path) -> list[Path]:
-    listed = scan.tree(folder)
-    paths = [Path(listed.path(f)) for f in listed.ending(".json")[:1000]]
-    return [path for path in paths if _is_page(path)]
+def _pages(folder: Path) -> Iterator[Path]:
+    return scan.tree(folder).passing(".json", _is_page)
 
 
 def _is_page(path: Path) -> bool:
@@ -125,7 +123,7 @@ def _own_name(stated: str) -> str:
 def _image(stated: str, path: Path, bounds: Bounds, by_name: dict[str, list[str]]) -> str | None:
     own = _own_name(stated)
     for name in (own, re.sub(r"^[0-9a-f]{8}-", "", own)):
-        same = by_name.get(name, [])
+        same = by_name.get(scan.composed(name), [])
         if len(same) == 1:
             return same[0]
     if "://" in stated:

@@ -28,10 +28,9 @@ _LOOKED_AT = 50
 def why_not(folder: Path) -> str | None:
     """Return what keeps a folder from being LabelMe's; None when nothing does."""
     listed = scan.tree(folder)
-    pages = listed.ending(".json")
-    if not pages:
+    if not listed.ending(".json"):
         return "no JSON"
-    if not any(_is_page(Path(listed.path(f))) for f in pages[:_LOOKED_AT]):
+    if next(listed.passing(".json", _is_page, _LOOKED_AT), None) is None:
         return "no JSON with 'shapes' and 'imagePath'"
     return None
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.counting import counted
-from sightline.data import draw_masks, files, images, pairs, scan, split_names
+from sightline.data import draw_masks, files, images, pairs, scan, split_names, text
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
@@ -183,8 +183,8 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
             done += 1
             if progress:
                 progress(done, total)
-    text = "".join(f"{v} {name}\n" for v, name in enumerate(data.segmentation_classes))
-    (out / "classes.txt").write_text(text, encoding="utf-8")
+    named = "".join(f"{v} {name}\n" for v, name in enumerate(data.segmentation_classes))
+    (out / "classes.txt").write_text(named, encoding="utf-8")
 
 
 _MEANING = {"semantic": "classes", "instances": "numbers of objects"}
@@ -344,7 +344,7 @@ def _lists(folder: Path, by_stem: dict[str, str]) -> dict[str, list[str]]:
         return ordered(splits)
     lists: dict[str, list[str]] = {}
     for split, path in paths.items():
-        for number, line in enumerate(files.lines(path), start=1):
+        for number, line in enumerate(text.lines(path), start=1):
             stem = pairs.stem_of(line.replace("\\", "/")) if images.is_image(line) else line
             listed = by_stem.get(stem.casefold()) or by_stem.get(pairs.stem_of(line))
             if listed is None:
@@ -356,7 +356,7 @@ def _lists(folder: Path, by_stem: dict[str, str]) -> dict[str, list[str]]:
 def _names(path: Path) -> dict[int, str] | None:
     if not path.is_file():
         return None
-    rows = files.lines(path)
+    rows = text.lines(path)
     numbered = [re.fullmatch(r"(\d+)[\s:,]+(.+)", row) for row in rows]
     if all(numbered):
         if wide := next((m[1] for m in numbered if m and len(m[1]) > 5), None):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ class Tree:
     files: list[str] = field(default_factory=list)
     _images: list[str] | None = None
     _others: list[str] | None = None
+    _named: dict[str, list[str]] | None = None
 
     @property
     def images(self) -> list[str]:
@@ -52,6 +54,23 @@ class Tree:
     def ending(self, *suffixes: str) -> list[str]:
         """Return the files that are no images and have one of some endings (``.txt``)."""
         return [f for f in self.others if f.lower().endswith(suffixes)]
+
+    def named(self) -> dict[str, list[str]]:
+        """Return the whole paths of the images by their own name, composed (NFC)."""
+        if self._named is None:
+            self._named = {}
+            for file in self.images:
+                self._named.setdefault(composed(file.rsplit("/", 1)[-1]), []).append(
+                    self.path(file)
+                )
+        return self._named
+
+    def passing(
+        self, suffix: str, test: Callable[[Path], bool], most: int = 1000
+    ) -> Iterator[Path]:
+        """Yield the files of an ending that pass a test, of the first so many."""
+        paths = (Path(self.path(file)) for file in self.ending(suffix)[:most])
+        return (path for path in paths if test(path))
 
     def path(self, relative: str) -> str:
         """Return the whole path of a file."""
@@ -103,6 +122,20 @@ def tree(folder: Path) -> Tree:
 def visible(name: str) -> bool:
     """Tell whether a name is neither hidden nor one that an operating system leaves behind."""
     return not name.startswith(".") and name.lower() not in _HIDDEN
+
+
+def names_in(folder: str | Path) -> list[str]:
+    """Return the names in a folder, sorted; none where there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries)
+    except OSError:
+        return []
+
+
+def composed(name: str) -> str:
+    """Return a name in one piece (NFC), whatever the disk makes of its accents."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def subfolders(folder: Path) -> list[str]:

@@ -284,9 +284,7 @@ def _splits(
         if not paths and len(others) == 1:
             paths = {"train": others[0]}
         if paths:
-            lists = {
-                s: [_stem(line, pictures) for line in files.lines(p)] for s, p in paths.items()
-            }
+            lists = {s: [_stem(line, pictures) for line in text.lines(p)] for s, p in paths.items()}
             for split, stems in lists.items():
                 for stem in stems:
                     if stem not in pages:
@@ -323,7 +321,7 @@ def _stem(line: str, pictures: dict[str, str]) -> str:
 
 def _classes(root: Path, pages: list[_Page], *, devkit: bool) -> tuple[str, ...]:
     if (root / "classes.txt").is_file():
-        return tuple(dict.fromkeys(files.lines(root / "classes.txt")))
+        return tuple(dict.fromkeys(text.lines(root / "classes.txt")))
     named = {name for page in pages for name in page.names}
     if not named:
         raise DataError(f"{root}: no annotation has an object; name the classes in classes.txt")

@@ -395,7 +395,7 @@ def _classes(
     if listed is None:
         names = tuple(sorted({str(label) for label in labels}, key=natural))
         return names, {label: names.index(str(label)) for label in labels}
-    names = tuple(files.lines(listed))
+    names = tuple(text.lines(listed))
     by_name = {name: i for i, name in enumerate(names)}
     if len(by_name) < len(names):
         twice = next(n for i, n in enumerate(names) if by_name[n] != i)

@@ -321,7 +321,7 @@ def _named(folder: Path) -> tuple[str, ...] | None:
     for part in ("", "labels", "data", "obj_train_data"):
         for pattern in NAMES:
             for path in sorted((folder / part).glob(pattern)):
-                rows = files.lines(path)
+                rows = text.lines(path)
                 if rows and not all(_parse(row) for row in rows if len(row.split()) > 1):
                     return tuple(rows)
                 if rows and all(len(row.split()) == 1 for row in rows):
@@ -399,7 +399,7 @@ def _names(path: Path, names: Any) -> tuple[str, ...]:
     if isinstance(names, dict) and set(names) == {str(i) for i in range(len(names))}:
         names = [names[str(i)] for i in range(len(names))]
     if isinstance(names, str) and names.endswith((".txt", ".names")):
-        names = files.lines(path.parent / names)
+        names = text.lines(path.parent / names)
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise DataError(f"{path}: 'names' must be a list of classes, or a mapping 0: name, 1: ...")
     return tuple(names)
@@ -428,7 +428,7 @@ def _lines_of(source: Path, root: Path, bounds: Bounds) -> list[str]:
     """Return the images that a list names, a line each."""
     listed = []
     places = [source.parent, root, root.parent]
-    for number, line in enumerate(files.lines(source), start=1):
+    for number, line in enumerate(text.lines(source), start=1):
         image = bounds.find(line, places, f"{source}:{number}")
         if image is None:  # Darknet's lists begin with a folder that CVAT leaves out
             image = bounds.find("/" + line, places, f"{source}:{number}")
