@@ -201,11 +201,10 @@ class Files:
 
     def find(self, name: str) -> str | None:
         """Return the path of a file; None where it is missing, or several have its name."""
-        if self.bounds is not None:
+        if self.bounds is None:
+            path = place.locate(self.root, name)
+        else:
             path = self.bounds.find(name, [self.root], self.where)
-            if path is not None and os.path.isfile(path):  # noqa: PTH113
-                return path
-        path = None if self.bounds is not None else place.locate(self.root, name)
         if path is not None and os.path.isfile(path):  # noqa: PTH113 - a Path a file takes longer
             return path
         own = unicodedata.normalize("NFC", name.replace("\\", "/").rsplit("/", 1)[-1])

@@ -164,7 +164,7 @@ def _unwrapped(folder: Path) -> Path:
 _ABOVE = 3
 """Folders in which the images of a description are looked for: its own, and two above."""
 
-_PROSE = ("readme", "license", "licence", "notice", "about", "citation", "changelog")
+_PROSE = ("readme", "license", "licence", "notice", "about", "citation")
 
 
 def _holds_classes(folder: Path) -> bool:
@@ -175,9 +175,7 @@ def _holds_classes(folder: Path) -> bool:
 
 def _speaks(path: Path) -> bool:
     """Tell whether a file beside a folder belongs to the data: an image, a list, a description."""
-    if path.stem.lower().startswith(
-        ("readme", "license", "licence", "notice", "about", "citation")
-    ):
+    if path.stem.lower().startswith(_PROSE):
         return False
     return images.is_image(path.name) or path.suffix.lower() in (
         ".yaml", ".yml", ".json", ".xml", ".csv", ".tsv", ".parquet", ".txt", ".names", ".data",

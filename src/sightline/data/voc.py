@@ -91,11 +91,12 @@ def read(folder: Path, name: str) -> Dataset:
         image is missing.
     """
     folder = folder.resolve()
-    layout = _by_devkit(_root(folder)) if _roots(folder) else _by_name(folder)
+    devkit = bool(_roots(folder))
+    layout = _by_devkit(_root(folder)) if devkit else _by_name(folder)
     root, pictures, lists, notes = layout.root, layout.pictures, layout.splits, layout.notes
     order = list(dict.fromkeys(stem for stems in lists.values() for stem in stems))
     pages = [_parse(layout.pages[stem]) for stem in order]
-    classes = _classes(root, pages, devkit=bool(_roots(folder)))
+    classes = _classes(root, pages, devkit=devkit)
     ids = {c: i for i, c in enumerate(classes)}
     semantic = files.by_stem(root / "SegmentationClass", {".png"})
     instances = files.by_stem(root / "SegmentationObject", {".png"})

@@ -205,9 +205,10 @@ def _said_of_files(
         ))  # fmt: skip
     used = {os.path.realpath(own) for p in paths if (own := labels.of(p)) is not None}
     folders = {path.rpartition("/")[0] for path in used}
+    listed = scan.tree(folder)
     alone = [
-        f for f in scan.tree(folder).ending(".txt")
-        if (full := os.path.realpath(scan.tree(folder).path(f))) not in used
+        f for f in listed.ending(".txt")
+        if (full := os.path.realpath(listed.path(f))) not in used
         and full.rpartition("/")[0] in folders
         and f.rsplit("/", 1)[-1].lower() not in (*NAMES, "train.txt", "val.txt", "test.txt")
         and _is_label(Path(full))
@@ -473,6 +474,7 @@ class _Labels:
         self.folder, self.keypoints = folder, keypoints
         self._names: dict[str, dict[str, str]] = {}
         self._inner: dict[str, list[str]] = {}
+        self._own: dict[str, str | None] = {}
 
     def tried(self, image: str) -> list[str]:
         """Return where the labels of an image may lie, the usual place first.
@@ -516,7 +518,10 @@ class _Labels:
 
     def of(self, image: str) -> str | None:
         """Return the file of labels of an image, whatever the case of its folders."""
-        return next((path for tried in self.tried(image) if (path := self._there(tried))), None)
+        if image not in self._own:
+            tried = map(self._there, self.tried(image))
+            self._own[image] = next((path for path in tried if path), None)
+        return self._own[image]
 
     def _there(self, path: str) -> str | None:
         """Return a path as it is on disk, or None; names are compared without case where needed."""
