@@ -163,11 +163,12 @@ class EfficientNetLite(nn.Module):
         self.act = nn.ReLU6(inplace=True)
         self.blocks = nn.Sequential()
         inputs = 32
-        for stage, (blocks, kernel, stride, expansion, channels) in enumerate(STAGES):
-            ends = stage in (0, len(STAGES) - 1)
+        for blocks, (_, kernel, stride, expansion, channels) in zip(
+            _blocks(depth), STAGES, strict=True
+        ):
             outputs = _rounded(channels * width)
             made: OrderedDict[str, nn.Module] = OrderedDict()
-            for i in range(blocks if ends else math.ceil(blocks * depth)):
+            for i in range(blocks):
                 step = stride if i == 0 else 1
                 made[str(i)] = (
                     SeparableBlock(inputs, outputs, kernel, step)
@@ -199,6 +200,12 @@ class EfficientNetLite(nn.Module):
                 bound = 1 / math.sqrt(module.out_features)
                 nn.init.uniform_(module.weight, -bound, bound)
                 nn.init.zeros_(module.bias)
+
+
+def _blocks(depth: float) -> list[int]:
+    """Return the blocks of each stage; the first and the last stage keep theirs."""
+    ends = 0, len(STAGES) - 1
+    return [n if i in ends else math.ceil(n * depth) for i, (n, *_) in enumerate(STAGES)]
 
 
 def _rounded(channels: float) -> int:
@@ -267,10 +274,7 @@ def _stages(state: Mapping[str, Tensor]) -> list[tuple[int, int]]:
     """Return stage and place of each block: a stage ends where the depth or the stride says so."""
     blocks = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("_blocks."))
     for depth in DEPTHS:
-        counts = [
-            n if stage in (0, len(STAGES) - 1) else math.ceil(n * depth)
-            for stage, (n, *_) in enumerate(STAGES)
-        ]
+        counts = _blocks(depth)
         if sum(counts) == blocks:
             return [(stage, i) for stage, n in enumerate(counts) for i in range(n)]
     raise WeightsError(f"the weights have {blocks} blocks, as no EfficientNet-Lite has")
