@@ -11,6 +11,7 @@ from sightline.data import store
 from sightline.errors import ParameterError, WeightsError
 from sightline.estimators.backbone import Backbone
 from sightline.explain.neighbours import NoNeighboursError, explain
+from sightline.models.features import FeatureExtractor
 from sightline.models.head import head_of
 
 
@@ -30,7 +31,10 @@ def test_the_head_makes_the_networks_answer_of_them(digits, network):
     _, model = network
     X = digits.test.arrays().X[:20]
     _, head = head_of(model.method_.model)
-    logits = head(torch.from_numpy(model.method_.features(X)))
+    extractor = FeatureExtractor(model.method_.model)
+    with torch.no_grad():
+        seen = extractor.pooled(model.method_.standardised(X, torch.device("cpu")))
+    logits = head(seen)
     probabilities = torch.softmax(logits / float(model.method_.temperature_), 1).detach().numpy()
     np.testing.assert_allclose(probabilities, model.method_.predict_proba(X), atol=1e-5)
 
@@ -58,7 +62,7 @@ def test_features_are_kept_and_follow_the_weights(digits, network, monkeypatch):
     first = backbone(X)
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), np.sqrt(first.shape[1]), rtol=1e-5)
     assert len(list((store.home() / "features").glob("*.safetensors"))) == 1
-    monkeypatch.setattr(backbone.network, "features", None)  # now only the cache can answer
+    monkeypatch.setattr(backbone, "_computed", None)  # now only the cache can answer
     assert (backbone(X) == first).all()
     other = Backbone.named(str(folder))
     with torch.no_grad():

@@ -6,7 +6,8 @@ from torch import nn
 
 from sightline.errors import ParameterError
 from sightline.models import registry
-from sightline.models.head import features, head_of
+from sightline.models.features import FeatureExtractor
+from sightline.models.head import head_of
 
 SMALL = {"num_classes": 5, "small": True}
 
@@ -36,20 +37,20 @@ def built(name, **options):
 def test_the_last_layer_gives_the_logits_from_the_features(name, options, side, head, width):
     model = built(name, **options)
     x = torch.randn(2, 3, side, side)
-    found = features(model, x)
+    with torch.no_grad():
+        seen = FeatureExtractor(model).pooled(x)
     last, layer = head_of(model)
-    assert (last, found.shape) == (head, (2, width))
-    assert not found.requires_grad
+    assert (last, seen.shape) == (head, (2, width))
     scale = 1 / 9 if name == "resnet9" else 1
-    torch.testing.assert_close(layer(found) * scale, model(x))
+    torch.testing.assert_close(layer(seen) * scale, model(x))
     assert not layer._forward_pre_hooks
 
 
 def test_convolution_as_last_layer_gives_means():
     model = built("torchvision:squeezenet1_1", num_classes=5)
-    assert features(model, torch.randn(2, 3, 64, 64)).shape == (2, 512)
+    assert FeatureExtractor(model)(torch.randn(2, 3, 64, 64)).shape == (2, 512)
 
 
 def test_networks_without_a_last_layer_are_refused():
     with pytest.raises(ParameterError, match="ReLU does not say which layer is its head"):
-        features(nn.ReLU(), torch.zeros(1, 3, 8, 8))
+        FeatureExtractor(nn.ReLU())

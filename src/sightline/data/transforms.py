@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sightline.data import images
 from sightline.data.dataset import Dataset, Split
 from sightline.errors import ParameterError
-from sightline.types import IGNORE, Detections, Frame, Sample, Segmentation
+from sightline.types import IGNORE, Detections, Frame, Progress, Sample, Segmentation
 
 if TYPE_CHECKING:
     import torch
@@ -42,13 +42,18 @@ class Preprocess:
         mean training image.
     features : str
         A trained network whose features are seen instead of pixels: the folder of a run,
-        imagenet:NAME or timm:NAME.
+        imagenet:NAME or timm:NAME; with @LAYER+LAYER behind it those of its layers, such as
+        imagenet:efficientnet_lite0@blocks.5, instead of what goes into the last one.
+    views : {"one", "flip", "crops"}
+        What features are averaged over: the image; the image and its mirror image; or those of the
+        whole, the middle and the four corners.
     """
 
     size: int = 0
     resize: images.Resize = "crop"
     scale: Scale = "none"
     features: str = ""
+    views: Literal["one", "flip", "crops"] = "one"
 
 
 @dataclass(slots=True)
@@ -66,7 +71,7 @@ class Fitted:
     mean_image : float32 array, shape (H, W, C), optional
         In units of [0, 1]; used by ``mean-image``.
     embed : callable, optional
-        Makes rows of features, shape (N, D), of scaled images.
+        Makes rows of features, shape (N, D), of images; takes a progress, too.
     """
 
     size: tuple[int, int]
@@ -76,15 +81,21 @@ class Fitted:
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     mean_image: NDArray[np.float32] | None = None
-    embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
+    embed: Callable[..., NDArray[np.float32]] | None = None
 
-    def __call__(self, X: NDArray[np.uint8]) -> NDArray[Any]:
+    def __call__(self, X: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[Any]:
         """Scale images of the right size: uint8 (N, H, W, C) to the same shape.
 
         uint8 for ``none``, else float32; features, where there are such, are float32 (N, D).
+
+        Parameters
+        ----------
+        X : uint8 array, shape (N, H, W, C)
+        progress : callable, optional
+            Called with (images done, images in all) while features are computed.
         """
         if self.embed is not None:
-            return self.embed(X)
+            return self.embed(X, progress)
         if self.scale == "none":
             return X
         out = np.empty(X.shape, np.float32)

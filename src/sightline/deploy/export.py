@@ -12,13 +12,11 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import logging
 import tempfile
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,15 +27,12 @@ from sightline.data.dataset import Split
 from sightline.data.images import Mode, Resize, is_image, png
 from sightline.data.load import load_data
 from sightline.deploy.runtime import INPUT, KEY, About, Runtime
-from sightline.errors import MissingExtraError, ParameterError, RunError, SightlineError
+from sightline.errors import MissingExtraError, RunError, SightlineError
 from sightline.estimators import load_model
 from sightline.estimators.base import Estimator
 from sightline.metrics import Metrics, figure_text
 from sightline.training import run
 from sightline.types import Progress
-
-if TYPE_CHECKING:
-    import torch
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -45,7 +40,6 @@ FOLDER = "export"
 """Of a run, where the server keeps what it exported."""
 
 MODEL = "model.onnx"
-OPSET = 20
 CHECKED = 64
 """Images that a file is checked on against its run."""
 
@@ -238,13 +232,14 @@ def write_graph(model: Estimator, path: Path) -> None:
     import torch
 
     from sightline.deploy.graphs import graph
+    from sightline.models import onnx_graph
 
     whole = graph(model)
     some = torch.zeros((2, *model.fitted_.shape), dtype=torch.uint8)
     with torch.no_grad():
         outputs = len(whole(some))
     names = list(tasks.module("deploy", model.task).OUTPUTS[:outputs])
-    _write(whole, some, [INPUT], names, {0: _dynamic()}, path)
+    onnx_graph.write(whole, some, [INPUT], names, {0: onnx_graph.dynamic()}, path)
 
 
 @functools.lru_cache(maxsize=16)
@@ -253,12 +248,13 @@ def preprocess(size: tuple[int, int], mode: Mode, how: Resize) -> bytes:
     import torch
 
     from sightline.deploy.preprocess import Resized
+    from sightline.models import onnx_graph
 
     some = torch.zeros((37, 53, 3), dtype=torch.uint8)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "preprocess.onnx"
-        either = {0: _dynamic(), 1: _dynamic()}
-        _write(Resized(size, mode, how).eval(), some, ["image"], [INPUT], either, path)
+        either = {0: onnx_graph.dynamic(), 1: onnx_graph.dynamic()}
+        onnx_graph.write(Resized(size, mode, how).eval(), some, ["image"], [INPUT], either, path)
         return path.read_bytes()
 
 
@@ -307,33 +303,6 @@ def agreement_with(model: Estimator, runtime: Runtime, X: NDArray[np.uint8]) -> 
         model.predict(list(X)), runtime.answer(X)
     )
     return agreement
-
-
-def _write(
-    module: torch.nn.Module, some: Any, inputs: list[str], outputs: list[str],
-    dynamic: dict[int, Any], path: Path,
-) -> None:  # fmt: skip
-    import torch
-
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            made = torch.onnx.export(
-                module, (some,), input_names=inputs, output_names=outputs, dynamo=True,
-                dynamic_shapes=(dynamic,), opset_version=OPSET, verbose=False,
-            )  # fmt: skip
-        except torch.onnx.OnnxExporterError as error:
-            why = str(error.__cause__ or error).strip().splitlines()[0]
-            raise ParameterError(f"the network cannot be exported to ONNX: {why}") from error
-    cast(Any, made).save(path, external_data=False)
-
-
-def _dynamic() -> Any:
-    import torch
-
-    return torch.export.Dim.DYNAMIC
 
 
 def _stamp(path: Path, about: About) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,105 +23,295 @@ from sightline.data.dataset import Split
 from sightline.data.transforms import Fitted, Preprocess
 from sightline.errors import ParameterError, RunError, missing
 from sightline.estimators.network import NetworkMethod
+from sightline.metrics import threads
 from sightline.models import registry
 from sightline.training import run
+from sightline.types import Progress
 
-_BATCH = 128
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sightline.models.card import ModelCard
+    from sightline.models.features import Views
+
+BATCH = 64
+"""Images whose features are computed at once."""
+
+KEPT = 128
+"""Images beyond which features are kept on the disk."""
+
+WORTH = 512
+"""Images from which on a graph is written first, to be computed by ONNX Runtime."""
+
 PREFIX = "features."
 
 
 class Backbone:
-    """A trained network without its last layer: maps bytes of images to rows of features.
+    """A trained network up to some of its layers: maps bytes of images to rows of features.
 
     Parameters
     ----------
     network : NetworkMethod
         Fitted, or with published weights.
+    layers : sequence of str
+        See `sightline.models.features.FeatureExtractor`.
+    views : {"one", "flip", "crops"}
+        See there.
+    enlarge : int
+        Pixels a side that smaller images are scaled up to before the network sees them; 0: none.
+
+    Raises
+    ------
+    UnknownNameError, ParameterError
+        When the network has no such layer.
     """
 
-    def __init__(self, network: NetworkMethod) -> None:
-        self.network = network
+    def __init__(
+        self, network: NetworkMethod, layers: Sequence[str] = (), views: Views = "one",
+        enlarge: int = 0,
+    ) -> None:  # fmt: skip
+        from sightline.models.features import FeatureExtractor, Standardised
+
+        self.network, self.enlarge = network, enlarge
+        network.model.eval()
+        self.extractor = FeatureExtractor(network.model, layers, views)
+        self.standardised = Standardised(network.mean_, network.std_)
 
     @classmethod
-    def named(cls, spec: str) -> Backbone:
-        """Return the network of a run's folder, of ``imagenet:NAME`` or of ``timm:NAME``.
+    def named(cls, spec: str, views: Views = "one") -> Backbone:
+        """Return the features that text names: ``SOURCE`` or ``SOURCE@LAYER+LAYER``.
+
+        Parameters
+        ----------
+        spec : str
+            The source is the folder of a network's run, ``imagenet:NAME`` or ``timm:NAME``.
+        views : {"one", "flip", "crops"}
 
         Raises
         ------
         ParameterError
-            When the run is no network's, or it is none of the three.
+            When the run is no network's, or the source is none of the three.
         RunError, UnknownNameError, WeightsError, MissingExtraError
-            When it cannot be read or fetched.
+            When it cannot be read or fetched, or has no such layer.
         """
-        source, _, name = spec.partition(":")
-        if source in ("imagenet", "timm", "torchvision") and name:
-            card = registry.card(name if source == "imagenet" else spec)
-            if card.kind != "module":
-                raise ParameterError(f"{name} is no network, so it has no features")
-            return cls(_kind(card.name).with_published(card))
-        if not Path(spec).is_dir():
-            raise ParameterError(
-                f"features={missing(spec, 'no such run')}; give a run's folder, imagenet:NAME or "
-                "timm:NAME"
-            )
-        config = run.read_config(Path(spec))
-        model = config["model"]
-        if registry.card(model).kind != "module":
-            raise ParameterError(f"{spec} is no network's run, so it has no features")
-        arrays = run.read_arrays(Path(spec) / run.MODEL)
-        network = _kind(model)(registry.card(model), config.get("options", {}))
-        network.restore(arrays)
-        return cls(network)
+        source, layers = parted(spec)
+        return cls(_network(source), layers, views)
 
     @property
     def side(self) -> int:
         """Return the pixels a side that the network was made for."""
         return int(self.network.side_.max())
 
-    def __call__(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return features of images, shape (N, H, W, C): shape (N, D), rows of length sqrt(D).
+    def __call__(
+        self, X: NDArray[np.uint8], progress: Progress | None = None
+    ) -> NDArray[np.float32]:
+        """Return features of images, shape (N, H, W, C): shape (N, D).
 
-        Of more than a batch they are kept under ``SIGHTLINE_HOME/features``, by what the images
-        and the weights are.
+        Of more than `KEPT` they are kept under ``SIGHTLINE_HOME/features``, by what the images, the
+        weights and the layers are.
+
+        Parameters
+        ----------
+        X : uint8 array, shape (N, H, W, C)
+        progress : callable, optional
+            Called with (images done, images in all).
         """
-        if len(X) <= _BATCH:
+        if len(X) <= KEPT:
             return self._computed(X)
         place = store.home() / "features" / f"{self._key(X)}.safetensors"
         with contextlib.suppress(RunError, KeyError):  # missing, or damaged: then it is renewed
             return np.asarray(run.read_arrays(place)["features"], np.float32)
-        seen = self._computed(X)
+        seen = self._computed(X, progress)
         with contextlib.suppress(RunError, OSError):  # a read-only cache costs time, no answer
             place.parent.mkdir(parents=True, exist_ok=True)
             run.write_arrays(place, {"features": seen}, {})
         return seen
 
+    def patches(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return features of the patches of images, shape (N, h, w, D).
+
+        A patch is what one place of the layers' map stands for: of ``imagenet:efficientnet_lite0``
+        at 224 pixels ``blocks.2`` gives 28 x 28 of them, ``blocks.4`` 14 x 14.
+
+        Parameters
+        ----------
+        X : uint8 array, shape (N, H, W, C)
+
+        Raises
+        ------
+        ParameterError
+            When a layer has no places.
+        """
+        import torch
+
+        with torch.inference_mode():
+            parts = [
+                self.extractor.maps(self._input(torch.from_numpy(X[i : i + BATCH])))
+                for i in range(0, len(X), BATCH)
+            ]
+            return torch.cat(parts).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def module(self) -> nn.Module:
+        """Return the features as one module: uint8 images (N, H, W, C) to rows (N, D)."""
+        from torch import nn
+
+        backbone = self
+
+        class Features(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.standardised, self.extractor = backbone.standardised, backbone.extractor
+
+            def forward(self, images: Tensor) -> Tensor:
+                rows: Tensor = self.extractor(backbone._input(images))
+                return rows
+
+        return Features().eval()
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a run saves, so that it needs nothing else."""
         return {f"{PREFIX}{name}": array for name, array in self.network.arrays().items()}
 
+    def plain(self) -> dict[str, Any]:
+        """Return what a run's configuration says of it; `restored` takes it back."""
+        return {
+            "model": self.network.card.name, "layers": list(self.extractor.layers),
+            "views": self.extractor.views, "enlarge": self.enlarge,
+        }  # fmt: skip
+
     @classmethod
-    def restored(cls, model: str, arrays: Mapping[str, NDArray[Any]]) -> Backbone:
-        """Make a backbone of a registry's model from what `arrays` returned."""
+    def restored(
+        cls, said: str | Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> Backbone:
+        """Make a backbone from what `plain` and `arrays` returned.
+
+        Parameters
+        ----------
+        said : mapping, or str
+            In runs of before layers could be named the name of the model alone.
+        arrays : mapping
+        """
+        known = {"model": said} if isinstance(said, str) else dict(said)
+        model = known.pop("model")
         network = _kind(model)(registry.card(model), {})
         network.restore(
             {n.removeprefix(PREFIX): a for n, a in arrays.items() if n.startswith(PREFIX)}
         )
-        return cls(network)
+        return cls(network, **known)
 
-    def _computed(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
-        parts = [self.network.features(X[i : i + _BATCH]) for i in range(0, len(X), _BATCH)]
-        seen = np.concatenate(parts)
-        length = np.linalg.norm(seen, axis=1, keepdims=True) / np.sqrt(seen.shape[1])
-        return np.asarray(seen / np.where(length > 0, length, 1), np.float32)
+    def _input(self, images: Tensor) -> Tensor:
+        from sightline.models.features import enlarged
+
+        return enlarged(self.standardised(images), self.enlarge)
+
+    def _computed(
+        self, X: NDArray[np.uint8], progress: Progress | None = None
+    ) -> NDArray[np.float32]:
+        compute = self._session(X) or self._eager
+        rows = []
+        for start in range(0, len(X), BATCH):
+            rows.append(compute(np.require(X[start : start + BATCH], requirements=("C", "W"))))
+            if progress:
+                progress(min(start + BATCH, len(X)), len(X))
+        return np.concatenate(rows)
+
+    def _eager(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            rows: NDArray[np.float32] = self.extractor(self._input(torch.from_numpy(X))).numpy()
+        return rows
+
+    def _session(
+        self, X: NDArray[np.uint8]
+    ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None:
+        """Return what computes features by ONNX Runtime; None: it is not here, or not worth it.
+
+        The graph is kept under ``SIGHTLINE_HOME/graphs``, as writing it takes seconds.
+        """
+        import torch
+
+        from sightline.models import onnx_graph
+
+        if len(X) < WORTH or not onnx_graph.can_write():
+            return None
+        import onnxruntime
+
+        said = (X.shape[1:], sorted(self.plain().items()), self._weights(), torch.__version__)
+        name = hashlib.sha256(str(said).encode()).hexdigest()[:24]
+        place = store.home() / "graphs" / f"{name}.onnx"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads.in_use()
+        options.log_severity_level = 3
+        # What cannot be written as a graph, or kept, is computed by torch.
+        with contextlib.suppress(ParameterError, OSError):
+            if not place.is_file():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+                    part, some = Path(scratch) / place.name, torch.from_numpy(np.array(X[:2]))
+                    axes = {0: onnx_graph.dynamic()}
+                    onnx_graph.write(self.module(), some, ["images"], ["features"], axes, part)
+                    part.replace(place)
+            session = onnxruntime.InferenceSession(
+                place, options, providers=["CPUExecutionProvider"]
+            )
+            return lambda part: np.asarray(session.run(None, {"images": part})[0], np.float32)
+        return None
 
     def _key(self, X: NDArray[np.uint8]) -> str:
-        digest = hashlib.sha256(str((X.shape, self.network.card.name)).encode())
+        digest = hashlib.sha256(str((X.shape, sorted(self.plain().items()))).encode())
         for start in range(0, len(X), 1024):
             digest.update(np.ascontiguousarray(X[start : start + 1024]).data)
+        digest.update(self._weights().encode())
+        return digest.hexdigest()[:24]
+
+    def _weights(self) -> str:
+        """Return hex digits that differ for other weights."""
+        digest = hashlib.sha256()
         for name, array in sorted(self.network.arrays().items()):
             digest.update(name.encode())
             digest.update(array.tobytes())
-        return digest.hexdigest()[:24]
+        return digest.hexdigest()
+
+
+def parted(spec: str) -> tuple[str, tuple[str, ...]]:
+    """Part the name of features into its source and its layers.
+
+    A folder whose name has an ``@`` is taken as it is.
+
+    Examples
+    --------
+    >>> parted("imagenet:efficientnet_lite0@blocks.2+blocks.4")
+    ('imagenet:efficientnet_lite0', ('blocks.2', 'blocks.4'))
+    """
+    if Path(spec).is_dir():
+        return spec, ()
+    source, mark, layers = spec.rpartition("@")
+    if not mark:
+        return spec, ()
+    return source, tuple(layers.split("+"))
+
+
+def _network(source: str) -> NetworkMethod:
+    """Return the network of a run's folder, or one with published weights."""
+    kind, _, name = source.partition(":")
+    if kind in ("imagenet", "timm", "torchvision") and name:
+        card = registry.card(name if kind == "imagenet" else source)
+        if card.kind != "module":
+            raise ParameterError(f"{name} is no network, so it has no features")
+        return _kind(card.name).with_published(card)
+    if not Path(source).is_dir():
+        raise ParameterError(
+            f"features={missing(source, 'no such run')}; give a run's folder, imagenet:NAME or "
+            "timm:NAME"
+        )
+    config = run.read_config(Path(source))
+    model = config["model"]
+    if registry.card(model).kind != "module":
+        raise ParameterError(f"{source} is no network's run, so it has no features")
+    network = _kind(model)(registry.card(model), config.get("options", {}))
+    network.restore(run.read_arrays(Path(source) / run.MODEL))
+    return network
 
 
 def _kind(name: str) -> type[NetworkMethod]:
@@ -130,15 +321,35 @@ def _kind(name: str) -> type[NetworkMethod]:
     return next(kind for kind in kinds if issubclass(kind, NetworkMethod))
 
 
-def fit(options: Preprocess, train: Split, default_side: int) -> Fitted:
+def fit(options: Preprocess, train: Split, card: ModelCard) -> Fitted:
     """Fit preprocessing to the training split, a frozen network included.
 
-    See `sightline.data.transforms.fit`.
+    Square images that are all smaller than the network was made for stay as they are, and are
+    enlarged where the network sees them: packed at its size they would fill the disk.
+
+    Parameters
+    ----------
+    options : Preprocess
+    train : Split
+    card : ModelCard
+        Of the method; says the size where nothing else does.
+
+    Raises
+    ------
+    ParameterError, RunError, UnknownNameError, WeightsError, MissingExtraError
+        See `Backbone.named` and `sightline.data.transforms.fit`.
     """
+    own = train.data.size
     if not options.features:
-        return transforms.fit(options, train, default_side)
-    backbone = Backbone.named(options.features)
+        if card.pretrained and not options.size and own and max(own) > card.largest_side:
+            options = dataclasses.replace(options, size=card.largest_side)
+        return transforms.fit(options, train, card.largest_side)
+    from sightline.models.features import enlarged_side
+
+    backbone = Backbone.named(options.features, options.views)
     size = options.size or backbone.side
+    if not options.size and own and own[0] == own[1] < backbone.side:
+        size, backbone.enlarge = own[0], enlarged_side(own[0], backbone.side)
     fitted = transforms.fit(dataclasses.replace(options, size=size, scale="none"), train)
     fitted.embed = backbone
     return fitted

@@ -174,7 +174,9 @@ class Estimator(ABC):
     def preprocess_of(cls, name: str, given: Mapping[str, Any] | None = None) -> Preprocess:
         """Return a method's preprocessing: as its model card says, but for what is given."""
         card = registry.card(name)
-        own: dict[str, Any] = {"scale": card.scale, "size": card.side}
+        own: dict[str, Any] = {
+            "scale": card.scale, "size": card.side, "features": card.features
+        }  # fmt: skip
         return Preprocess(**(own | dict(given or {})))
 
     @classmethod
@@ -295,8 +297,7 @@ class Estimator(ABC):
         if on_epoch is not None and "on_epoch" not in method.takes:
             raise ParameterError(f"{self.name} is not trained by the engine; networks are")
         method.require()
-        card = registry.card(self.name)
-        self.fitted_ = backbone.fit(self.preprocess, train, card.largest_side)
+        self.fitted_ = backbone.fit(self.preprocess, train, registry.card(self.name))
         self.thresholds = ()
         self.classes_ = train.data.classes
         self.method_ = method
@@ -564,7 +565,8 @@ class Estimator(ABC):
                     "resize": fitted.resize,
                     "scale": fitted.scale,
                     "features": self.preprocess.features,
-                    "backbone": None if embed is None else embed.network.card.name,
+                    "views": self.preprocess.views,
+                    "backbone": None if embed is None else embed.plain(),
                 },
                 "classes": list(self.classes_),
                 "thresholds": list(self.thresholds),
@@ -597,7 +599,13 @@ class Estimator(ABC):
             model = cls(
                 config["model"],
                 options,
-                Preprocess(height, before["resize"], before["scale"], before.get("features", "")),
+                Preprocess(
+                    height,
+                    before["resize"],
+                    before["scale"],
+                    before.get("features", ""),
+                    before.get("views", "one"),
+                ),
                 int(config["seed"]),
             )
             model.classes_ = tuple(config["classes"])

@@ -73,7 +73,7 @@ class Classifier(Estimator):
             more |= {"X_val": fitted(X_val), "y_val": own}
         if self.method_.class_names:
             self.method_.classes_ = places_of(self.method_.class_names, self.classes_, self.name)
-        self.method_ = self.method_.fit(fitted(X), y, **more)
+        self.method_ = self.method_.fit(fitted(X, how.progress), y, **more)
         n, expected = len(self.method_.classes_), len(self.classes_)
         if n > expected or (self.method_.elsewhere and n != expected):
             raise DataError(
@@ -94,7 +94,7 @@ class Classifier(Estimator):
         method = self.build(self.name, self.options, self.seed)
         if not isinstance(method, ModuleClassifier):
             return super().training(train)
-        fitted = backbone.fit(self.preprocess, train, registry.card(self.name).largest_side)
+        fitted = backbone.fit(self.preprocess, train, registry.card(self.name))
         if self._streams(train, fitted).streamed:
             return stream.training(method, train, fitted)
         X, y, _ = train.arrays(fitted.size, fitted.resize)
@@ -244,7 +244,7 @@ class Classifier(Estimator):
         sample of the held-out images is used, of the size that fits.
         """
         card = registry.card(name)
-        fitted = backbone.fit(preprocess, train, card.largest_side)
+        fitted = backbone.fit(preprocess, train, card)
         X, y, _ = train.arrays(fitted.size, fitted.resize)
         X_val, y_val, _ = val.arrays(fitted.size, fitted.resize)
         X = fitted(X)

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from sightline.models.weights import PublishedWeights
     from sightline.training.engine import OnEpoch, Training
 
-LEAST_STEPS = 1000
-"""Steps of a training where no epochs are given."""
-
 STRETCH = 3.0
 """Times its recipe's epochs that a budget may give a network whose accuracy is bought by time."""
 
@@ -93,10 +90,10 @@ class NetworkMethod(Method):
     def suited(self, side: int, images: int) -> Recipe:
         """Return the recipe for so many images of a size; unset knobs fit few of them.
 
-        They get smaller batches and more epochs, so that there are at least `LEAST_STEPS` steps.
-        The learning rate falls with the square root of the batch, which keeps the variance of the
-        steps (Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014,
-        section 5).
+        They get smaller batches and more epochs, so that there are at least the recipe's
+        ``least_steps``. The learning rate falls with the square root of the batch, which keeps the
+        variance of the steps (Krizhevsky, One weird trick for parallelizing convolutional neural
+        networks, 2014, section 5).
         """
         recipe, given = self.recipe(side), self.options
         if "batch_size" not in given:
@@ -107,7 +104,7 @@ class NetworkMethod(Method):
             recipe = dataclasses.replace(recipe, batch_size=batch)
         if "epochs" not in given:
             steps = -(-images // recipe.batch_size)
-            epochs = max(recipe.epochs, float(-(-LEAST_STEPS // steps)))
+            epochs = max(recipe.epochs, float(-(-recipe.least_steps // steps)))
             recipe = dataclasses.replace(recipe, epochs=epochs)
         return recipe
 
@@ -144,7 +141,8 @@ class NetworkMethod(Method):
         if recipe.weights == "imagenet":
             from sightline.models.weights import load_published
 
-            brought = load_published(self.card.name, self.model, len(self.classes_))
+            name = self.card.pretrained or self.card.name
+            brought = load_published(name, self.model, len(self.classes_))
             self.standardise_as(brought)
             self.published = dataclasses.asdict(brought)
         return fabric
@@ -226,17 +224,6 @@ class NetworkMethod(Method):
         """Take over the mean and the standard deviation that published weights need."""
         self.mean_ = np.array(published.mean, np.float32)
         self.std_ = np.array(published.std, np.float32)
-
-    def features(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute the features of images (M, H, W, C) before the last layer, shape (M, D)."""
-        from sightline.models.head import features
-
-        device = next(self.model.parameters()).device
-        self.model.eval()
-        if X.shape[3] == 1 and len(self.mean_) == 3:
-            X = np.repeat(X, 3, axis=3)
-        seen: NDArray[np.float32] = features(self.model, self.standardised(X, device)).cpu().numpy()
-        return seen
 
     @property
     def parameters(self) -> int:

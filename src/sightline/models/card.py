@@ -55,6 +55,12 @@ class ModelCard:
     costly : bool
         Takes hours on a processor: `compare` leaves it out there, unless it is named or there
         is a budget.
+    quick : int
+        Training images up to which a costly method is none.
+    features : str
+        Default of the preprocessing knob `features`.
+    pretrained : str
+        Network of the registry whose published weights it starts from, where it has another name.
     weights : tuple of str
         Names of published weights.
     parameters : int, optional
@@ -84,6 +90,9 @@ class ModelCard:
     recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     recipe_large: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     costly: bool = False
+    quick: int = 0
+    features: str = ""
+    pretrained: str = ""
     weights: tuple[str, ...] = ()
     parameters: int | None = None
     shape: tuple[int, int, int] | None = None

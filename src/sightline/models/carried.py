@@ -16,13 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from sightline.data import store
 from sightline.errors import WeightsError
 from sightline.models import registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LICENCE = (
     "Apache-2.0, of the package and of the weights, which are converted from those of "
@@ -129,6 +130,8 @@ def read(name: str) -> dict[str, Tensor]:
 
 
 def _state(name: str, package: Package) -> Mapping[str, Tensor]:
+    import torch
+
     path = _located(name, package)
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
@@ -16,6 +16,15 @@ class _Entries(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
 
+class Frozen(_Entries):
+    """The trained network whose features a method sees."""
+
+    model: Annotated[StrictStr, Field(min_length=1)]
+    layers: list[StrictStr]
+    views: Literal["one", "flip", "crops"]
+    enlarge: Annotated[StrictInt, Field(ge=0, le=1024)]
+
+
 class Preparation(_Entries):
     """How images are brought to the model."""
 
@@ -24,7 +33,8 @@ class Preparation(_Entries):
     resize: Resize
     scale: Scale
     features: StrictStr = ""
-    backbone: StrictStr | None = None
+    views: Literal["one", "flip", "crops"] = "one"
+    backbone: StrictStr | Frozen | None = None
 
 
 class Configuration(_Entries):

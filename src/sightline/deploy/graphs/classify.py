@@ -21,14 +21,13 @@ from sightline.errors import ParameterError
 from sightline.estimators.backbone import Backbone
 from sightline.estimators.classify import Classifier
 from sightline.estimators.classify_network import ModuleClassifier, views
-from sightline.estimators.network import NetworkMethod
 from sightline.models.backprop.classifier import NetworkClassifier
 from sightline.models.backprop.network import Network
 from sightline.models.classic.baselines import MajorityClassifier, NearestMeanClassifier
 from sightline.models.classic.knn import KNNClassifier
 from sightline.models.classic.linear import LinearClassifier
 from sightline.models.classic.logistic import LogisticClassifier
-from sightline.models.head import without_head
+from sightline.models.features import Standardised
 
 Outputs = tuple[Tensor, ...]
 
@@ -97,7 +96,7 @@ class Scaled(nn.Module):
         self.register_buffer("mean", torch.from_numpy(np.array(mean, np.float32)))
         self.register_buffer("std", torch.from_numpy(np.array(fitted.std, np.float32)))
         backbone = fitted.embed
-        self.features = Features(backbone) if isinstance(backbone, Backbone) else None
+        self.features = backbone.module() if isinstance(backbone, Backbone) else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Scale uint8 (N, H, W, C): to uint8 or floats of that shape, or to features (N, D)."""
@@ -111,44 +110,13 @@ class Scaled(nn.Module):
         return x - mean if self.scale == "mean-image" else x
 
 
-class Standardised(nn.Module):
-    """Turns uint8 (N, H, W, C) into floats (N, C, H, W) whose channels have mean 0, deviation 1."""
-
-    def __init__(self, network: NetworkMethod) -> None:
-        super().__init__()
-        shape = (1, -1, 1, 1)
-        self.register_buffer("mean", torch.from_numpy(network.mean_ * 255).view(shape))
-        self.register_buffer("std", torch.from_numpy(network.std_ * 255).view(shape))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Standardise images; a grey image is repeated three times for a colour network."""
-        x = images.permute(0, 3, 1, 2).float()
-        return (x - cast(Tensor, self.mean)) / cast(Tensor, self.std)
-
-
-class Features(nn.Module):
-    """A network without its last layer: features in rows of length sqrt(D), as `Backbone`'s."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        super().__init__()
-        self.standardised = Standardised(backbone.network)
-        self.body = without_head(backbone.network.model)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the features, float32 (N, D), of uint8 images (N, H, W, C)."""
-        features = self.body(self.standardised(images))
-        if features.ndim == 4:
-            features = features.mean((2, 3))
-        length = torch.linalg.vector_norm(features, dim=1, keepdim=True) / features.shape[1] ** 0.5
-        return cast(Tensor, features / torch.where(length > 0, length, 1.0))
-
-
 class Convolutional(nn.Module):
     """A network of the registry; averages its answers over the run's views of an image."""
 
     def __init__(self, network: ModuleClassifier) -> None:
         super().__init__()
-        self.standardised, self.model = Standardised(network), network.model
+        self.standardised = Standardised(network.mean_, network.std_)
+        self.model = network.model
         self.tta = network.recipe(int(network.side_.max())).tta
         self.temperature = float(network.temperature_)
 

@@ -1,0 +1,66 @@
+"""Write a network as an ONNX graph."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from sightline.errors import ParameterError
+
+OPSET = 20
+
+
+def can_write() -> bool:
+    """Tell whether the libraries that write a graph and run it are installed."""
+    needed = ("onnx", "onnxscript", "onnxruntime")
+    return all(importlib.util.find_spec(name) is not None for name in needed)
+
+
+def write(
+    module: nn.Module, some: Any, inputs: Sequence[str], outputs: Sequence[str],
+    dynamic: Mapping[int, Any], path: Path,
+) -> None:  # fmt: skip
+    """Write what a module computes as an ONNX file.
+
+    Parameters
+    ----------
+    module : Module
+        In evaluation mode, of one input.
+    some : Tensor
+        An example of it.
+    inputs, outputs : sequence of str
+        Their names.
+    dynamic : mapping of int to dimension
+        Which dimensions of the input may differ from the example's; see `dynamic`.
+    path : path
+
+    Raises
+    ------
+    ParameterError
+        When the module computes what ONNX has not.
+    """
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            made = torch.onnx.export(
+                module, (some,), input_names=inputs, output_names=outputs, dynamo=True,
+                dynamic_shapes=(dict(dynamic),), opset_version=OPSET, verbose=False,
+            )  # fmt: skip
+        except torch.onnx.OnnxExporterError as error:
+            why = str(error.__cause__ or error).strip().splitlines()[0]
+            raise ParameterError(f"the network cannot be exported to ONNX: {why}") from error
+    cast(Any, made).save(path, external_data=False)
+
+
+def dynamic() -> Any:
+    """Return the mark of a dimension that may have any size."""
+    return torch.export.Dim.DYNAMIC
