@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -18,6 +19,7 @@ from sightline.training.labelled_recipe import Flip, LabelledRecipe, Tta
 from sightline.types import Progress
 
 if TYPE_CHECKING:
+    import torch
     from lightning_fabric import Fabric
     from torch import Tensor, nn
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 SEEN = 1000
 """Training images that are judged as validation is, to see overfitting."""
+
+HEAD_L2 = 0.1
+"""Penalty of the last layer where it is fitted first, on features of mean square 1."""
 
 CALIBRATED = 10_000
 """Validation images that the temperature is fitted on, at most."""
@@ -95,6 +100,7 @@ class ModuleClassifier(NetworkMethod):
         TrainingError, RunError
             See `sightline.training.engine.Training.run`.
         """
+        begun = time.perf_counter()
         self.classes_ = np.unique(y)
         judges: dict[str, Judge] = {}
         if X_val is not None and y_val is not None and len(y_val):
@@ -103,7 +109,10 @@ class ModuleClassifier(NetworkMethod):
                 "val": self.judge(functools.partial(_in_parts, X_val, y_val)),
                 "train": self.judge(functools.partial(_in_parts, X[some], y[some])),
             }
-        self.run(self.training(X, y, judges, folder), progress, budget, resume, on_epoch)
+        training = self.training(X, y, judges, folder)
+        if budget is not None:
+            budget = max(budget - (time.perf_counter() - begun), 1.0)
+        self.run(training, progress, budget, resume, on_epoch)
         if X_val is not None and y_val is not None:
             self.calibrate(_in_parts(X_val, y_val))
         self.note_if_guessing(y)
@@ -203,7 +212,7 @@ class ModuleClassifier(NetworkMethod):
 
         recipe = self.suited(max(X.shape[1:3]), len(X))
         shape = (X.shape[1], X.shape[2], X.shape[3])
-        return self.ready(recipe, y, shape, feed, lambda: X[rows], judges, folder)
+        return self.ready(recipe, y, shape, feed, lambda: (X[rows], y[rows]), judges, folder)
 
     def ready(
         self,
@@ -211,7 +220,7 @@ class ModuleClassifier(NetworkMethod):
         y: NDArray[np.int64],
         shape: tuple[int, int, int],
         feed_of: Callable[[NDArray[np.int64], LabelledRecipe, Fabric], LabelledFeed],
-        some: Callable[[], NDArray[np.uint8]],
+        some: Callable[[], tuple[NDArray[np.uint8], NDArray[np.int64]]],
         judges: Mapping[str, Judge] | None = None,
         folder: Path | None = None,
     ) -> Training:
@@ -227,7 +236,8 @@ class ModuleClassifier(NetworkMethod):
         feed_of : callable
             Makes the feed of class numbers from 0, shape (N,), once the network is built.
         some : callable
-            Gives images, shape (M, H, W, C), that first weights may depend on.
+            Gives images, shape (M, H, W, C), and their labels, shape (M,), that first weights may
+            depend on.
         judges : mapping, optional
         folder : path, optional
             See `sightline.training.engine.Training`.
@@ -246,14 +256,45 @@ class ModuleClassifier(NetworkMethod):
         feed = feed_of(positions.astype(np.int64), recipe, fabric)
         prepare = getattr(self.model, "prepare", None)
         if callable(prepare):  # first weights that depend on the images
-            images = torch.from_numpy(np.require(some(), requirements=("C", "W")))
+            images = torch.from_numpy(np.require(some()[0], requirements=("C", "W")))
             prepare(feed.standardised(images.to(fabric.device)).cpu())
+        if recipe.head_first:
+            self._fit_head(*some(), fabric.device)
         weights = feed.class_weights()
 
         def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
             return cross_entropy(model(batch[0]), batch[1], weights)
 
         return Training(fabric, self.model, feed, recipe, loss, judges, folder=folder)
+
+    def _fit_head(self, X: NDArray[np.uint8], y: NDArray[np.int64], device: torch.device) -> None:
+        """Fit the last layer on what the network sees in images, (M, H, W, C), as it is."""
+        import torch
+
+        from sightline.models.classic.logistic import LogisticClassifier
+        from sightline.models.features import FeatureExtractor
+        from sightline.models.head import head_of
+
+        known = np.unique(y)
+        if len(known) < 2:
+            return
+        model = self.model.to(device).eval()
+        extractor, seen = FeatureExtractor(model), []
+        with torch.inference_mode():
+            for part, _ in _in_parts(X, y):
+                seen.append(extractor.pooled(self.standardised(part, device)).float().cpu())
+        rows = torch.cat(seen).numpy()
+        scale = float(np.sqrt((rows**2).mean())) or 1.0
+        fitted = LogisticClassifier(l2=HEAD_L2).fit(rows / scale, y)
+        weight, bias = fitted.coef_ / scale, fitted.intercept_
+        if len(known) == 2:  # one logit, of the second class against the first
+            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        head: Any = head_of(model)[1]
+        places = np.searchsorted(self.classes_, known)
+        with torch.no_grad():
+            for own, given in ((head.weight, weight), (head.bias, bias)):
+                new = torch.as_tensor(given, dtype=torch.float32, device=device)
+                own[torch.from_numpy(places)] = new.reshape(len(places), *own.shape[1:])
 
     def decide(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return labels, shape (M,), and probabilities, shape (M, C), of images (M, H, W, C)."""

@@ -207,7 +207,8 @@ def _built(
     if fitted.scale != "none" or fitted.embed is not None:
         raise ParameterError("stream='on' needs scale=none, and no features: a network takes bytes")
     rows = np.sort(np.random.default_rng(method.seed).permutation(len(train))[:SAMPLE])
-    some = np.concatenate([part.X for part in parts(train.take(rows), fitted, streamed=True)])
+    read = [(part.X, part.y) for part in parts(train.take(rows), fitted, streamed=True)]
+    some, labels = (np.concatenate(column) for column in zip(*read, strict=True))
     method.mean_, method.std_ = exact_mean_and_std(some)
     from sightline.training.streamed_feed import StreamedFeed
 
@@ -223,7 +224,9 @@ def _built(
         return made[0]
 
     recipe = replace(method.suited(max(fitted.size), len(train)), stream="on")
-    built = method.ready(recipe, train.labels, fitted.shape, feed, lambda: some, judges, folder)
+    built = method.ready(
+        recipe, train.labels, fitted.shape, feed, lambda: (some, labels), judges, folder
+    )
     return built, made[0]
 
 

@@ -44,6 +44,10 @@ class LabelledRecipe(Recipe):
         Label smoothing: probability that is spread over all classes.
     balance : {"none", "weights", "sampling"}
         For unequal classes: weigh the loss, or draw rare classes more often.
+    head_first : bool
+        Fit the last layer alone before anything else is learned, by logistic regression on what the
+        network sees in up to 4,096 images: else its first steps, by chance, would spoil what the
+        other layers know (Kumar et al., Fine-tuning can distort pretrained features, 2022).
     tta : {"none", "flip", "multi-crop"}
         Answer with the mean over several views of an image: it and its mirror image; or those
         and two shifts by a pixel, mirrored too.
@@ -59,6 +63,7 @@ class LabelledRecipe(Recipe):
     cutmix: float = 0.0
     smoothing: float = 0.0
     balance: Literal["none", "weights", "sampling"] = "none"
+    head_first: bool = False
     tta: Tta = "none"
 
     def __post_init__(self) -> None:

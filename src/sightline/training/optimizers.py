@@ -36,6 +36,7 @@ def optimizer(
         head_of(model)  # says what is missing
     of_norm = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters()}
     in_head = {id(p) for layer in layers.values() for p in layer.parameters()}
+    shares = _shares(model, recipe, list(layers)) if recipe.layer_decay < 1 else {}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if id(parameter) not in in_head and recipe.freeze == "backbone":
@@ -43,6 +44,7 @@ def optimizer(
         if not parameter.requires_grad:
             continue
         lr = recipe.lr if id(parameter) in in_head else recipe.lr * recipe.backbone_lr
+        lr *= shares.get(id(parameter), 1.0)
         lr *= recipe.bias_lr if id(parameter) in of_norm else 1
         decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((lr, decay), []).append(parameter)
@@ -52,3 +54,25 @@ def optimizer(
     return torch.optim.SGD(
         listed, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0
     )
+
+
+def _shares(model: nn.Module, recipe: Recipe, head: Sequence[str]) -> dict[int, float]:
+    """Return each weight's share of the learning rate, by its id: less, the earlier its stage."""
+    stages: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if not name.startswith(tuple(f"{layer}." for layer in head)):
+            stages.setdefault(_stage(model, name), []).append(parameter)
+    last = len(stages)
+    return {
+        id(parameter): recipe.layer_decay ** (last - place)
+        for place, parameters in enumerate(stages.values())
+        for parameter in parameters
+    }
+
+
+def _stage(model: nn.Module, name: str) -> str:
+    """Return the stage of a weight: the layer of the network it is in, or of a list of layers."""
+    first, _, rest = name.partition(".")
+    module = getattr(model, first)
+    in_list = isinstance(module, nn.Sequential | nn.ModuleList) and len(module) > 1
+    return f"{first}.{rest.partition('.')[0]}" if in_list else first

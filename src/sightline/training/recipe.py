@@ -70,6 +70,11 @@ class Recipe:
         Leave all but the last layer as it is.
     backbone_lr : float
         Factor of the learning rate for all but the last layer.
+    layer_decay : float
+        Factor of the learning rate from each stage of a network to the one before it, so that what
+        the first ones have learned is changed least (Howard & Ruder, 2018, section 3.2); 1: none.
+    least_steps : int
+        Steps of a training where no epochs are given, however few the images.
     devices : int
         Graphics processors (or processes) of a machine; more than one under torchrun.
     nodes : int
@@ -103,6 +108,8 @@ class Recipe:
     weights: Literal["none", "imagenet"] = "none"
     freeze: Literal["none", "backbone"] = "none"
     backbone_lr: float = 1.0
+    layer_decay: float = 1.0
+    least_steps: int = 1000
     devices: int = 1
     nodes: int = 1
     device: str = "auto"
@@ -112,8 +119,10 @@ class Recipe:
         for name in ("epochs", "batch_size", "lr", "accumulate", "devices", "nodes"):
             if not getattr(self, name) > 0:
                 raise ParameterError(f"{name} must be above 0, not {getattr(self, name)}")
-        self.check_shares("warmup", "final_lr", "ema", "momentum")
-        self.check_sizes("first_epochs", "weight_decay", "clip", "patience", "workers")
+        self.check_shares("warmup", "final_lr", "ema", "momentum", "layer_decay")
+        self.check_sizes(
+            "first_epochs", "weight_decay", "clip", "patience", "workers", "least_steps"
+        )
         if parts(self.device)[1] is not None and self.devices * self.nodes > 1:
             raise ParameterError(f"device={self.device} is one device; several are device=cuda")
         if self.accumulate > self.batch_size:

@@ -48,6 +48,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sightline.errors import WeightsError
+from sightline.models.features import enlarged, enlarged_side
 
 EPSILON = 1e-3
 """Of batch normalisation, as in TensorFlow's weights."""
@@ -149,15 +150,18 @@ class EfficientNetLite(nn.Module):
     num_classes, in_channels : int
     dropout : float
         Share of the features that are dropped in training.
+    enlarge : int
+        Pixels a side that smaller images are scaled up to first; 0: none.
     """
 
     head_names = ("classifier",)
 
     def __init__(
         self, width: float, depth: float, num_classes: int = 1000, in_channels: int = 3,
-        dropout: float = 0.0,
+        dropout: float = 0.0, enlarge: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.enlarge = enlarge
         self.conv_stem = _convolution(in_channels, 32, 3, 2)
         self.bn1 = nn.BatchNorm2d(32, EPSILON)
         self.act = nn.ReLU6(inplace=True)
@@ -185,6 +189,7 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits, shape (N, classes), of images, shape (N, C, H, W)."""
+        x = enlarged(x, self.enlarge)
         x = self.blocks(self.act(self.bn1(self.conv_stem(x))))
         x = self.act(self.bn2(self.conv_head(x)))
         logits: Tensor = self.classifier(self.drop(x.mean((2, 3))))
@@ -237,6 +242,21 @@ def efficientnet_lite3(num_classes: int = 1000, in_channels: int = 3) -> nn.Modu
 def efficientnet_lite4(num_classes: int = 1000, in_channels: int = 3) -> nn.Module:
     """Build EfficientNet-Lite4: 13 million weights, for 380 pixels a side."""
     return EfficientNetLite(1.4, 1.8, num_classes, in_channels)
+
+
+def finetune(
+    num_classes: int = 1000, in_channels: int = 3, side: tuple[int, int] = (224, 224)
+) -> nn.Module:
+    """Build EfficientNet-Lite0 to be trained on from published weights.
+
+    Parameters
+    ----------
+    num_classes, in_channels : int
+    side : (height, width)
+        Of the images; small ones are enlarged inside the network, see `features.enlarged_side`.
+    """
+    enlarge = enlarged_side(max(side), 224)
+    return EfficientNetLite(1.0, 1.0, num_classes, in_channels, dropout=0.2, enlarge=enlarge)
 
 
 def from_package(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
