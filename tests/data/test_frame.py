@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ import sightline
 from sightline.data import images
 from sightline.types import Frame
 
-WAYS = ("crop", "stretch", "pad")
+WAYS = get_args(images.Resize)
 sides = st.integers(8, 90)
 
 

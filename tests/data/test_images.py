@@ -15,6 +15,8 @@ from PIL import Image, features
 from torchvision.transforms import v2
 
 from sightline.data import images
+from sightline.data.dataset import Source
+from sightline.data.item import Item
 from sightline.errors import DataError
 
 
@@ -501,6 +503,39 @@ def test_crop_of_an_exact_ratio_is_torchvisions():
     image = Image.fromarray(noise(40, 80))
     expected = v2.Compose([v2.Resize(20), v2.CenterCrop(20)])(image)
     assert np.array_equal(images.resize(image, (20, 20), "crop"), expected)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("how", ["imagenet", "imagenet-bilinear"])
+@pytest.mark.parametrize("side", [224, 240, 260])
+def test_imagenet_is_torchvisions_resize_and_centre_crop(side, how, mode):
+    kind = v2.InterpolationMode.BICUBIC if how == "imagenet" else v2.InterpolationMode.BILINEAR
+    theirs = v2.Compose([v2.Resize(side + 32, kind), v2.CenterCrop(side)])
+    shapes = [(480, 640), (640, 427), (333, 500), (side, side), (side + 32, side + 32), (8, 8),
+              (5, 200), (201, 17), (1, 1), (side + 1, side)]  # fmt: skip
+    different = total = 0
+    for shape in shapes:
+        image = Image.fromarray(noise(*shape)).convert(mode)
+        ours, frame = images.prepare(image, (side, side), mode, how)
+        wanted = np.asarray(theirs(image)).reshape(ours.shape).astype(int)
+        assert np.abs(ours.astype(int) - wanted).max() <= 1, shape
+        different, total = different + (ours != wanted).sum(), total + wanted.size
+        middle = frame.into(np.array([[0, 0, shape[1], shape[0]]], np.float32))[0]
+        assert np.abs(middle[:2] + middle[2:] - side).max() <= 1, shape  # cut to whole pixels
+    assert different / total < 0.002
+
+
+@pytest.mark.parametrize("how", ["imagenet", "imagenet-bilinear"])
+def test_a_picture_of_the_models_size_loses_its_border_too(how, tmp_path):
+    picture = smooth(224, 224)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    assert images.frame_of((224, 224), (224, 224), how).offset == (-16.0, -16.0)
+    wanted = images.prepare(picture, (224, 224), "RGB", how)[0]
+    assert np.abs(wanted.astype(int) - picture).max() > 10
+    for held in (Item("a", picture, 0), Item("a", tmp_path / "a.png", 0)):
+        source = Source([held], "RGB", (224, 224))
+        assert np.array_equal(source.pack((224, 224), how).pixels[0], wanted)
+        assert np.array_equal(source.pack((224, 224), "stretch").pixels[0], picture)
 
 
 def test_pad_is_torchvisions_resize_and_pad():

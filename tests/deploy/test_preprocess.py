@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from sightline.deploy.preprocess import Resized
 SHAPES = [(48, 64), (64, 33), (32, 32), (20, 31), (5, 200), (301, 17), (1, 1)]
 
 
-@pytest.mark.parametrize("how", ["crop", "stretch", "pad"])
+@pytest.mark.parametrize("how", get_args(images.Resize))
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("size", [(32, 32), (20, 48)])
 def test_a_resized_picture_has_pillows_bytes(how, mode, size):
@@ -26,7 +28,7 @@ def test_a_resized_picture_has_pillows_bytes(how, mode, size):
         assert found.shape == wanted.shape
         assert np.abs(found - wanted).max() <= 1, shape
         different, total = different + (found != wanted).sum(), total + wanted.size
-    assert different / total < 0.02
+    assert different / total < (0.03 if how == "imagenet-bilinear" else 0.02)  # more halves
 
 
 def test_grey_is_pillows_grey():

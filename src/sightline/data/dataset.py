@@ -107,8 +107,8 @@ class Source:
         size = size or self.size
         if size is None:
             raise DataError("the images differ in size; say to which size to resize them")
-        if size == self.size:
-            resize = "crop"  # nothing to resize: one cache entry for all three ways
+        if size == self.size and images.keeps(size, size, resize):
+            resize = "crop"  # nothing to resize: one cache entry for all such ways
         key = (*size, resize)
         if key not in self.packed:
             self.packed[key] = store.pack(self.items, size, self.mode, resize, progress)
@@ -243,7 +243,7 @@ class Split(Sequence[Sample]):
         ----------
         size : (height, width), optional
             Default: the size that all images share.
-        resize : {"crop", "stretch", "pad"}
+        resize : {"crop", "stretch", "pad", "imagenet", "imagenet-bilinear"}
             How another shape becomes `size`; see `sightline.data.images.resize`.
         progress : callable, optional
             Called with (images done, images in all).
@@ -280,7 +280,7 @@ class Split(Sequence[Sample]):
         ----------
         size : (height, width), optional
             Default: the size that all images share.
-        resize : {"crop", "stretch", "pad"}
+        resize : {"crop", "stretch", "pad", "imagenet", "imagenet-bilinear"}
             How another shape becomes `size`.
         n : int
             Images at a time; parts with images that cannot be read have fewer.
@@ -448,7 +448,7 @@ class Dataset:
             Of the source.
         size : (height, width), optional
             To bring it to, boxes and masks moved along; its ``frame`` leads back.
-        resize : {"crop", "stretch", "pad"}
+        resize : {"crop", "stretch", "pad", "imagenet", "imagenet-bilinear"}
 
         Raises
         ------

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Mode = Literal["L", "RGB"]
-Resize = Literal["crop", "stretch", "pad"]
+Resize = Literal["crop", "stretch", "pad", "imagenet", "imagenet-bilinear"]
+"""How a picture comes to a model's size; see `resize`."""
+
 Encoded = str | Path | bytes | Member
 """An image file: its path, its bytes, or its place inside a tar."""
 
@@ -54,6 +56,9 @@ SUFFIXES = frozenset(
         ".hif",
     )
 )
+MARGIN = 32
+"""Pixels that the shorter side has more than the model's before the middle is cut: 256 of 224."""
+
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 30_000
 ORIENTATION = 0x0112
@@ -72,21 +77,26 @@ def frame_of(picture: tuple[int, int], size: tuple[int, int], how: Resize = "cro
     ----------
     picture, size : (height, width)
         Of what is resized, and of what it becomes.
-    how : {"crop", "stretch", "pad"}
+    how : {"crop", "stretch", "pad", "imagenet", "imagenet-bilinear"}
         See `resize`.
 
     Examples
     --------
     >>> frame_of((100, 200), (50, 50), "crop")
     Frame(size=(100, 200), scale=(0.5, 0.5), offset=(0.0, -25.0))
+    >>> frame_of((512, 1024), (224, 224), "imagenet")
+    Frame(size=(512, 1024), scale=(0.5, 0.5), offset=(-16.0, -144.0))
     """
-    if picture == size:
+    if keeps(picture, size, how):
         return Frame(picture)
     (h, w), (height, width) = picture, size
     if how == "crop":
         left, top, right, bottom = _kept(picture, size)
         scale = height / (bottom - top), width / (right - left)
         return Frame(picture, scale, (0.0 - top * scale[0], 0.0 - left * scale[1]))
+    if how in CENTRED:
+        (th, tw), (y, x) = _centred(picture, size)
+        return Frame(picture, (th / h, tw / w), (float(-y), float(-x)))
     if how == "pad":
         (ph, pw), (y, x) = _placed(picture, size)
         return Frame(picture, (ph / h, pw / w), (float(y), float(x)))
@@ -363,22 +373,31 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def resize(image: Image.Image, size: tuple[int, int], how: Resize = "crop") -> Image.Image:
-    """Resize with antialiasing (bilinear, support scaled by the reduction).
+    """Resize with antialiasing (support scaled by the reduction); bilinear, but for ``imagenet``.
 
     Parameters
     ----------
     image : PIL image
     size : (height, width)
-    how : {"crop", "stretch", "pad"}
+    how : {"crop", "stretch", "pad", "imagenet", "imagenet-bilinear"}
         ``crop`` scales the shorter side and cuts the middle, ``stretch`` distorts,
-        ``pad`` scales the longer side and fills with grey.
+        ``pad`` scales the longer side and fills with grey. ``imagenet`` is what networks with
+        published weights are measured with: the shorter side becomes `MARGIN` pixels more than the
+        model's (256 for 224), bicubic, and the middle is cut, of pictures of the model's size too;
+        it gives the pixels of torchvision's ``Resize`` and ``CenterCrop``, and so of timm's
+        transform, to one in 255. ``imagenet-bilinear`` is the same with that filter, as most of
+        torchvision's weights want it.
     """
     from PIL import Image
 
     height, width = size
-    if image.size == (width, height):
-        return image
     w, h = image.size
+    if keeps((h, w), size, how):
+        return image
+    if how in CENTRED:
+        (th, tw), (y, x) = _centred((h, w), size)
+        box = (x * w / tw, y * h / th, (x + width) * w / tw, (y + height) * h / th)
+        return _resampled(image, size, box, cubic=how == "imagenet")
     if how == "stretch":
         return _resampled(image, size, (0, 0, w, h))
     if how == "crop":
@@ -387,6 +406,27 @@ def resize(image: Image.Image, size: tuple[int, int], how: Resize = "crop") -> I
     padded = Image.new(image.mode, (width, height), 128 if image.mode == "L" else (128, 128, 128))
     padded.paste(_resampled(image, part, (0, 0, w, h)), (left, top))
     return padded
+
+
+CENTRED = ("imagenet", "imagenet-bilinear")
+"""Resizes that cut the middle out of a larger picture than the model takes."""
+
+
+def keeps(picture: tuple[int, int], size: tuple[int, int], how: Resize) -> bool:
+    """Tell whether a resize leaves a picture (height, width) as it is."""
+    return picture == size and how not in CENTRED
+
+
+def _centred(
+    picture: tuple[int, int], size: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the size (height, width) that a picture is scaled to, and where the cut begins."""
+    (h, w), (height, width) = picture, (size[0] + MARGIN, size[1] + MARGIN)
+    if height * w >= width * h:
+        scaled = height, int(height * w / h)
+    else:
+        scaled = int(width * h / w), width
+    return scaled, (round((scaled[0] - size[0]) / 2), round((scaled[1] - size[1]) / 2))
 
 
 def _kept(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -410,7 +450,11 @@ def _placed(
 
 
 def _resampled(
-    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]
+    image: Image.Image,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float],
+    *,
+    cubic: bool = False,
 ) -> Image.Image:
     """Resample a box of an image to another size: columns first, then rows.
 
@@ -420,9 +464,9 @@ def _resampled(
     from PIL import Image
 
     (height, width), (left, top, right, bottom) = size, box
-    bilinear = Image.Resampling.BILINEAR
-    narrow = image.resize((width, image.height), bilinear, box=(left, 0, right, image.height))
-    return narrow.resize((width, height), bilinear, box=(0, top, width, bottom))
+    method = Image.Resampling.BICUBIC if cubic else Image.Resampling.BILINEAR
+    narrow = image.resize((width, image.height), method, box=(left, 0, right, image.height))
+    return narrow.resize((width, height), method, box=(0, top, width, bottom))
 
 
 def prepare(

@@ -243,7 +243,7 @@ def read_one(
         return pixels, picture
     pixels = item.read_image(mode)
     height, width = pixels.shape[:2]
-    if (height, width) != size:
+    if not images.keeps((height, width), size, resize):
         pixels = np.asarray(images.resize(images.as_picture(pixels), size, resize))
     return pixels.reshape(*size, -1), (height, width)
 

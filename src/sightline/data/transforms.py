@@ -34,8 +34,10 @@ class Preprocess:
     size : int
         Height and width in pixels; 0 keeps the size that all images share, or takes the
         method's own where they differ.
-    resize : {"crop", "stretch", "pad"}
-        How another shape becomes square: cut the middle, distort, or fill with grey.
+    resize : {"crop", "stretch", "pad", "imagenet", "imagenet-bilinear"}
+        How another shape becomes square: cut the middle, distort, or fill with grey; imagenet: as
+        published weights are measured, the middle of a picture scaled to a little more than the
+        size, bicubic, or bilinear.
     scale : {"none", "unit", "standardise", "mean-image"}
         ``none``: uint8 as given; ``unit``: [0, 1]; ``standardise``: each channel with
         mean 0 and deviation 1 over the training split; ``mean-image``: [0, 1] less the

@@ -79,7 +79,14 @@ def prepared(
         image = Image.alpha_composite(white, image.convert("RGBA"))
     image = (image.convert("RGB") if image.mode == "LAB" else image).convert(mode)
     (height, width), (w, h) = size, image.size
-    if (w, h) != (width, height):
+    if how.startswith("imagenet"):  # the shorter side 32 pixels longer than needed, the middle cut
+        th, tw = height + 32, width + 32
+        tall = th * w >= tw * h
+        sh, sw = (th, int(th * w / h)) if tall else (int(tw * h / w), tw)
+        y, x = round((sh - height) / 2), round((sw - width) / 2)
+        box = (x * w / sw, y * h / sh, (x + width) * w / sw, (y + height) * h / sh)
+        image = resized(image, width, height, box, cubic=how == "imagenet")
+    elif (w, h) != (width, height):
         if how == "crop":
             kw, kh = min(w, h * width / height), min(h, w * height / width)
             left, top = (w - kw) / 2, (h - kh) / 2
@@ -97,12 +104,14 @@ def prepared(
     return np.asarray(image).reshape(height, width, -1), (h, w)
 
 
-def resized(image: Image.Image, width: int, height: int, box: tuple[float, ...]) -> Image.Image:
+def resized(
+    image: Image.Image, width: int, height: int, box: tuple[float, ...], *, cubic: bool = False
+) -> Image.Image:
     """Resize a box of the image with antialiasing, columns first."""
     left, top, right, bottom = box
-    bilinear = Image.Resampling.BILINEAR
-    narrow = image.resize((width, image.height), bilinear, (left, 0, right, image.height))
-    return narrow.resize((width, height), bilinear, (0, top, width, bottom))
+    method = Image.Resampling.BICUBIC if cubic else Image.Resampling.BILINEAR
+    narrow = image.resize((width, image.height), method, (left, 0, right, image.height))
+    return narrow.resize((width, height), method, (0, top, width, bottom))
 
 
 def main() -> int:

@@ -6,13 +6,16 @@ an output pixel, of the box that is kept), output pixel i looks at the pixels ar
 
 .. math:: w_{ij} \propto \max(0, 1 - |j + 1/2 - c_i| / \max(s, 1))
 
-so a picture is resized by two matrix products, columns first. Between them values are rounded to
-bytes, as Pillow does, so that the same picture gives the same bytes everywhere, but for about
-a value in a hundred that differs by one where Pillow's fixed-point sum meets a half.
+so a picture is resized by two matrix products, columns first; of ``imagenet`` the kernel is Keys's
+cubic with a = -1/2, of half-width :math:`2 \max(s, 1)` (Cubic convolution interpolation for digital
+image processing, 1981). Between the products values are rounded to bytes, as Pillow does, so that
+the same picture gives the same bytes everywhere, but for about a value in a hundred that differs by
+one where Pillow's fixed-point sum meets a half.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -31,7 +34,7 @@ class Resized(nn.Module):
     ----------
     size : (height, width)
     mode : {"L", "RGB"}
-    how : {"crop", "stretch", "pad"}
+    how : {"crop", "stretch", "pad", "imagenet", "imagenet-bilinear"}
     """
 
     def __init__(self, size: tuple[int, int], mode: images.Mode, how: images.Resize) -> None:
@@ -65,6 +68,12 @@ class Resized(nn.Module):
             ratio = width / height
             box_w, box_h = torch.minimum(w, h * ratio), torch.minimum(h, w / ratio)
             kept = (_middle(h, box_h), _middle(w, box_w))
+        elif self.how in images.CENTRED:  # the middle of a picture a little larger than the model's
+            th, tw = height + images.MARGIN, width + images.MARGIN
+            tall = th * w >= tw * h
+            tall_w, wide_h = torch.floor(th * w / h), torch.floor(tw * h / w)
+            scaled = torch.where(tall, th, wide_h), torch.where(tall, tall_w, tw)
+            kept = (_cut(h, scaled[0], height), _cut(w, scaled[1], width))
         elif self.how == "pad":  # the whole picture, in the middle of grey
             wide = w / h > width / height
             new_w = torch.where(wide, width, torch.round(w / h * height).clamp(min=1))
@@ -74,8 +83,9 @@ class Resized(nn.Module):
                 for new, whole in ((new_h, height), (new_w, width))
                 for start in [torch.round((whole - new) / 2)]
             )
+        kernel = _cubic if self.how == "imagenet" else _triangle
         lines = [
-            _triangles(torch.arange(n), side, box, place)
+            _weighed(torch.arange(n), side, box, place, kernel)
             for n, side, box, place in zip(
                 self.size, (image[:, 0, 0], image[0, :, 0]), kept, placed, strict=True
             )
@@ -88,15 +98,37 @@ def _middle(side: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
     return start, (start + part).float().double()
 
 
-def _triangles(
-    i: Tensor, line: Tensor, box: tuple[Tensor, Tensor], place: tuple[Tensor, Tensor]
+def _cut(side: Tensor, scaled: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the part of a side that is the middle once the whole is scaled."""
+    start = torch.round((scaled - part) / 2)
+    return (
+        (start * side / scaled).float().double(),
+        ((start + part) * side / scaled).float().double(),
+    )
+
+
+def _triangle(x: Tensor) -> Tensor:
+    return torch.relu(1 - x)
+
+
+def _cubic(x: Tensor) -> Tensor:
+    near, far = (1.5 * x - 2.5) * x * x + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
+    return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+
+
+def _weighed(
+    i: Tensor,
+    line: Tensor,
+    box: tuple[Tensor, Tensor],
+    place: tuple[Tensor, Tensor],
+    kernel: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Return a line's triangle weights, (len(i), len(line)); rows outside `place` are 0."""
+    """Return a line's weights, (len(i), len(line)); rows outside `place` are 0."""
     (start, end), (first, last) = box, place
     scale = (end - start) / (last - first)
     centre = start + (i.double() - first + 0.5) * scale
     j = torch.cumsum(torch.ones_like(line, dtype=torch.float64), 0) - 0.5
-    weights = torch.relu(1 - (j - centre[:, None]).abs() / scale.clamp(min=1))
+    weights = kernel((j - centre[:, None]).abs() / scale.clamp(min=1))
     inside = (i.double() >= first) & (i.double() < last)
     total = weights.sum(1, keepdim=True).clamp(min=1e-12)
     return (weights / total * inside[:, None]).float()

@@ -71,7 +71,7 @@ class About:
     size : (height, width)
         Size of the images that the model takes.
     mode : {"L", "RGB"}
-    resize : {"crop", "stretch", "pad"}
+    resize : {"crop", "stretch", "pad", "imagenet", "imagenet-bilinear"}
         How pictures of another shape become that size.
     version : str
         Digest of the model that changes with its weights.

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 import sightline
-from sightline.data.images import frame_of
+from sightline.data.images import Resize, frame_of
 
 WEB = Path(sightline.__file__).parent / "deploy/web"
 SCRIPT = """
@@ -23,7 +24,7 @@ def test_frames_are_the_librarys(page, static):
     rng = np.random.default_rng(0)
     pictures = [(1, 1), (1, 900), (37, 37), *map(tuple, rng.integers(1, 900, (60, 2)).tolist())]
     sizes = [(32, 32), (37, 37), (224, 224), (60, 100)]
-    cases = [(p, s, how) for p in pictures for s in sizes for how in ("crop", "stretch", "pad")]
+    cases = [(p, s, how) for p in pictures for s in sizes for how in get_args(Resize)]
     with static(WEB) as address:
         page.driver.get(f"{address}/frame.js")
         found = page.driver.execute_async_script(SCRIPT, cases, BOXES)

@@ -1,6 +1,7 @@
 // How a picture comes to a model's size, and the way back; the same as sightline.types.Frame. A
 // point x of the picture stands at x * scale + offset of the model's image; [vertical, horizontal].
 
+const MARGIN = 32;  // as sightline.data.images has it
 const middle = (whole, part) => (whole - part) / 2;
 
 // Halves to the even number, as Python rounds.
@@ -13,6 +14,16 @@ function round(x) {
 
 export function frameOf([h, w], [height, width], how) {
   const size = [h, w];
+  if (how === "imagenet" || how === "imagenet-bilinear") {
+    const [th, tw] = [height + MARGIN, width + MARGIN];
+    const scaled = th * w >= tw * h
+      ? [th, Math.floor((th * w) / h)]
+      : [Math.floor((tw * h) / w), tw];
+    return {
+      size, scale: [scaled[0] / h, scaled[1] / w],
+      offset: [-round(middle(scaled[0], height)), -round(middle(scaled[1], width))],
+    };
+  }
   if (h === height && w === width) return { size, scale: [1, 1], offset: [0, 0] };
   if (how === "crop") {
     const kept = [Math.min(h, (w * height) / width), Math.min(w, (h * width) / height)];
