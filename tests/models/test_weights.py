@@ -9,8 +9,8 @@ import torch
 from torchvision import models
 
 from sightline.errors import UnknownNameError, WeightsError
-from sightline.models import registry, weights
-from sightline.models.weights import load_published
+from sightline.models import licences, registry
+from sightline.models.weights import licence_of, load_published
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_all_weights_are_taken_for_the_same_classes(hub):
     assert found.metrics["acc@1"] == pytest.approx(69.758)
     assert found.url.endswith("resnet18-f37072fd.pth")
     assert found.recipe.startswith("https://")
-    assert found.licence == weights.LICENCE
+    assert found.licence == licences.TORCHVISION
 
 
 def test_the_head_stays_for_other_classes(hub):
@@ -132,4 +132,4 @@ def test_other_networks_are_refused(hub):
 
 def test_weights_with_a_licence_of_their_own_say_so():
     swag = models.get_model_weights("vit_h_14").DEFAULT
-    assert weights.licence_of(swag).endswith("SWAG/blob/main/LICENSE")
+    assert licence_of(swag).endswith("SWAG/blob/main/LICENSE")

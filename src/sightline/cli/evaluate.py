@@ -31,7 +31,7 @@ def evaluate(
     Parameters
     ----------
     run_folder
-        Folder that train or compare wrote.
+        Folder that train or compare wrote; or imagenet:NAME or onnx:FILE, trained elsewhere.
     data
         Name, folder or archive of images.
     split
@@ -69,7 +69,7 @@ def evaluate(
         "interval": list(result.metrics.interval),
         "share": result.metrics.share,
         "metrics": dict(result.metrics),
-        "remarks": list(result.remarks),
+        "remarks": [*model.remarks, *result.remarks],
         **report.details(result, model.classes_),
     }
     if split == "test" and same and tta is None:
@@ -77,6 +77,8 @@ def evaluate(
     if json:
         console.print_json(document)
         return 0
+    for line in model.remarks:
+        console.note(line)
     screen = console.out()
     screen.print(f"{model.name} on {loaded.name}/{split}: {result.metrics}")
     console.say_beside(result)

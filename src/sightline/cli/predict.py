@@ -23,6 +23,8 @@ from sightline.models.device import check as check_device
 from sightline.training import run
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from sightline.deploy.runtime import Runtime
     from sightline.estimators.base import Estimator
     from sightline.types import Prediction
@@ -53,7 +55,8 @@ def predict(
     Parameters
     ----------
     run_folder
-        Folder that train or compare wrote, or an .onnx file that export wrote.
+        Folder that train or compare wrote, or an .onnx file that export wrote; or imagenet:NAME,
+        which knows ImageNet's 1,000 classes, or onnx:FILE.
     pictures
         Image files, or folders of them; for an output in bulk one folder, Parquet file or URL such
         as s3://BUCKET/FOLDER.
@@ -102,10 +105,13 @@ def predict(
     target = None if output is None else run.create(output)
     places = {} if target is None else _places(paths, target, [Path(p) for p in pictures])
     answers: list[tuple[Path, Prediction | None, str]] = []
+    side, small = _side(model), list[str]()
     with console.bar("predicting") as report:
         for start in range(0, len(paths), _BATCH):
             part = paths[start : start + _BATCH]
             good, failed = _readable(part)
+            sizes = {path: image.size for path, image in good.items()}
+            small += [f"{p} ({w} x {h})" for p, (w, h) in sizes.items() if 2 * min(w, h) < side]
             said = iter(model.predict(list(good.values())))
             for path in part:
                 answer = next(said) if path in good else None
@@ -117,6 +123,12 @@ def predict(
                         places[path]
                     )
             report(start + len(part), len(paths))
+    if small:
+        console.note(
+            f"{counted(len(small), 'picture is', 'pictures are')} small for a network of {side} "
+            f"pixels a side, and enlarged for it: {', '.join(small[:3])}"
+            f"{' ...' if len(small) > 3 else ''}"
+        )
     bad = sum(answer is None for _, answer, _ in answers)
     if json:
         console.print_json(
@@ -210,8 +222,17 @@ def expand(paths: list[Path]) -> list[Path]:
     return files
 
 
-def _readable(paths: list[Path]) -> tuple[dict[Path, object], dict[Path, str]]:
-    good: dict[Path, object] = {}
+def _side(model: Estimator | Runtime) -> int:
+    """Return the side of the images of a model that was trained elsewhere; of others 0."""
+    from sightline.deploy.runtime import Runtime
+
+    if isinstance(model, Runtime) or not model.method_.elsewhere:
+        return 0
+    return min(model.fitted().size)
+
+
+def _readable(paths: list[Path]) -> tuple[dict[Path, Image.Image], dict[Path, str]]:
+    good: dict[Path, Image.Image] = {}
     failed: dict[Path, str] = {}
     for path in paths:
         try:

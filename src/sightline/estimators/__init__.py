@@ -84,11 +84,13 @@ def create_model(name: str, data: Any = None, *, seed: int = 0, **options: Any) 
 
 
 def load_model(path: str | Path, device: str = "cpu") -> Estimator:
-    """Load a fitted estimator from a run's folder, or a foreign exported one: ``onnx:FILE``.
+    """Load a fitted estimator from a run's folder, or one that was trained elsewhere.
 
     Parameters
     ----------
     path : str or path
+        Of the run; or ``onnx:FILE``, an exported classifier, or ``imagenet:NAME``, a network with
+        ImageNet's 1,000 classes.
     device : str
         Where it answers: cpu, cuda, cuda:1, mps, or auto, which takes a graphics processor if there
         is one and the method can use it.
@@ -103,7 +105,7 @@ def load_model(path: str | Path, device: str = "cpu") -> Estimator:
     if not isinstance(path, str | Path):
         raise wrong_kind("path is the folder of a run", path)
     check(device)
-    if str(path).partition(":")[0] in registry.foreign():
+    if registry.is_foreign(str(path)):
         kind = estimator_for(str(path))
         return _on(device, kind.create(str(path), {}).as_it_is())
     folder = Path(path)

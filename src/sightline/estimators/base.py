@@ -175,7 +175,8 @@ class Estimator(ABC):
         """Return a method's preprocessing: as its model card says, but for what is given."""
         card = registry.card(name)
         own: dict[str, Any] = {
-            "scale": card.scale, "size": card.side, "features": card.features
+            "scale": card.scale, "size": card.side, "resize": card.resize,
+            "features": card.features,
         }  # fmt: skip
         return Preprocess(**(own | dict(given or {})))
 
@@ -360,7 +361,7 @@ class Estimator(ABC):
         ParameterError
             When the method is no network, or its task knows no views.
         """
-        raise ParameterError(f"{self.name} has no test-time augmentation; networks have")
+        raise ParameterError(f"{self.name} has no test-time augmentation; networks of runs have")
 
     @classmethod
     def try_settings(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.counting import counted
 from sightline.data.dataset import Split
 from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted, Preprocess
@@ -65,14 +66,15 @@ class Classifier(Estimator):
             theirs = np.arange(len(watched.data.classes))
             numbers = np.append(renumbered(theirs, watched, train.data.classes), -1)
             return stream.fit(self.method_, train, val, numbers, fitted, how, choice.why)
+        method = self.method_
+        if method.class_names:
+            method.classes_ = places_of(method.class_names, self.classes_, self.name, method.mend)
         X, y, _ = train.arrays(fitted.size, fitted.resize, how.progress)
         more = how.for_method(self.method_)
         if "X_val" in self.method_.takes and val is not None:
             X_val, y_val, _ = val.arrays(fitted.size, fitted.resize)
             own = renumbered(y_val, val, train.data.classes)
             more |= {"X_val": fitted(X_val), "y_val": own}
-        if self.method_.class_names:
-            self.method_.classes_ = places_of(self.method_.class_names, self.classes_, self.name)
         self.method_ = self.method_.fit(fitted(X, how.progress), y, **more)
         n, expected = len(self.method_.classes_), len(self.classes_)
         if n > expected or (self.method_.elsewhere and n != expected):
@@ -119,6 +121,8 @@ class Classifier(Estimator):
             )
         self.method_, self.classes_ = method, tuple(method.class_names)
         method.classes_ = np.arange(len(self.classes_))
+        if method.published:
+            self.config["published_weights"] = dict(method.published)
         side, zeros = self.preprocess.size or 224, np.zeros(3, np.float32)
         self.fitted_ = Fitted((side, side), "RGB", self.preprocess.resize, "none", zeros, zeros + 1)
         return self
@@ -175,10 +179,13 @@ class Classifier(Estimator):
         Raises
         ------
         DataError
-            When the split's classes are not the model's, or it is empty.
+            When the split's classes are not the model's, or it is empty. Of a method that was
+            trained elsewhere and matches names itself, images of classes that it does not have are
+            left out, and a remark says so.
         """
         check_split(split, "split")
         fitted = self.fitted()
+        numbers = self._numbers(split)
         if not len(split):
             raise DataError(f"{split.data.name}/{split.name} has no image to measure on")
         parts, unread, done = [], dict[int, str](), 0
@@ -190,7 +197,9 @@ class Classifier(Estimator):
                 said: Any = answers(X, frames)
                 predicted = np.array([one.label for one in said], np.int64)
                 probabilities = np.stack([one.probabilities for one in said])
-            parts.append((renumbered(y, split, self.classes_), predicted, probabilities, rows))
+            known = numbers[y] >= 0
+            measured = numbers[y], predicted, probabilities, rows
+            parts.append(tuple(array[known] for array in measured))
             done += len(X)
             if progress:
                 progress(done, len(split))
@@ -198,6 +207,10 @@ class Classifier(Estimator):
             note = left_out_note(list(unread.values()), len(split))
             self.remarks += [note] * (note not in self.remarks)
         labels, predicted, probabilities, rows = map(np.concatenate, zip(*parts, strict=True))
+        if not len(labels):
+            raise DataError(
+                f"{split.data.name}/{split.name} has no image of a class of {self.name}"
+            )
         limits = np.array(self.thresholds) if self.thresholds else None
         return Evaluation.of(labels, predicted, probabilities, rows, limits)
 
@@ -282,6 +295,28 @@ class Classifier(Estimator):
             return stream.begun(how.folder)
         return stream.choose(knob, split, fitted)
 
+    def _numbers(self, split: Split) -> NDArray[np.int64]:
+        """Return the model's number of each class of a split's data; -1 where it has none."""
+        classes = split.data.classes
+        numbers: NDArray[np.int64] | None = self.method_.numbers(classes)
+        if numbers is None:
+            return renumbered(np.arange(len(classes)), split, self.classes_)
+        counts = split.counts()
+        unknown = [name for name, n in zip(classes, numbers, strict=True) if n < 0]
+        if len(unknown) == len(classes):
+            raise DataError(
+                f"{split.data.name} has none of the {len(self.classes_):,} classes of {self.name}, "
+                f"such as {self.classes_[0]}, but {_listed(unknown)}"
+            )
+        if unknown:
+            left = sum(counts[name] for name in unknown)
+            said = _listed([f"{name} ({counts[name]:,})" for name in unknown])
+            self.remarks.append(
+                f"left out {counted(left, 'image')} of {counted(len(unknown), 'class')} that "
+                f"{self.name} does not have: {said}"
+            )
+        return numbers
+
     def _decide(self, X: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return decided ids, shape (N,), and probabilities, shape (N, C), over all classes."""
         predicted, seen = self.method_.decide(X)
@@ -294,7 +329,9 @@ class Classifier(Estimator):
         return probabilities
 
 
-def places_of(theirs: Sequence[str], ours: tuple[str, ...], name: str) -> NDArray[np.int64]:
+def places_of(
+    theirs: Sequence[str], ours: tuple[str, ...], name: str, mend: str = ""
+) -> NDArray[np.int64]:
     """Return the place of each class of a method that was trained elsewhere among the data's.
 
     Raises
@@ -306,11 +343,12 @@ def places_of(theirs: Sequence[str], ours: tuple[str, ...], name: str) -> NDArra
         return np.array([ours.index(c) for c in theirs], np.int64)
     only = [sorted(set(a) - set(b)) for a, b in ((theirs, ours), (ours, theirs))]
     said = [
-        f"only {who} has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+        f"only {who} has {_listed(names)}"
         for who, names in zip(("it", "the data"), only, strict=True)
         if names
     ]
-    raise DataError(f"{name} has other classes than the data: {'; '.join(said)}")
+    advice = f"; {mend}" if mend else ""
+    raise DataError(f"{name} has other classes than the data: {'; '.join(said)}{advice}")
 
 
 def renumbered(y: NDArray[np.int64], split: Split, own: tuple[str, ...]) -> NDArray[np.int64]:
@@ -327,11 +365,15 @@ def renumbered(y: NDArray[np.int64], split: Split, own: tuple[str, ...]) -> NDAr
     unknown = sorted(set(theirs) - set(own))
     if unknown:
         raise DataError(
-            f"{split.data.name} has classes that the model was not trained on: "
-            f"{', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}"
+            f"{split.data.name} has classes that the model was not trained on: {_listed(unknown)}"
         )
     ids = np.array([own.index(c) for c in theirs], np.int64)
     return np.asarray(ids[y], np.int64)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first five of some names as text."""
+    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
 
 
 def _affordable(

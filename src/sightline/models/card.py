@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from sightline.models import licences
+
 SMALL = 64
 """Pixels a side up to which networks take their small-image form."""
 
@@ -45,8 +47,8 @@ class ModelCard:
         Pixels a side that it takes, whatever the images have; 0: it takes what they have.
     kind : {"classic", "module"}
         A class on arrays with scikit-learn's contract, or a ``torch.nn.Module``.
-    scale : str
-        Default of the preprocessing knob `scale`.
+    scale, resize : str
+        Defaults of the preprocessing knobs `scale` and `resize`.
     smallest_side : int
         Images smaller than this are too small for it.
     recipe, recipe_large : mapping
@@ -63,6 +65,10 @@ class ModelCard:
         Network of the registry whose published weights it starts from, where it has another name.
     weights : tuple of str
         Names of published weights.
+    licence, origin : str
+        Of published weights: on what terms, and where they come from.
+    code : str
+        Licence of the code that builds it.
     parameters : int, optional
         Weights of the published form: that of the builder's defaults.
     shape : (channels, height, width), optional
@@ -86,6 +92,7 @@ class ModelCard:
     side: int = 0
     kind: Literal["classic", "module"] = "classic"
     scale: str = "none"
+    resize: str = "crop"
     smallest_side: int = 1
     recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     recipe_large: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -94,6 +101,9 @@ class ModelCard:
     features: str = ""
     pretrained: str = ""
     weights: tuple[str, ...] = ()
+    licence: str = ""
+    origin: str = ""
+    code: str = licences.OURS
     parameters: int | None = None
     shape: tuple[int, int, int] | None = None
     rung: bool = True

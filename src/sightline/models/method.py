@@ -52,6 +52,8 @@ class Method:
     class_names : sequence of str
         Of a method that was trained elsewhere: what it answers with, in its order; empty: it does
         not say.
+    mend : str
+        What to do where the data has other classes than it.
     at_once : int
         Images that it should be asked about at once when it is deployed; 0: any number.
     training_images : array, shape (n, d), optional
@@ -70,6 +72,7 @@ class Method:
     published: Mapping[str, Any] = {}
     used: Mapping[str, Any] = CPU
     class_names: Sequence[str] = ()
+    mend: str = ""
     fit: Callable[..., Any]
     """Learn from X and y; `takes` says what else may be given."""
 
@@ -140,6 +143,10 @@ class Method:
         self, X: Any
     ) -> tuple[NDArray[np.int64], NDArray[np.floating], list[Neighbours]] | None:
         """Return what `decide` does, and the training images behind it; None without comparison."""
+        return None
+
+    def numbers(self, classes: Sequence[str]) -> NDArray[np.int64] | None:
+        """Return its number of each class of other data, -1 for none; None: names say it."""
         return None
 
     @property

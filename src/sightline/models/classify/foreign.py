@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from sightline.errors import MissingExtraError, ParameterError, UnknownNameError, WeightsError
+from sightline.models import licences
 from sightline.models.card import ModelCard
 from sightline.models.classify.cards import SMALL_RECIPE, TUNE_RECIPE
 from sightline.models.weights import PublishedWeights
@@ -161,6 +162,9 @@ def _card(library: str, name: str, weights: tuple[str, ...]) -> ModelCard:
         recipe_large=TUNE_RECIPE,
         costly=True,
         weights=weights,
+        licence=licences.TORCHVISION if weights else "",
+        origin="torchvision's, which downloads them once" if weights else "",
+        code={"torchvision": "BSD-3-Clause, torchvision's", "timm": "Apache-2.0, timm's"}[library],
         shape=(3, 224, 224),
         rung=False,
         arguments=MappingProxyType({"name": name}),

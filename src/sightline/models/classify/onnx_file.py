@@ -281,6 +281,7 @@ def onnx_card(name: str) -> ModelCard:
         largest_side=224,
         side=int(options.pop("size", 0)) or _side_of(path),
         rung=False,
+        code="see who exported it",
         arguments=MappingProxyType({"path": path, **options}),
     )
 

