@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -254,3 +255,43 @@ def test_grey_and_tiny_pictures_are_answered_with_a_remark(tmp_path, capsys):
     assert "1 picture is small for a network of 224 pixels a side" in said.err
     assert "tiny.png (8 x 8)" in said.err
     assert "grey.png" not in said.err
+
+
+# --- photographs of COCO ------------------------------------------------------------------------
+
+LISTED = Path(__file__).with_name("coco_imagenet.csv")
+
+
+def listed():
+    with LISTED.open(encoding="utf-8", newline="") as file:
+        return {int(row["id"]): set(row["names"].split("|")) for row in csv.DictReader(file)}
+
+
+def test_names_that_count_as_right_are_classes():
+    assert len(listed()) == 66
+    assert set().union(*listed().values()) <= set(imagenet.class_names("en"))
+
+
+@weights
+@pytest.mark.skipif(
+    "SIGHTLINE_PHOTOGRAPHS" not in os.environ,
+    reason="SIGHTLINE_PHOTOGRAPHS does not say in which folder photographs of COCO 2017 lie",
+)
+def test_photographs_of_coco_are_named_as_a_person_would():
+    """Measured: 53 of 66 right at once (80%), 62 among the first five (94%).
+
+    ``coco_imagenet.csv`` has the photographs of a subset of COCO 2017 (128 of train, 128 of val)
+    whose main thing is a class of ImageNet's, and the names that count as right, decided from the
+    picture before the network was asked; wrong answers have stayed in. ImageNet knows no plain bus
+    and no motorcycle: trolleybus or minibus, moped or motor scooter count.
+    """
+    folder = Path(os.environ["SIGHTLINE_PHOTOGRAPHS"])
+    model = load_model(f"{LITE},names=en")
+    right = {"first": 0, "first five": 0}
+    for number, names in listed().items():
+        (answer,) = model.predict([folder / f"{number:012d}.jpg"])
+        said = [name for name, _ in answer.top(5)]
+        right["first"] += said[0] in names
+        right["first five"] += bool(names & set(said))
+    assert right["first"] >= 51, right
+    assert right["first five"] >= 60, right
