@@ -34,7 +34,7 @@ def cost(
     Parameters
     ----------
     run_folder
-        Folder that train or compare wrote, or an .onnx file that export wrote.
+        Folder that train or compare wrote, an .onnx file that export wrote, or imagenet:NAME.
     rate
         Requests a second at the busiest time.
     p99

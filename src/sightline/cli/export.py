@@ -37,7 +37,7 @@ def export(
     Parameters
     ----------
     run_folder
-        Folder that train or compare wrote.
+        Folder that train or compare wrote, or imagenet:NAME.
     others
         More of them, for one site that shows them side by side.
     to

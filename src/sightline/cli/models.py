@@ -74,7 +74,8 @@ def show(
     Parameters
     ----------
     name
-        Of the method; torchvision:NAME and timm:NAME are those libraries' networks.
+        Of the method; torchvision:NAME and timm:NAME are those libraries' networks, imagenet:NAME
+        is one as it was trained on ImageNet.
     input
         Images to describe the network's layers for, such as 3x32x32: channels, height, width.
     classes
@@ -97,10 +98,15 @@ def show(
     screen.print(f"[bold]{card.name}[/bold] ({card.task}): {escape(card.summary)}")
     screen.print(f"source: {escape(card.paper)}; chapter {card.chapter}; sees {card.input}")
     if card.parameters and card.shape:
+        network = card.arguments.get("network", card.name)
         screen.print(
             f"{counted(card.parameters, 'parameter')} as published, for {_times(card.shape)}; "
-            f"layer by layer: sightline models show {card.name} --input {_times(card.shape)}"
+            f"layer by layer: sightline models show {network} --input {_times(card.shape)}"
         )
+    screen.print(f"licence of the code: {escape(card.code)}")
+    if card.licence:
+        screen.print(f"licence of the published weights: {escape(card.licence)}")
+        screen.print(f"they come from: {escape(card.origin)}")
     if knobs:
         columns = (
             tables.Column("knob", text=True, least=18),
@@ -217,5 +223,7 @@ def _plain(card: registry.ModelCard) -> dict[str, object]:
         "name": card.name, "task": str(card.task), "summary": card.summary,
         "paper": card.paper, "chapter": card.chapter, "input": card.input,
         "weights": list(card.weights), "parameters": card.parameters,
+        "licences": {"code": card.code, "weights": card.licence or None},
+        "weights_from": card.origin or None,
         "shape": list(card.shape) if card.shape else None,
     }  # fmt: skip

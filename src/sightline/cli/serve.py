@@ -24,8 +24,8 @@ def serve(
     Parameters
     ----------
     runs
-        Run folders or exported .onnx files; NAME=PATH gives another name. The first one
-        answers where a request names none.
+        Run folders, exported .onnx files or imagenet:NAME; NAME=PATH gives another name. The first
+        one answers where a request names none.
     host
         Address to listen on; 0.0.0.0 is every one of this machine.
     port

@@ -118,10 +118,12 @@ def _says(part: str) -> str:
 def _readme(done: Exported, part: str) -> str:
     about = done.about
     figure = f", {measured(about)}" if about.headline is not None else ""
-    licence = f"\nIts first weights: {about.licence}\n" if about.licence else ""
+    weights = "Its first weights" if about.data else "Its weights, as published"
+    licence = f"\n{weights}: {about.licence}\n" if about.licence else ""
+    trained = f", trained on {about.data}" if about.data else ", as it was trained elsewhere"
     return f"""# {about.name}
 
-{about.method}, trained on {about.data}{figure};
+{about.method}{trained}{figure};
 {about.precision}, version {about.version}.
 {licence}
     python3 -m venv env

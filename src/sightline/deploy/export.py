@@ -21,20 +21,24 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline import tasks
-from sightline.data import place
+from sightline import __version__, tasks
+from sightline.data import place, store
 from sightline.data.dataset import Split
 from sightline.data.images import Mode, Resize, is_image, png
 from sightline.data.load import load_data
-from sightline.deploy.runtime import INPUT, KEY, About, Runtime
-from sightline.errors import MissingExtraError, RunError, SightlineError
+from sightline.deploy.runtime import FORMAT, INPUT, KEY, About, Runtime
+from sightline.errors import DataError, MissingExtraError, RunError, SightlineError
 from sightline.estimators import load_model
-from sightline.estimators.base import Estimator
+from sightline.estimators.base import AT_ONCE, Estimator
 from sightline.metrics import Metrics, figure_text
+from sightline.models import registry
 from sightline.training import run
-from sightline.types import Progress
+from sightline.types import Frame, Prediction, Progress
 
 Precision = Literal["fp32", "fp16", "int8"]
+
+ELSEWHERE = "exports"
+"""Of the cache: exports of what was trained elsewhere, such as ``imagenet:NAME``."""
 
 FOLDER = "export"
 """Of a run, where the server keeps what it exported."""
@@ -91,7 +95,7 @@ def export(
     Parameters
     ----------
     source : path
-        Folder of a run.
+        Folder of a run, or ``imagenet:NAME``.
     target : path
         Path of the model's file; a folder gets ``model.onnx``.
     precision : {"fp32", "fp16", "int8"}
@@ -143,9 +147,7 @@ def export(
             )
         done = Exported(path, about, {}, checked_on, difference, agreement)
         if precision == "int8" and "test" in splits:
-            before = model.score(splits["test"])
-            after = model.evaluate(splits["test"], answers=runtime.answer).metrics
-            done = dataclasses.replace(done, before=before, after=after, test_images=after.n)
+            done = _both(done, model, runtime, splits["test"])
         resize = scratch / "resize.onnx"
         resize.write_bytes(preprocess(about.size, about.mode, about.resize))
         parts = {path: chosen, preprocess_of(path): resize}
@@ -157,20 +159,44 @@ def export(
     return dataclasses.replace(done, files={p.name: p.stat().st_size for p in parts})
 
 
+def _both(done: Exported, model: Estimator, runtime: Runtime, test: Split) -> Exported:
+    """Add what the run and the file reach on test images.
+
+    Pictures of other classes may calibrate what was trained elsewhere, and measure nothing.
+    """
+    try:
+        before = model.score(test)
+    except DataError:
+        if model.method_.elsewhere:
+            return done
+        raise
+    after = model.evaluate(test, answers=runtime.answer).metrics
+    return dataclasses.replace(done, before=before, after=after, test_images=after.n)
+
+
 def exported(source: str | Path) -> Path:
     """Return the model file of a run, exporting it into the run's folder when it is missing or old.
 
-    An ``.onnx`` file is given back as it is.
+    What was trained elsewhere (``imagenet:NAME``) is exported into the cache, once. An ``.onnx``
+    file is given back as it is.
 
     Raises
     ------
     RunError, ParameterError, MissingExtraError
         See `export`.
     """
+    if registry.is_foreign(str(source)):
+        return ready(Path(source)) or export(source, _cached(str(source))).path
     source = Path(source)
     if source.suffix == ".onnx" or not run.is_run(source):
         return source
     return ready(source) or export(source, source / FOLDER / MODEL).path
+
+
+def _cached(name: str) -> Path:
+    """Return where the export of what was trained elsewhere lies."""
+    key = hashlib.sha256(f"{name}|{__version__}|{FORMAT}".encode()).hexdigest()[:16]
+    return store.home() / ELSEWHERE / key / MODEL
 
 
 def ready(source: Path) -> Path | None:
@@ -178,6 +204,9 @@ def ready(source: Path) -> Path | None:
 
     Figures count as the run: an evaluation on test images is told by what is exported after it.
     """
+    if registry.is_foreign(str(source)):
+        cached = _cached(str(source))
+        return cached if cached.is_file() else None
     made = source / FOLDER / MODEL
     with contextlib.suppress(OSError):
         parts = [source / name for name in (run.MODEL, run.METRICS, run.TEST)]
@@ -212,7 +241,10 @@ def samples(source: str | Path, images: Path | None = None, n: int = 64) -> list
         raise RunError(f"{source} knows no pictures; name a folder of them with images=...")
     some = _some(_splits(load_model(source), None, required=False), n)
     if some is None:
-        raise RunError(f"the data of {source} was not found; name pictures with images=...")
+        lacks = f"the data of {source} was not found"
+        if registry.is_foreign(str(source)):
+            lacks = f"{source} was not trained here"
+        raise RunError(f"{lacks}; name a folder of pictures with images=...")
     return [
         place.read(item.image)
         if place.is_file(item.image)
@@ -299,9 +331,11 @@ def agreement_with(model: Estimator, runtime: Runtime, X: NDArray[np.uint8]) -> 
 
     X are images of the model's size, shape (N, H, W, C).
     """
-    agreement: tuple[float, float] = runtime.task.agreement(
-        model.predict(list(X)), runtime.answer(X)
-    )
+    own: list[Prediction] = []
+    for start in range(0, len(X), AT_ONCE):
+        part = X[start : start + AT_ONCE]
+        own += model.answers(part, [Frame(model.fitted_.size)] * len(part))
+    agreement: tuple[float, float] = runtime.task.agreement(own, runtime.answer(X))
     return agreement
 
 
@@ -338,11 +372,16 @@ def _splits(model: Estimator, data: str | None, *, required: bool) -> dict[str, 
     """Load the splits of the run's data; none where the data is gone and not required."""
     known = model.config.get("data", {})
     where = data or known.get("path") or known.get("name")
+    elsewhere = model.method_.elsewhere
     try:
         if not where:
-            raise RunError("the run does not say what it was trained on")
+            raise RunError(
+                f"{model.name} was not trained here, and needs pictures to be calibrated on"
+                if elsewhere
+                else "the run does not say what it was trained on"
+            )
         dataset = load_data(where, seed=int(known.get("seed", 0)))
-        if not set(dataset.classes) <= set(model.classes_):
+        if not elsewhere and not set(dataset.classes) <= set(model.classes_):
             raise RunError(f"{where} has classes that the run does not know")
         return dataset.splits
     except SightlineError as error:
@@ -367,7 +406,8 @@ def _images(model: Estimator, splits: dict[str, Split]) -> tuple[NDArray[np.uint
         return X, f"{len(X)} images of {some.data.name}/{some.name}"
     shape = (CHECKED, *model.fitted_.shape)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return noise, f"{CHECKED} images of noise, as the run's data was not found"
+    why = "it was not trained here" if model.method_.elsewhere else "the run's data was not found"
+    return noise, f"{CHECKED} images of noise, as {why}"
 
 
 def _calibration(model: Estimator, splits: dict[str, Split], n: int = 256) -> NDArray[np.uint8]:

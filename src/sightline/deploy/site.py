@@ -187,6 +187,9 @@ def _models(made: Path, done: Sequence[Exported]) -> None:
             del X
             pictures.unlink()
         listed.append(entry)
+        if entry["licence"]:
+            with (made / "README.txt").open("a", encoding="utf-8") as readme:
+                readme.write(f"Weights that {entry['name']} began with: {entry['licence']}.\n")
     run.write_json(made / MODELS, {"sightline": 1, "models": listed})
 
 

@@ -315,8 +315,8 @@ class Estimator(ABC):
         }
         if method.calibration:
             self.config["calibration"] = dict(method.calibration)
-        if method.published:
-            self.config["published_weights"] = dict(method.published)
+        if published := method.published or self._published_features():
+            self.config["published_weights"] = dict(published)
         return self
 
     @classmethod
@@ -659,6 +659,18 @@ class Estimator(ABC):
         many = images if isinstance(images, list | tuple) else [images]
         ready = [self.fitted().prepare(image) for image in many]
         return (np.stack([p for p, _ in ready]) if ready else None), [f for _, f in ready]
+
+    def _published_features(self) -> Mapping[str, Any]:
+        """Return what published weights brought along that the frozen features stand on, if any."""
+        frozen = self.fitted_.embed
+        if not isinstance(frozen, backbone.Backbone):
+            return {}
+        if frozen.network.published:
+            return frozen.network.published
+        folder = Path(self.preprocess.features)
+        known = run.read_config(folder) if run.is_run(folder) else {}
+        published: Mapping[str, Any] = known.get("published_weights", {})
+        return published
 
     def _unread(self, train: Split) -> list[str]:
         """Tell what packing the images told; of small images, loading has told it."""

@@ -170,6 +170,7 @@ class ModuleClassifier(NetworkMethod):
         network.side_ = np.array([published.crop, published.crop], np.int64)
         network.classes_ = np.arange(len(published.categories))
         network.standardise_as(published)
+        network.published = dataclasses.asdict(published)
         network.model.eval()
         return network
 

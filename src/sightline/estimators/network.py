@@ -211,7 +211,9 @@ class NetworkMethod(Method):
         network.side_ = np.array(shape[1:], np.int64)
         network.classes_ = np.arange(1000)
         network.model = network.built(shape[0])
-        network.standardise_as(load_published(card.name, network.model, 1000))
+        brought = load_published(card.name, network.model, 1000)
+        network.standardise_as(brought)
+        network.published = dataclasses.asdict(brought)
         network.model.eval()
         return network
 

@@ -24,6 +24,7 @@ from sightline.deploy.server.measures import Measures
 from sightline.deploy.server.problems import Problem
 from sightline.deploy.server.settings import Settings
 from sightline.errors import ParameterError, RunError, SightlineError, UnknownNameError, missing
+from sightline.models import registry
 from sightline.training import run
 from sightline.types import Frame, Prediction
 
@@ -85,7 +86,7 @@ class Models:
     Parameters
     ----------
     places : sequence of str
-        Run folders or ``.onnx`` files, each by itself or as ``NAME=PATH``.
+        Run folders, ``.onnx`` files or ``imagenet:NAME``, each by itself or as ``NAME=PATH``.
     settings : Settings
     measures : Measures
 
@@ -213,7 +214,7 @@ def signature(path: Path) -> Signature:
 
 
 def exported(path: Path) -> Path:
-    """Return the graph of a run, exporting it first where it is missing or old.
+    """Return the graph of a run, or of ``imagenet:NAME``; export it first if missing or old.
 
     A process of its own does it: the server never loads torch.
 
@@ -222,7 +223,7 @@ def exported(path: Path) -> Path:
     RunError
         When it cannot be exported.
     """
-    if not path.is_dir():
+    if not path.is_dir() and not registry.is_foreign(str(path)):
         return path
     if made := ready(path):
         return made
@@ -242,8 +243,12 @@ def exported(path: Path) -> Path:
 
 
 def _named(place: str) -> tuple[str, Path]:
+    if registry.is_foreign(place):
+        return place, exported(Path(place))
     name, sign, rest = place.partition("=")
     path = Path(rest if sign and name and not Path(place).exists() else place)
+    if sign and registry.is_foreign(rest):
+        return name, exported(Path(rest))
     if not path.exists():
         raise RunError(missing(path, "there is no such run folder or exported model"))
     if path != Path(place):
