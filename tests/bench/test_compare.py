@@ -293,7 +293,7 @@ def test_another_margin_or_cost_chooses_anew_from_what_is_kept(done, tmp_path, d
     def run(*_):
         raise AssertionError("nothing is to be trained again")
 
-    monkeypatch.setattr(compare, "_run", run)
+    monkeypatch.setattr(processes.Processes, "run", run)
     names = ("majority", "nearest-mean", "knn")
     wide = compare.Request("digits", names, margin=0.5, cost="size")
     found = compare.compare(digits, wide, tmp_path / "kept")

@@ -61,9 +61,9 @@ def test_results_as_table_drawing_text_and_model(compared):
 
 
 def test_the_same_folder_goes_on_and_other_data_is_refused(compared, monkeypatch):
-    from sightline.bench import compare as bench
+    from sightline.bench import processes
 
-    monkeypatch.setattr(bench, "_run", None)  # nothing is measured anew
+    monkeypatch.setattr(processes.Processes, "run", None)  # nothing is measured anew
     again = sightline.compare(arrays(), FAST, folder=compared.folder, budget=30)
     assert again.results.methods == compared.results.methods
     X, y = arrays()

