@@ -83,3 +83,37 @@ def pytest_collection_modifyitems(items):
         if not torch.cuda.is_available():
             for item in marked:
                 item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def curve_of():
+    """Return a function that makes learning curves of figures: method -> size -> draw."""
+    from sightline.bench import curve, curve_summary
+    from sightline.bench.curve_results import CurveEntry, CurveResults, FitEntry
+    from sightline.bench.results import DataEntry, EnvironmentEntry
+
+    def fit(draw, size, figure):
+        if figure is None:
+            return FitEntry(draw=draw, images=size, validation=9, status="failed", error="no room")
+        return FitEntry(draw=draw, images=size, validation=9, status="ok", figure=figure)
+
+    def make(figures, *, sizes=(50, 100, 200, 400), share=True, higher=True, tested=1000):
+        methods = [
+            CurveEntry(name=name, points=[
+                curve._point(size, [fit(draw, size, figure) for draw, figure in enumerate(row)])
+                for size, row in zip(sizes, rows, strict=True)
+            ])
+            for name, rows in figures.items()
+        ]  # fmt: skip
+        results = CurveResults(
+            task="classify", metric="accuracy" if share else "mean_error", share=share,
+            higher_is_better=higher, sizes=sizes, tested=tested, methods=methods,
+            seeds=max(len(row) for rows in figures.values() for row in rows),
+            data=DataEntry(name="made", task="classify", classes=["a", "b"],
+                           counts={"train": 400, "val": 100, "test": tested}, fingerprint="f"),
+            environment=EnvironmentEntry(device="cpu", threads=1, versions={}, seed=0),
+        )  # fmt: skip
+        curve_summary.complete(results)
+        return results
+
+    return make

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.errors import RunError
 
 SCHEMA_VERSION = 1
+
+Model = TypeVar("Model", bound=BaseModel)
 
 Cost = Literal["latency", "size", "training"]
 """What a method may be cheap in: time of one image, bytes on disk, or seconds of training."""
@@ -172,14 +174,25 @@ def read(path: Path) -> Results:
     RunError
         When it is missing or does not follow the schema.
     """
+    return read_as(Results, path, "a comparison's results")
+
+
+def read_as(kind: type[Model], path: Path, what: str) -> Model:
+    """Read a JSON file as a document of a kind; `what` names it in the error.
+
+    Raises
+    ------
+    RunError
+        When it is missing or does not follow the schema.
+    """
     from pydantic import ValidationError
 
     from sightline.training import run
 
     document = run.read_json(path)
     try:
-        return Results.model_validate(document)
+        return kind.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(p) for p in first["loc"])
-        raise RunError(f"{path} is not a comparison's results ({place}: {first['msg']})") from None
+        raise RunError(f"{path} is not {what} ({place}: {first['msg']})") from None

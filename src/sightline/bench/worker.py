@@ -119,7 +119,8 @@ def _measure(job: Job, folder: Path, began: float) -> MethodEntry:
     kind = estimator_for(job.method)
     kind.check(data.train)
     if data.fingerprint() != job.fingerprint:
-        raise SightlineError(f"{job.data} changed since the comparison began; compare anew")
+        work = "comparison" if job.images is None else "curve"
+        raise SightlineError(f"{job.data} changed since the {work} began; begin anew")
     if job.images is not None:
         data = subsets.cut(data, job.images, job.draw)
     seed = job.seed + job.draw
