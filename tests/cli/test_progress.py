@@ -84,3 +84,25 @@ def test_a_terminal_animates_only_what_runs_and_the_whole():
     assert "second: fit" in said
     assert "1 of 3" in said
     assert "third" not in said  # it waits
+
+
+def test_what_is_larger_takes_longer():
+    clock = Clock()
+    pace = progress.Pace(["a", "b", "c"], clock, {"a": 100.0, "b": 100.0, "c": 1000.0})
+    for name in ("a", "b"):
+        pace.take(name, "fit", 0, 1)
+        clock.now += 2
+        pace.take(name, "done", 1, 1)
+    assert pace.left() == 20
+
+
+def test_what_was_done_before_says_nothing_of_the_rest():
+    clock = Clock()
+    pace = progress.Pace(["a", "b", "c", "d"], clock)
+    for name in ("a", "b"):
+        pace.take(name, "done", 1, 1)
+    assert pace.left() is None
+    pace.take("c", "fit", 0, 1)
+    clock.now += 6
+    pace.take("c", "done", 1, 1)
+    assert pace.left() == 6

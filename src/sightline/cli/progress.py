@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -50,12 +50,16 @@ def one(label: str, screen: Console) -> Iterator[Report]:
 
 @contextlib.contextmanager
 def several(
-    names: Sequence[str], screen: Console, result: Callable[[str], str] = lambda _: ""
+    names: Sequence[str],
+    screen: Console,
+    result: Callable[[str], str] = lambda _: "",
+    work: Mapping[str, float] | None = None,
 ) -> Iterator[Callable[[str, str, int, int], None]]:
     """Show several pieces of work that follow each other: the running one, and the whole.
 
     Yield the callback that is told (name, stage, done, total); the stages ``done`` and ``failed``
-    end a piece of work, and ``result`` says in words what came out of one that is done.
+    end a piece of work, and ``result`` says in words what came out of one that is done. ``work``
+    says how much there is to do of each, in any unit; else all are taken as alike.
     """
 
     def ended(name: str, stage: str) -> str:
@@ -63,7 +67,7 @@ def several(
         return f"{short[name]}: {said + '; ' if said else ''}{pace.told(name, stage)}"
 
     short = shortened(names)
-    pace = Pace(names)
+    pace = Pace(names, work=work)
     if not screen.is_terminal:
 
         def write(line: str) -> None:
@@ -127,6 +131,10 @@ ENDS = ("done", "failed")
 """Stages that end a piece of work."""
 
 
+AT_ONCE = 0.01
+"""Seconds that nothing takes which was not done before."""
+
+
 def _bar(screen: Console) -> BarColumn:
     return BarColumn(bar_width=min(30, max(screen.width - 60, 5)))
 
@@ -177,16 +185,22 @@ class Pace:
     names : sequence of str
         In the order in which they are done.
     clock : callable, optional
+    work : mapping of str to float, optional
+        How much there is to do of each, in any unit. Default: all alike.
 
     Attributes
     ----------
     seconds : dict of str to float
-        That each finished piece took.
+        That each finished piece took; nothing is the time of one that had been done before.
     running : str or None
     """
 
-    def __init__(self, names: Sequence[str], clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, names: Sequence[str], clock: Clock = time.monotonic,
+        work: Mapping[str, float] | None = None,
+    ) -> None:  # fmt: skip
         self.names, self.clock = list(names), clock
+        self.work = dict.fromkeys(names, 1.0) if work is None else work
         self.seconds: dict[str, float] = {}
         self.running: str | None = None
         self.began = self.stage_began = clock()
@@ -209,17 +223,19 @@ class Pace:
         """Return the seconds that all will still take; None while nothing is known.
 
         The running one will take as long as its stage suggests, those that wait as long as the
-        others did on average.
+        others did for as much work.
         """
-        here, own = 0.0, list(self.seconds.values())
+        here = 0.0
+        own = {name: took for name, took in self.seconds.items() if took > AT_ONCE}
         if self.running is not None and self.share > 0:
             spent = self.clock() - self.stage_began
             here = spent / self.share * (1 - self.share)
-            own.append(self.clock() - self.began + here)
+            own[self.running] = self.clock() - self.began + here
         if not own:
             return None
-        waiting = len(self.names) - len(self.seconds) - (self.running is not None)
-        return here + waiting * sum(own) / len(own)
+        ended = {*self.seconds, self.running}
+        waiting = sum(self.work[name] for name in self.names if name not in ended)
+        return here + waiting * sum(own.values()) / sum(self.work[name] for name in own)
 
     def left_text(self) -> str:
         """Return `left` in words, or nothing where nothing is known or left."""
@@ -239,4 +255,4 @@ class Pace:
     def told(self, name: str, stage: str) -> str:
         """Return how a piece of work ended, and the time it took."""
         took = self.seconds.get(name, 0.0)
-        return f"{stage} in {human(took)}" if took > 0.01 else stage
+        return f"{stage} in {human(took)}" if took > AT_ONCE else stage
