@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sightline.metrics import Metrics
     from sightline.models.registry import list_models
     from sightline.report.comparison import Comparison, compare
+    from sightline.report.learning import LearningCurve, curve
     from sightline.types import (
         Classification,
         Detections,
@@ -45,6 +46,8 @@ _HOME = {
     "list_models": "sightline.models.registry",
     "compare": "sightline.report.comparison",
     "Comparison": "sightline.report.comparison",
+    "curve": "sightline.report.learning",
+    "LearningCurve": "sightline.report.learning",
     "Metrics": "sightline.metrics",
     "SightlineError": "sightline.errors",
     "Classification": "sightline.types",
@@ -61,6 +64,7 @@ __all__ = [
     "Dataset",
     "Detections",
     "Generated",
+    "LearningCurve",
     "Metrics",
     "Sample",
     "Segmentation",
@@ -68,6 +72,7 @@ __all__ = [
     "Task",
     "compare",
     "create_model",
+    "curve",
     "list_models",
     "load_data",
     "load_model",

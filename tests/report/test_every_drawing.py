@@ -14,7 +14,9 @@ from matplotlib.backends.backend_agg import RendererAgg
 from PIL import Image, ImageDraw
 
 import sightline
-from sightline.bench.results import MethodEntry
+from sightline.bench import curve_summary
+from sightline.bench.curve_results import CurveEntry, CurveResults, FitEntry, PointEntry
+from sightline.bench.results import DataEntry, EnvironmentEntry, MethodEntry
 from sightline.data import draw as sheets
 from sightline.data import fonts
 from sightline.data.annotation import Annotation
@@ -36,6 +38,7 @@ from sightline.report import (
     cost,
     curves,
     descent,
+    learning_plot,
     plots,
     textbook,
 )
@@ -113,6 +116,23 @@ def priced():
     return prices.model_copy(update={"currency": TITLE, "modes": modes})
 
 
+def learned():
+    points = [
+        PointEntry(size=n, images=n, mean=1 - n**-0.5, low=1 - n**-0.5, high=1.0, fits=[
+            FitEntry(draw=0, images=n, validation=9, status="ok", figure=1 - n**-0.5)
+        ])
+        for n in (10, 20, 40, 80)
+    ]  # fmt: skip
+    results = CurveResults(
+        task="classify", metric="accuracy", sizes=(10, 20, 40, 80), seeds=2, tested=9,
+        methods=[CurveEntry(name=c, points=points) for c in CLASSES],
+        data=DataEntry(name="d", task="classify", classes=[], counts={}, fingerprint="f"),
+        environment=EnvironmentEntry(device="cpu", threads=1, versions={}, seed=0),
+    )  # fmt: skip
+    curve_summary.complete(results)
+    return results
+
+
 def pictures(folder):
     """By module and function, a drawing with names of four scripts wherever names can stand."""
     X = RNG.random((8, 2))
@@ -150,6 +170,9 @@ def pictures(folder):
             classify_plots.per_class_recall({c: RNG.random(4) for c in CLASSES}, CLASSES)
         ],
         "report.plots.tuning_curve": [plots.tuning_curve(tuned(), "k", TITLE)],
+        "report.learning_plot.learning_curves": [
+            learning_plot.learning_curves(learned(), TITLE)
+        ],
         "report.curves.training_curves": [curves.training_curves(history, TITLE)],
         "report.curves.learning_rates": [
             curves.learning_rates(LrCurve([0.1, 1.0], [2.0, 1.0], 0.5), TITLE)
@@ -217,7 +240,7 @@ def test_every_function_that_gives_a_figure_is_drawn_here(tmp_path):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef) and node.returns
         and ast.unparse(node.returns) == "Figure" and not node.name.startswith("_")
-    } - {"data.fonts.figure", "report.comparison.plot"}  # fmt: skip
+    } - {"data.fonts.figure", "report.comparison.plot", "report.learning.plot"}  # fmt: skip
     assert found == set(pictures(tmp_path))
 
 

@@ -215,8 +215,8 @@ def compare(
     ParameterError
         When an argument is of another kind, or the methods are for several tasks.
     """
-    names = _names(methods)
-    limit = _seconds(budget)
+    names = names_of(methods)
+    limit = seconds_of(budget)
     if margin is not None:
         if isinstance(margin, bool) or not isinstance(margin, int | float):
             raise wrong_kind("margin is a number", margin)
@@ -239,7 +239,7 @@ def compare(
     known = str(data) if isinstance(data, str | Path) else None
     if known is None:
         run.create(place)
-        loaded = _handed(loaded, place)
+        loaded = handed(loaded, place)
         known, group, layout = str((place / DATA).resolve()), None, None
     request = bench.Request(
         known, tuple(names), group=group, layout=layout, seed=seed, budget=limit, margin=margin,
@@ -251,14 +251,14 @@ def compare(
     return Comparison(place)
 
 
-def new_folder(data: Dataset) -> Path:
-    """Return the folder of a new comparison: ``runs/compare-DATA-TIME``."""
+def new_folder(data: Dataset, verb: str = "compare") -> Path:
+    """Return the folder of a new comparison or curve: ``runs/VERB-DATA-TIME``."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return RUNS / f"compare-{run.folder_name(data.name)}-{stamp}"
+    return RUNS / f"{verb}-{run.folder_name(data.name)}-{stamp}"
 
 
-def _handed(data: Dataset, folder: Path) -> Dataset:
-    """Write data that has no name into the comparison's folder, once; return it as it is there.
+def handed(data: Dataset, folder: Path, what: str = "a comparison") -> Dataset:
+    """Write data that has no name into the folder of results, once; return it as it is there.
 
     Raises
     ------
@@ -269,7 +269,7 @@ def _handed(data: Dataset, folder: Path) -> Dataset:
     if packed.why_not(place) is None:
         kept = load_data(place)
         if kept.fingerprint() != _once_packed(data, folder):
-            raise RunError(f"{folder} holds a comparison of other data; name another folder")
+            raise RunError(f"{folder} holds {what} of other data; name another folder")
         return kept
     packed.write(data, place)
     return load_data(place)
@@ -282,7 +282,14 @@ def _once_packed(data: Dataset, folder: Path) -> str:
         return load_data(beside).fingerprint()
 
 
-def _names(methods: Any) -> tuple[str, ...] | None:
+def names_of(methods: Any) -> tuple[str, ...] | None:
+    """Return the methods that were given, one or several; None where none were.
+
+    Raises
+    ------
+    ParameterError
+        When they are no names.
+    """
     if methods is None:
         return None
     names = (methods,) if isinstance(methods, str) else methods
@@ -296,7 +303,14 @@ def _names(methods: Any) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def _seconds(budget: Any) -> float | None:
+def seconds_of(budget: Any) -> float | None:
+    """Return a time that was given as a number or a text, in seconds; None where none was.
+
+    Raises
+    ------
+    ParameterError
+        When it is no time.
+    """
     if budget is None:
         return None
     if isinstance(budget, str):

@@ -96,7 +96,7 @@ def comparison(folder: Path, data: Dataset, *, language: Language | None = None)
     }
     ours = of(results.task)
     costs = say("What {figure} costs", figure=figure_name(order[0].metric or "")) if order else ""
-    page = _template("comparison.html.j2", language).render(
+    page = template("comparison.html.j2", language).render(
         title=say("{data}: which method is good enough?", data=results.data.name),
         results=results,
         reason=reason(results),
@@ -152,7 +152,7 @@ def training(
     if len(history) > 1:
         drawing = training_curves(history, "", metrics, stacked=True)
         curves = plots.svg(drawing, say("How training went"))
-    page = _template("run.html.j2", language).render(
+    page = template("run.html.j2", language).render(
         title=say("{model} on {data}", model=model.name, data=data.name),
         data=data,
         counts_of={split: len(rows) for split, rows in data.rows.items()},
@@ -230,7 +230,16 @@ def _details(folder: Path, methods: Sequence[MethodEntry]) -> dict[str, Mapping[
     return details
 
 
-def _template(name: str, language: Language | None) -> Any:
+def template(name: str, language: Language | None) -> Any:
+    """Return the template of a page, with what all of them use.
+
+    Parameters
+    ----------
+    name : str
+        Of its file in ``templates/``.
+    language : "en" or "zh", optional
+        That the page opens in; default: the browser's.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup, escape
 

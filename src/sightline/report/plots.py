@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +21,8 @@ from sightline.report.words import figure_name, say
 
 __all__ = [
     "PALETTE", "SERIES", "clipped", "far_behind", "headline_against_latency", "legend", "linestyle",
-    "milliseconds", "pareto", "per_cent", "png_uri", "spread", "start_of", "svg", "time_text",
-    "tuning_curve",
+    "milliseconds", "pareto", "per_cent", "plain_log", "png_uri", "spread", "start_of", "svg",
+    "time_text", "tuning_curve",
 ]  # fmt: skip
 
 _NAME = 13.0  # points from one name to the next
@@ -91,6 +91,11 @@ def per_cent(axis: Axis) -> None:
 
 def milliseconds(axes: Axes) -> None:
     """Write the numbers of a logarithmic axis of milliseconds as plain times."""
+    plain_log(axes, time_text)
+
+
+def plain_log(axes: Axes, text: Callable[[float], str]) -> None:
+    """Write few numbers beside a logarithmic x axis, each as a text."""
     from matplotlib.ticker import MaxNLocator, NullLocator
 
     low, high = axes.get_xlim()
@@ -102,7 +107,7 @@ def milliseconds(axes: Axes) -> None:
     if len(ticks) < 2:  # a small part of a decade: as on a linear axis
         ticks = [t for t in MaxNLocator(4).tick_values(low, high) if low <= t <= high]
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(ticks, [time_text(t) for t in ticks])
+    axes.set_xticks(ticks, [text(t) for t in ticks])
 
 
 def time_text(milliseconds: float) -> str:

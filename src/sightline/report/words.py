@@ -158,6 +158,62 @@ CHINESE = {
     "overfitting from iteration {start}": "自第 {start} 次迭代起过拟合",
     "overfitting from iteration {start}, {figure} gap {gap} at the end":
     "自第 {start} 次迭代起过拟合，结束时{figure}差距 {gap}",
+    # the page of learning curves
+    "{data}: would more photographs help?": "{data}：更多照片会有帮助吗？",
+    "{verdict} Twice as many training images ({images}) would bring {gains}{most}.":
+    "{verdict}训练图像增加一倍（{images} 张）带来的提高：{gains}{most}。",
+    "{name} about {gain} (extrapolated, {low} to {high})":
+    "{name} 约 {gain}（外推，{low} 至 {high}）",
+    "{name} {gain} ({low} to {high})": "{name} {gain}（{low} 至 {high}）",
+    ": more images help most with {name}": "；更多图像对 {name} 帮助最大",
+    ": more images seem to help most with {name}": "；更多图像似乎对 {name} 帮助最大",
+    "More training images would help.": "更多训练图像会有帮助。",
+    "More training images may help.": "更多训练图像可能有帮助。",
+    "More training images would hardly help.": "更多训练图像几乎没有帮助。",
+    "Nothing can be said of more training images.": "无法判断更多训练图像会怎样。",
+    "The table has the others.": "其余方法见表。",
+    "At every size {name} is the best (measured).": "在每种数量下，{name} 都最好（实测）。",
+    "With few images {name} is the best, {later} (measured).":
+    "图像少时 {name} 最好，{later}（实测）。",
+    "from {size} images on {name}": "从 {size} 张图像起是 {name}",
+    "{name} would stay ahead up to {factor} times as many images (extrapolated).":
+    "图像增加到 {factor} 倍以内，{name} 会一直领先（外推）。",
+    "{over} would stay ahead of {name} until about {images} images (extrapolated).":
+    "大约 {images} 张图像以内，{over} 会一直领先于 {name}（外推）。",
+    "{name} falls from {high} with {few} images to {low} with {many}: its curve does not rise "
+    "steadily, and its extrapolation says little.":
+    "{name} 从 {few} 张图像时的 {high} 变为 {many} 张时的 {low}：曲线并非稳步变好，外推意义不大。",
+    "No extrapolation of {names}: it needs {count} measured sizes.":
+    "{names} 没有外推：至少要测量 {count} 种数量。",
+    "{failed} of {all} fits failed: {names}.": "{all} 次训练中有 {failed} 次失败：{names}。",
+    "{name} at {sizes} images": "{name}（{sizes} 张图像）",
+    "Every fit is measured on the same {tested} test images, the whole split; the validation "
+    "images that it is tuned on shrink along with the training images. Each size was drawn once, "
+    "so that no spread is known.":
+    "每次训练都在同样的 {tested} 张测试图像（整个测试集）上测量；"
+    "用来调参的验证图像随训练图像一起减少。"
+    "每种数量只抽取一次，因此不知道波动有多大。",
+    "Every fit is measured on the same {tested} test images, the whole split; the validation "
+    "images that it is tuned on shrink along with the training images. Each size was drawn {seeds} "
+    "times, each draw within the next larger one; ± is the standard deviation over the draws. Of "
+    "all training images there is one draw, to which a method without chance is fitted once.":
+    "每次训练都在同样的 {tested} 张测试图像（整个测试集）上测量；"
+    "用来调参的验证图像随训练图像一起减少。"
+    "每种数量抽取 {seeds} 次，小的抽样包含在大的之中；± 是各次抽样的标准差。"
+    "全部训练图像只有一种抽法，不带随机性的方法只训练一次。",
+    "What more training images bring": "更多训练图像带来什么",
+    "test {figure}": "测试{figure}",
+    "training images (log scale)": "训练图像数（对数刻度）",
+    "lowest to highest of {seeds} draws": "{seeds} 次抽样的最低至最高",
+    "extrapolated, with its 95% band": "外推及其 95% 区间",
+    "largest size measured": "测量的最大数量",
+    "{count} images (extrapolated)": "{count} 张图像（外推）",
+    "Italic figures were not measured: a power law a + b / n^c, fitted to what a method gets "
+    "wrong, carried on to more images, and its 95% band.":
+    "斜体数字不是实测值：对每种方法的错误率拟合幂律 a + b / n^c，外推到更多图像，并给出 95% 区间。",
+    "{figure} ({done} of {all})": "{figure}（{all} 次中 {done} 次）",
+    "{figure} ({low} to {high})": "{figure}（{low} 至 {high}）",
+    "What failed": "失败的训练",
 }  # fmt: skip
 """English -> Chinese, with the same names in braces."""
 
