@@ -170,6 +170,8 @@ def _options() -> frozenset[str]:
         "layout",
         "quantize",
         "resume",
+        "seeds",
+        "sizes",
         "threads",
     )
     methods = ("device", "gradient", "index", "k", "samples", "step", "threshold")

@@ -7,6 +7,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("compare photos/", "every method that suits the images"),
         ("compare photos/ knn resnet18 --budget 10m", "two of them, ten minutes each"),
     ),
+    "curve": (
+        ("curve photos/", "would more photographs help, and which method most?"),
+        ("curve photos/ knn logistic --sizes 100,300,1000 --seeds 5", "two methods, your sizes"),
+    ),
     "train": (
         ("train knn photos/ --k 3 -o runs/mine", "knobs are options: train knn --help"),
         ("train resnet18 photos/ --weights imagenet --budget 10m", "from published weights"),

@@ -31,6 +31,7 @@ NO_MEMORY = "out of memory; try smaller images (--size) or fewer of them"
 
 VERBS: dict[str, tuple[str, str]] = {
     "compare": ("compare:compare", "Train and measure methods on DATA; say which to take."),
+    "curve": ("curve:curve", "Say whether more training images would help, by learning curves."),
     "train": ("train:train", "Train MODEL on DATA and keep the run."),
     "tune": ("tune:tune", "Find the best knobs of MODEL by cross-validation."),
     "eval": ("evaluate:evaluate", "Measure a RUN on a split of DATA."),

@@ -1,4 +1,4 @@
-"""Run ``sightline runs``: list what was trained and compared."""
+"""Run ``sightline runs``: list what was trained and measured."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.bench import compare as bench
-from sightline.bench import results
+from sightline.bench import curve, curve_results, results
 from sightline.cli import console, tables
 from sightline.errors import RunError, missing
 from sightline.metrics import figure_text
@@ -24,7 +24,7 @@ def runs(folder: Path = Path("runs"), /, *, json: console.Json = False) -> int:
     if not folder.is_dir():
         raise RunError(
             missing(folder, "there is no such folder")
-            + "; sightline train and compare write to runs/"
+            + "; sightline train, compare and curve write to runs/"
         )
     entries = sorted(
         (entry for place in folder.iterdir() if place.is_dir() and (entry := _entry(place))),
@@ -59,6 +59,8 @@ def _entry(place: Path) -> dict[str, Any] | None:
     try:
         if (place / bench.REQUEST).is_file():
             return _comparison(place)
+        if (place / curve.REQUEST).is_file():
+            return _curves(place)
         if run.is_run(place):
             return _run(place)
     except RunError as error:
@@ -79,6 +81,20 @@ def _comparison(place: Path) -> dict[str, Any]:
     told = None
     if best and best.headline is not None:
         told = run.Headline(best.headline, best.metric or "", "test", best.share)
+    return _row(place, what, done.data.name, told, started["started"])
+
+
+def _curves(place: Path) -> dict[str, Any]:
+    started = run.read_json(place / curve.REQUEST)
+    data = Path(started["request"]["data"]).name
+    if not (place / curve.RESULTS).is_file():
+        return _row(place, "curves, interrupted", data, None, started["started"])
+    done = curve_results.read(place / curve.RESULTS)
+    best = done.leads[-1].method if done.leads else None
+    what = f"curves of {len(done.methods)}: {best or 'none ran'}"
+    told = None
+    if best and (figure := done.named(best).measured[-1].mean) is not None:
+        told = run.Headline(figure, done.metric or "", "test", done.share)
     return _row(place, what, done.data.name, told, started["started"])
 
 
