@@ -8,6 +8,18 @@ import time
 
 import pytest
 
+import sightline
+from sightline.bench import curve
+from sightline.report import learning_page
+from sightline.training import run
+
+NAMES = (
+    "onnx:/home/me/models/flowers.onnx,pixels=unit", "torchvision:mobilenet_v3_small",
+    "nearest-mean", "linear", "logistic", "knn", "features+logistic", "finetune",
+)  # fmt: skip
+
+SIZES = (20, 60, 200, 600, 2000)
+
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--no-first-run", "--disable-dev-shm-usage", "--lang=en",
@@ -174,3 +186,31 @@ def test_paper_is_white_and_nothing_is_cut_or_folded_away(browser, page_of):
     assert hidden == "none"
     pdf = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     assert base64.b64decode(pdf["data"]).startswith(b"%PDF")
+
+
+@pytest.fixture(scope="module")
+def curve_page(curve_of, tmp_path_factory):
+    """The page of nine learning curves with long names, one of which failed throughout."""
+    folder, names = tmp_path_factory.mktemp("curves"), (*NAMES[:8], "lost")
+    figures = {
+        name: [[None if name == "lost" else 1 - 0.02 * i - (1 + i / 4) * n**-0.4] for n in SIZES]
+        for i, name in enumerate(names)
+    }
+    results = curve_of(figures, sizes=SIZES)
+    run.write_json(folder / curve.RESULTS, results.model_dump(mode="json"))
+    run.write_json(folder / curve.REQUEST, {
+        "command": f"sightline curve 照片/ {' '.join(names)}", "started": run.now(),
+        "environment": run.environment(0),
+    })  # fmt: skip
+    return learning_page.write(folder, sightline.load_data("digits"))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_learning_curves_fit_the_page_and_can_be_read(browser, curve_page, width, dark):
+    look(browser, curve_page, width=width, dark=dark)
+    for language in in_both(browser):
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        assert browser.execute_script(OVERLAPS, ".drawing text") == [], language
+        assert browser.execute_script(CONTRAST) == [], language
+    assert browser.get_log("browser") == []

@@ -151,13 +151,12 @@ def show(results: CurveResults) -> None:
     screen = console.out()
     headings, rows = learning_page.table(results)
     sizes = len(results.sizes)
+    # A narrow terminal leaves out ten times the images first, then the smallest sizes; the largest
+    # size and twice of it stay.
+    ranks = (*range(sizes, 1, -1), 0, 0, sizes + 1)
     columns = [
         tables.Column("method", text=True, least=10),
-        # A narrow terminal keeps the largest size and twice of it; the smaller ones go first.
-        *(
-            tables.Column(heading, sizes - i if i < sizes - 1 else int(i > sizes))
-            for i, heading in enumerate(headings)
-        ),
+        *(tables.Column(heading, rank) for heading, rank in zip(headings, ranks, strict=False)),
     ]
     tables.show(
         screen, columns,
