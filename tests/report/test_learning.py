@@ -77,6 +77,9 @@ def test_flat_and_perfect_curves_would_hardly_gain(curve_of):
         assert said.startswith("More training images would hardly help.")
         assert "about 0.0 points (extrapolated, 0.0 to 0." in said
         assert "help most" not in said
+        assert learning_said.lines(results) == [
+            "With 400 images a and b are equally good (measured)."
+        ]
 
 
 def test_a_curve_that_falls_and_fits_that_failed_are_said(curve_of):

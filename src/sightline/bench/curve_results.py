@@ -70,9 +70,10 @@ class TrendEntry(_Document):
     a: float
     b: float
     c: float
+    since: float = Field(description="Images from which on the curve follows the law.")
     gains: list[GainEntry]
     curve: list[AheadEntry] = Field(
-        description="The law from the smallest size on to ten times the largest."
+        description="What the law adds to the last measured mean, up to ten times the images."
     )
 
 

@@ -24,17 +24,17 @@ FACTORS = (2, 10)
 """How many times the largest size a curve is carried on to."""
 
 STEPS = 40
-"""Points of the drawn law."""
+"""Points of the drawn extrapolation."""
 
 
 def complete(results: CurveResults) -> None:
     """Write into a document what its figures say: trends, who leads, and who would get ahead."""
-    laws = {m.name: _carry_on(m, results) for m in results.methods}
+    trends = {m.name: _carry_on(m, results) for m in results.methods}
     results.leads = _leads(results)
-    results.passes = _passes(results, {name: law for name, law in laws.items() if law is not None})
+    results.passes = _passes(results, {name: one for name, one in trends.items() if one})
 
 
-def _carry_on(method: CurveEntry, results: CurveResults) -> trend.PowerLaw | None:
+def _carry_on(method: CurveEntry, results: CurveResults) -> trend.Trend | None:
     """Fit a method's law and write what it says of more images; say why where there is none."""
     points = method.measured
     places = [point.images for point in points]
@@ -49,22 +49,24 @@ def _carry_on(method: CurveEntry, results: CurveResults) -> trend.PowerLaw | Non
     step, bounded = (1 / results.tested if results.share else 0.0), not _is_open(results)
     fitted = trend.extrapolate(places, wrong, step=step, lowest=0.0 if bounded else None)
     last = places[-1]
-    path = np.geomspace(places[0], max(FACTORS) * last, STEPS)
+    path = np.geomspace(last, max(FACTORS) * last, STEPS)
     ahead = _ahead([*path, *(factor * last for factor in FACTORS)], fitted, results)
     gains = [
         GainEntry(**dict(there), factor=factor, gain=gain, gain_low=low, gain_high=high)
         for there, factor in zip(ahead[STEPS:], FACTORS, strict=True)
-        for gain, low, high in [fitted.gain(last, factor * last)]
+        for gain, low, high in [fitted.gain(factor * last)]
     ]
     law = fitted.law
-    method.trend = TrendEntry(a=law.a, b=law.b, c=law.c, gains=gains, curve=ahead[:STEPS])
-    return fitted.law
+    method.trend = TrendEntry(
+        a=law.a, b=law.b, c=law.c, since=fitted.since, gains=gains, curve=ahead[:STEPS]
+    )  # fmt: skip
+    return fitted
 
 
 def _ahead(images: Sequence[float], fitted: trend.Trend, results: CurveResults) -> list[AheadEntry]:
     """Return where a law leads with so many images, and its band."""
     places = np.array(images)
-    bands = zip(places, fitted.law(places), *fitted.band(places), strict=True)
+    bands = zip(places, fitted(places), *fitted.band(places), strict=True)
     entries = []
     for n, *ends in bands:
         figure, one, other = (figure_of(float(end), results) for end in ends)
@@ -123,16 +125,16 @@ def _paired(best: PointEntry, other: PointEntry, results: CurveResults) -> NDArr
     ])  # fmt: skip
 
 
-def _passes(results: CurveResults, laws: Mapping[str, trend.PowerLaw]) -> list[PassEntry]:
-    """Return which methods would get ahead of the best, as their laws have it, and where."""
+def _passes(results: CurveResults, trends: Mapping[str, trend.Trend]) -> list[PassEntry]:
+    """Return which methods would get ahead of the best, as the trends have it, and where."""
     best = results.leads[-1].method if results.leads else ""
-    if best not in laws:
+    if best not in trends:
         return []
     last = max(point.images for point in results.named(best).measured)
     ahead = np.geomspace(last, max(FACTORS) * last, 200)
     crossings = []
-    for name, law in laws.items():
-        before: NDArray[np.float64] = law(ahead) - laws[best](ahead)  # above 0: it is behind
+    for name, one in trends.items():
+        before: NDArray[np.float64] = one(ahead) - trends[best](ahead)  # above 0: it is behind
         if name != best and before[0] > 0 and before[-1] < 0:
             images = two_digits(float(ahead[np.argmax(before < 0)]))
             crossings.append(PassEntry(method=name, over=best, images=images))

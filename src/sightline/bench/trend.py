@@ -22,6 +22,9 @@ FEWEST = 4
 SLOWEST, FASTEST = 0.02, 2.0
 """Bounds of the exponent c. What was measured lies between 0.07 and 0.5."""
 
+CHANCE = 3.0
+"""Mean squared distance to the law, in standard errors, that may be chance."""
+
 DRAWS = 400
 """Curves that the band is made of."""
 
@@ -102,29 +105,52 @@ def _line(
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A learning curve's power law, and the curves that it might as well have been.
+    """A learning curve's power law from its last measured point on, and its like within chance.
+
+    The law says how much less is wrong with more images; it sets out from what was measured, so
+    that a test split that is harder or easier than most moves the whole curve.
 
     Parameters
     ----------
     law : PowerLaw
+    since : float
+        Number of images from which on the curve follows the law.
+    last : float
+        Largest number of images that was measured.
+    level : float
+        What was wrong with so many.
     draws : list of PowerLaw
         Fitted to what was measured with as much chance added as there was.
+    levels : array, shape (DRAWS,)
+        What would have been wrong with `last` images in each draw.
     """
 
     law: PowerLaw
+    since: float
+    last: float
+    level: float
     draws: list[PowerLaw]
+    levels: Floats
+
+    def __call__(self, images: ArrayLike) -> Floats:
+        """Return what is wrong with so many images."""
+        values: Floats = self.level + self.law(images) - self.law(self.last)
+        return values
 
     def band(self, images: ArrayLike) -> tuple[Floats, Floats]:
         """Return the ends of the 95% band of what is wrong with so many images."""
-        many = np.stack([law(images) for law in self.draws])
-        low, high = np.quantile(many, [0.025, 0.975], axis=0)
+        many = [
+            level + law(images) - law(self.last)
+            for law, level in zip(self.draws, self.levels, strict=True)
+        ]
+        low, high = np.quantile(np.stack(many), [0.025, 0.975], axis=0)
         return low, high
 
-    def gain(self, now: float, then: float) -> tuple[float, float, float]:
+    def gain(self, images: float) -> tuple[float, float, float]:
         """Return by how much less is wrong with more images, and the ends of its 95% interval."""
-        many = np.array([law(now) - law(then) for law in self.draws])
+        many = [float(law(self.last) - law(images)) for law in self.draws]
         low, high = np.quantile(many, [0.025, 0.975])
-        return float(self.law(now) - self.law(then)), float(low), float(high)
+        return float(self.law(self.last) - self.law(images)), float(low), float(high)
 
 
 def extrapolate(
@@ -134,12 +160,14 @@ def extrapolate(
     """Fit a power law to what was measured with several draws of each size, and its band.
 
     A size counts by the spread over its draws; as a few draws tell little of it, the mean spread of
-    all sizes has half a say. Where the means lie further from the law than that allows, the band is
-    as much wider.
+    all sizes has half a say. With few images a curve does not follow the law yet (the paper's
+    small-data region): the smallest sizes are left out while the means lie further from the law
+    than chance allows, as long as `FEWEST` are left. What still lies too far makes the band wider.
 
     Parameters
     ----------
     images : sequence of float, length K
+        Rising.
     wrong : sequence of sequences of float, length K
         Of each draw.
     step : float
@@ -156,18 +184,26 @@ def extrapolate(
     """
     if len(set(images)) < FEWEST:
         raise ParameterError(f"{len(set(images))} sizes say nothing of more; take {FEWEST}")
+    n = np.array(images, np.float64)
     means = np.array([np.mean(one) for one in wrong])
     errors = _errors(wrong, max(step, 1e-9 * float(np.abs(means).max())) or 1e-9)
-    law = PowerLaw.fitted(images, means, errors, lowest)
-    left = float((((means - law(images)) / errors) ** 2).sum()) / (len(means) - 3)
-    noise = errors * max(left, 1.0) ** 0.5
-    random = np.random.default_rng(seed)
-    draws = [
-        PowerLaw.fitted(images, law(images) + noise * random.standard_normal(len(means)),
-                        errors, lowest)
-        for _ in range(DRAWS)
-    ]  # fmt: skip
-    return Trend(law, draws)
+    starts = [i for i in range(len(n)) if len(set(n[i:])) >= FEWEST]
+    fits: list[tuple[float, int, PowerLaw]] = []
+    for i in starts:
+        law = PowerLaw.fitted(n[i:], means[i:], errors[i:], lowest)
+        left = float((((means[i:] - law(n[i:])) / errors[i:]) ** 2).sum()) / (len(n) - i - 3)
+        fits.append((left, i, law))
+        if left <= CHANCE:
+            break
+    left, start, law = fits[-1] if fits[-1][0] <= CHANCE else min(fits, key=lambda one: one[0])
+    n, errors = n[start:], errors[start:]
+    noise = (
+        errors
+        * max(left, 1.0) ** 0.5
+        * np.random.default_rng(seed).standard_normal((DRAWS, len(n)))
+    )
+    draws = [PowerLaw.fitted(n, law(n) + one, errors, lowest) for one in noise]
+    return Trend(law, float(n[0]), float(n[-1]), float(means[-1]), draws, means[-1] + noise[:, -1])
 
 
 def _errors(wrong: Sequence[Sequence[float]], step: float) -> Floats:

@@ -79,7 +79,7 @@ def _draw(
     )  # fmt: skip
     end = places[-1], unit * (points[-1].mean or 0.0)
     if method.trend is not None:
-        ahead = [a for a in method.trend.curve if a.images >= places[-1] * 0.999]
+        ahead = method.trend.curve
         beyond = [a.images for a in ahead]
         axes.plot(
             beyond, [unit * a.figure for a in ahead], color=colour, linewidth=1.3, linestyle="--",

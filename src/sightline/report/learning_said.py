@@ -142,6 +142,11 @@ def _leads(results: CurveResults) -> list[str]:
     leads = results.leads
     if not leads or sum(bool(m.measured) for m in results.methods) < 2:
         return []
+    if len(equal := _equal(results)) > 1:
+        return [
+            say("With {size} images {names} are equally good (measured).",
+                size=f"{results.sizes[-1]:,}", names=_listed(equal))
+        ]  # fmt: skip
     if len(leads) == 1:
         return [say("At every size {name} is the best (measured).", name=leads[0].method)]
     later = [
@@ -154,11 +159,18 @@ def _leads(results: CurveResults) -> list[str]:
     ]  # fmt: skip
 
 
+def _equal(results: CurveResults) -> list[str]:
+    """Return the methods that are as good as the best at the largest size."""
+    last = {m.name: m.points[-1].mean for m in results.methods}
+    best = last.get(results.leads[-1].method) if results.leads else None
+    return [name for name, mean in last.items() if mean is not None and mean == best]
+
+
 def _passes(results: CurveResults) -> list[str]:
     """Return which methods would get ahead of the best, and that nobody would."""
     told = carried_on(results)
     best = results.leads[-1].method if results.leads else None
-    if best not in told or len(told) < 2:
+    if best not in told or len(told) < 2 or len(_equal(results)) > 1:
         return []
     if not results.passes:
         return [

@@ -175,6 +175,8 @@ CHINESE = {
     "At every size {name} is the best (measured).": "在每种数量下，{name} 都最好（实测）。",
     "With few images {name} is the best, {later} (measured).":
     "图像少时 {name} 最好，{later}（实测）。",
+    "With {size} images {names} are equally good (measured).":
+    "{size} 张图像时 {names} 同样好（实测）。",
     "from {size} images on {name}": "从 {size} 张图像起是 {name}",
     "{name} would stay ahead up to {factor} times as many images (extrapolated).":
     "图像增加到 {factor} 倍以内，{name} 会一直领先（外推）。",
@@ -208,9 +210,10 @@ CHINESE = {
     "extrapolated, with its 95% band": "外推及其 95% 区间",
     "largest size measured": "测量的最大数量",
     "{count} images (extrapolated)": "{count} 张图像（外推）",
-    "Italic figures were not measured: a power law a + b / n^c, fitted to what a method gets "
-    "wrong, carried on to more images, and its 95% band.":
-    "斜体数字不是实测值：对每种方法的错误率拟合幂律 a + b / n^c，外推到更多图像，并给出 95% 区间。",
+    "Italic figures were not measured: from the last measured mean a power law a + b / n^c, fitted "
+    "to what a method gets wrong, leads on to more images; in brackets its 95% band.":
+    "斜体数字不是实测值：对每种方法的错误率拟合幂律 a + b / n^c，从最后一个实测均值外推到更多图像；"
+    "括号内是 95% 区间。",
     "{figure} ({done} of {all})": "{figure}（{all} 次中 {done} 次）",
     "{figure} ({low} to {high})": "{figure}（{low} 至 {high}）",
     "What failed": "失败的训练",
