@@ -102,8 +102,8 @@ def _measured(point: PointEntry, results: CurveResults) -> str:
         return say("failed")
     mean = figure_text(point.mean, results.share, 1)
     if point.deviation is not None:
-        spread = figure_text(point.deviation, results.share, 1)
-        mean = f"{mean.removesuffix('%')} ± {spread}"
+        spread = learning_said.difference(point.deviation, results)
+        mean = f"{mean.removesuffix('%')} ± {spread}{'%' * results.share}"
     done = sum(fit.status == "ok" for fit in point.fits)
     if done == len(point.fits):
         return mean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 from sightline.bench import trend
@@ -10,7 +11,7 @@ from sightline.bench.curve_results import CurveEntry, CurveResults, GainEntry, P
 from sightline.bench.curve_summary import FACTORS, wrong_of
 from sightline.metrics import figure_text
 from sightline.report.names import shortened
-from sightline.report.words import Said, in_chinese, joined, say
+from sightline.report.words import Said, figure_name, in_chinese, joined, say
 
 WORTH = 0.005
 """A gain that is worth more images: half a point of a share, or as much of any other figure."""
@@ -140,7 +141,7 @@ def _left_out(twice: dict[str, GainEntry], named: Sequence[str]) -> list[str]:
 def _leads(results: CurveResults) -> list[str]:
     """Return which method was the best at which size."""
     leads = results.leads
-    if not leads or sum(bool(m.measured) for m in results.methods) < 2:
+    if len(results.sizes) < 2 or not leads or sum(bool(m.measured) for m in results.methods) < 2:
         return []
     if len(equal := _equal(results)) > 1:
         return [
@@ -205,13 +206,25 @@ def _failures(entry: CurveEntry) -> Said:
     )
 
 
+def difference(value: float, results: CurveResults) -> str:
+    """Return a difference or a deviation as text: of a share in points, else as fine as figures."""
+    if results.share:
+        return f"{100 * value + 0.0:.1f}"
+    largest = max((abs(p.mean or 0.0) for m in results.methods for p in m.measured), default=1.0)
+    finest = 3 - math.floor(math.log10(largest or 1.0))  # figures have four digits
+    return f"{value + 0.0:.{max(finest, 0)}f}"
+
+
 def _gain(gain: GainEntry, results: CurveResults) -> dict[str, str]:
     """Return a gain and the ends of its interval as text, the gain with its unit."""
-    low, value, high = (
-        f"{100 * v + 0.0:.1f}" if results.share else f"{v:.3g}"
-        for v in (gain.gain_low, gain.gain, gain.gain_high)
-    )
-    unit = say("{points} points", points=value) if results.share else value
+    low, value, high = (difference(v, results) for v in (gain.gain_low, gain.gain, gain.gain_high))
+    figure = figure_name(results.metric or "headline")
+    if results.share:
+        unit = say("{points} points", points=value)
+    elif results.higher_is_better:
+        unit = say("{value} more {figure}", value=value, figure=figure)
+    else:
+        unit = say("{value} less {figure}", value=value, figure=figure)
     return {"gain": unit, "low": low, "high": high}
 
 

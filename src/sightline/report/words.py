@@ -165,6 +165,8 @@ CHINESE = {
     "{name} about {gain} (extrapolated, {low} to {high})":
     "{name} 约 {gain}（外推，{low} 至 {high}）",
     "{name} {gain} ({low} to {high})": "{name} {gain}（{low} 至 {high}）",
+    "{value} more {figure}": "{figure}提高 {value}",
+    "{value} less {figure}": "{figure}降低 {value}",
     ": more images help most with {name}": "；更多图像对 {name} 帮助最大",
     ": more images seem to help most with {name}": "；更多图像似乎对 {name} 帮助最大",
     "More training images would help.": "更多训练图像会有帮助。",

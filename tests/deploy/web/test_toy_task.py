@@ -65,6 +65,19 @@ def test_it_is_six_files_and_its_methods():
     assert files - {"models/bright/cards.py", "deploy/bright_edge.py"} == SIX
 
 
+def test_its_learning_curves_are_drawn(place):
+    words = ("--sizes", "40,90,200,450", "--seeds", "2", "--threads", "1", "-o", "curve")
+    said = run(place, "curve", "digits", "mean-share", "linear-share", *words)
+    assert re.search(
+        r"linear-share about -?\d\.\d{3} less mean absolute error \(extrapolated", said
+    )
+    assert "At every size linear-share is the best (measured)." in said
+    document = json.loads((place / "curve/results.json").read_text())
+    assert (document["task"], document["share"], document["higher_is_better"]) == (
+        "bright", False, False,
+    )  # fmt: skip
+
+
 def test_its_methods_are_listed_and_shown(place):
     listed = json.loads(run(place, "models", "--task", "bright", "--json"))
     assert [card["name"] for card in listed] == ["mean-share", "linear-share"]
