@@ -137,7 +137,8 @@ class Published(nn.Module):
 
     def __init__(self, method: ImagenetClassifier) -> None:
         super().__init__()
-        self.standardised, self.model = Standardised(method), method.model
+        self.standardised = Standardised(method.mean_, method.std_)
+        self.model = method.model
 
     def forward(self, images: Tensor) -> Outputs:
         """Return probabilities (N, C) and places (N,) of uint8 images (N, H, W, C)."""
