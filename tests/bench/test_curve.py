@@ -267,3 +267,11 @@ def test_everything_right_at_every_size_gains_nothing_and_stays_a_share(curve_of
     results = curve_of({"a": [[1.0, 1.0]] * 4})
     assert results.methods[0].trend.gains[1].gain == pytest.approx(0, abs=1e-9)
     assert all(0.99 < one.low <= one.high <= 1 for one in results.methods[0].trend.curve)
+
+
+def test_with_one_draw_the_best_of_each_size_leads(curve_of):
+    a, b = [[0.5], [0.6], [0.7], [0.71]], [[0.4], [0.65], [0.69], [0.75]]
+    leads = curve_of({"a": a, "b": b}).leads
+    assert [(one.method, one.size) for one in leads] == [
+        ("a", 50), ("b", 100), ("a", 200), ("b", 400),
+    ]  # fmt: skip

@@ -110,3 +110,14 @@ def test_the_extrapolation_sets_out_from_what_was_measured():
     assert fitted(3200.0) == pytest.approx(0.29 - fitted.gain(3200)[0])
     low, high = fitted.band([1600.0, 3200.0])
     assert (low[0] < 0.29 < high[0], low[1] < fitted(3200.0) < high[1]) == (True, True)
+
+
+def test_one_draw_of_each_size_is_as_unsure_as_its_test_images():
+    wrong = [[w] for w in PowerLaw(0.06, 1.6, 0.5)(SIZES)]
+    widths = []
+    for images in (100, 10_000):
+        low, high = trend.extrapolate(SIZES, wrong, step=1 / images).band([1600.0])
+        widths.append(float(high[0] - low[0]))
+    spread = np.mean([w[0] * (1 - w[0]) for w in wrong])
+    assert widths[0] == pytest.approx(2 * 1.96 * (spread / 100) ** 0.5, rel=0.15)
+    assert widths[0] == pytest.approx(10 * widths[1], rel=0.05)

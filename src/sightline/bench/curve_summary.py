@@ -97,7 +97,7 @@ def _leads(results: CurveResults) -> list[LeadEntry]:
     """Return which method was the best from which size on, as measured.
 
     A method takes the lead when it is ahead by more than the standard error of their difference,
-    draw by draw; at the largest size the best mean leads.
+    draw by draw, or at all where there is one draw; at the largest size the best mean leads.
     """
     changes: list[LeadEntry] = []
     for i, size in enumerate(results.sizes):
@@ -110,7 +110,7 @@ def _leads(results: CurveResults) -> list[LeadEntry]:
             continue
         if before in here and i < len(results.sizes) - 1:
             ahead = _paired(here[best], here[before], results)
-            if len(ahead) < 2 or ahead.mean() <= ahead.std(ddof=1) / len(ahead) ** 0.5:
+            if len(ahead) > 1 and ahead.mean() <= ahead.std(ddof=1) / len(ahead) ** 0.5:
                 continue
         changes.append(LeadEntry(method=best, size=size))
     return changes

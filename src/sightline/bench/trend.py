@@ -207,10 +207,14 @@ def extrapolate(
 
 
 def _errors(wrong: Sequence[Sequence[float]], step: float) -> Floats:
-    """Return the standard error of the mean of each size, never below what one image can tell."""
+    """Return the standard error of the mean of each size, never below what one image can tell.
+
+    Where every size was drawn once, the spread is taken to be that of a share of the test images.
+    """
     own = np.array([np.var(one, ddof=1) if len(one) > 1 else np.nan for one in wrong])
     known = own[np.isfinite(own)]
-    shared = float(known.mean()) if len(known) else 0.0
+    means = np.array([np.mean(one) for one in wrong])
+    shared = float(known.mean() if len(known) else np.mean(step * means * (1 - means)))
     variance = np.where(np.isfinite(own), (np.nan_to_num(own) + shared) / 2, shared)
     counts = np.array([len(one) for one in wrong])
     errors: Floats = np.sqrt(np.maximum(variance, step**2 / 12) / counts)
