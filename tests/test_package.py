@@ -19,7 +19,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 INSIDE = (
     "data/digits.npz", "data/fonts.py", "deploy/edge_runner.py", "deploy/prices.toml",
     "deploy/web/app.js", "deploy/web/classify.js", "deploy/web/index.html", "deploy/web/style.css",
-    "py.typed", "report/templates/comparison.html.j2", "report/templates/run.html.j2",
+    "models/classify/imagenet_names.csv", "py.typed",
+    "report/templates/comparison.html.j2", "report/templates/run.html.j2",
     "report/templates/style.css", "training/recipes/speedrun.toml",
 )  # fmt: skip
 

@@ -25,7 +25,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "predict": (
         ("predict runs/mine new/*.jpg -o answers/", "the answers written on the pictures"),
-        ("predict runs/mine new/ -o answers.parquet --reject 0.6", "for any number of pictures"),
+        ("predict imagenet:efficientnet_lite0 photo.jpg", "1,000 classes, nothing trained"),
     ),
     "serve": (
         ("serve runs/mine", "a page and an API at http://localhost:8000"),
