@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision import models
 
 from sightline.errors import UnknownNameError, WeightsError
+from sightline.estimators import load_model
 from sightline.models import licences, registry
 from sightline.models.weights import licence_of, load_published
 
@@ -133,3 +136,16 @@ def test_other_networks_are_refused(hub):
 def test_weights_with_a_licence_of_their_own_say_so():
     swag = models.get_model_weights("vit_h_14").DEFAULT
     assert licence_of(swag).endswith("SWAG/blob/main/LICENSE")
+
+
+def test_published_weights_are_a_classifier_of_their_own(hub):
+    theirs = publish("resnet18", hub)
+    model = load_model("imagenet:resnet18,names=en")
+    assert model.fitted_.resize == "imagenet-bilinear"
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 420, 3), np.uint8))
+    preset = models.get_model_weights("resnet18").DEFAULT.transforms()
+    with torch.inference_mode():
+        wanted = torch.softmax(theirs(preset(picture)[None]), 1)[0]
+    (answer,) = model.predict([picture])
+    np.testing.assert_allclose(answer.probabilities, wanted, atol=2e-3)
+    assert answer.label == int(wanted.argmax())
