@@ -361,7 +361,7 @@ class Estimator(ABC):
         ParameterError
             When the method is no network, or its task knows no views.
         """
-        raise ParameterError(f"{self.name} has no test-time augmentation; networks of runs have")
+        raise ParameterError(f"{self.name} has no test-time augmentation; networks have")
 
     @classmethod
     def try_settings(
