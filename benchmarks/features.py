@@ -8,7 +8,8 @@
 on the same graph and one around eager PyTorch; and of the graph alone in float32 and int8. `few`:
 the test accuracy of logistic regression on the features of few training images, in float32 and
 int8; the penalty is chosen by cross-validation among them. `crops`: the objects of an annotated
-set, cut out at their natural size, by class; every method of the ladder, split by photograph.
+set, cut out at their natural size, by class, at most 40 of each, so that no class is the answer to
+half of them; every method of the ladder, split by photograph.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from sightline.models.classify.cards import FEATURES
 from sightline.models.registry import card
 
 PENALTIES = card("features+logistic").grid["l2"]
-LEAST_SIDE, LEAST_CROPS, LEAST_CLASSES = 32, 15, 20
+LEAST_SIDE, LEAST_CROPS, MOST_CROPS, LEAST_CLASSES = 16, 15, 40, 20
 
 
 def main() -> None:
@@ -264,11 +265,19 @@ def cut_out(data: sightline.Dataset, folder: Path) -> Path:
     kept = {label for label, n in counts.items() if n >= LEAST_CROPS}
     if len(kept) < LEAST_CLASSES:
         raise SystemExit(f"only {len(kept)} classes have {LEAST_CROPS} crops, not {LEAST_CLASSES}")
+    chance = np.random.default_rng(0).permutation(len(rows))
+    taken = dict.fromkeys(kept, 0)
+    drawn = []
+    for number in chance.tolist():
+        label = rows[number][1]
+        if label in kept and taken[label] < MOST_CROPS:
+            taken[label] += 1
+            drawn.append(rows[number])
     table = folder / "crops.csv"
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "label", "group"))
-        writer.writerows(row for row in rows if row[1] in kept)
+        writer.writerows(sorted(drawn))
     return table
 
 

@@ -145,6 +145,6 @@ def test_small_images_are_enlarged_and_large_ones_are_not():
     assert enlarged(x, 0) is x
     assert enlarged(x, 8) is x
     assert enlarged(x, 32).shape == (1, 3, 32, 32)
-    assert [enlarged_side(n, 224) for n in (1, 28, 32, 64, 224, 300)] == [32, 128, 160] + [224] * 3
+    assert [enlarged_side(n, 224) for n in (1, 28, 32, 64, 224, 300)] == [64, 128, 160] + [224] * 3
     with pytest.raises(DataError):
         enlarged_side(0, 224)

@@ -667,3 +667,45 @@ def test_one_image_is_refused(digits):
     X, y = digits[:2]
     with pytest.raises(DataError, match="at least 2 images"):
         ModuleClassifier(CARD, {"epochs": 1}).fit(X[:1], y[:1])
+
+
+class Staged(nn.Module):
+    """Six stages before its head: a stem, its normalisation, three blocks, and a last layer."""
+
+    head_names = ("fc",)
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+        self.blocks = nn.Sequential(*(nn.Conv2d(4, 4, 1) for _ in range(3)))
+        self.last, self.fc = nn.Conv2d(4, 6, 1), nn.Linear(6, 10)
+
+    def forward(self, x):
+        return self.fc(self.last(self.blocks(self.norm(self.stem(x)))).mean((2, 3)))
+
+
+def test_each_stage_learns_more_slowly_than_the_one_behind_it():
+    model = Staged()
+    rates = {}
+    for group in optimizer(model, LabelledRecipe(lr=1.0, layer_decay=0.5)).param_groups:
+        for p in group["params"]:
+            rates[next(n for n, q in model.named_parameters() if q is p)] = group["lr"]
+    of = {n.removesuffix(".weight"): lr for n, lr in rates.items() if n.endswith("weight")}
+    assert of == {
+        "fc": 1, "last": 1 / 2, "blocks.2": 1 / 4, "blocks.1": 1 / 8, "blocks.0": 1 / 16,
+        "norm": 1 / 32, "stem": 1 / 64,
+    }  # fmt: skip
+
+
+def test_the_first_third_of_the_stages_stays_with_its_normalisations(digits):
+    torch.manual_seed(0)
+    model = Staged()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    knobs = LabelledRecipe(epochs=1, freeze="early", device="cpu")
+    X, y, *_ = digits
+    fabric = launch(knobs)
+    feed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, fabric.device, 0)
+    Training(fabric, model, feed, knobs, lambda m, b: cross_entropy(m(b[0]), b[1])).run()
+    same = {k for k, v in model.state_dict().items() if torch.equal(v, before[k])}
+    assert {k.rpartition(".")[0] for k in same} == {"stem", "norm"}
+    assert {k for k in same if "running" in k} == {"norm.running_mean", "norm.running_var"}

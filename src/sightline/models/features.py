@@ -282,8 +282,9 @@ def enlarged(x: Tensor, side: int) -> Tensor:
 LARGEST = 5
 """Times that a small image is enlarged at most: beyond it nothing is won but the cost grows."""
 
-STEP = 32
-"""Enlarged sides are multiples of this: networks halve an image five times."""
+STEP, LEAST = 32, 64
+"""Enlarged sides are multiples of the first, as networks halve an image five times, and at least
+the second: of less there is nothing left then."""
 
 
 def enlarged_side(side: int, most: int) -> int:
@@ -302,8 +303,8 @@ def enlarged_side(side: int, most: int) -> int:
     Examples
     --------
     >>> [enlarged_side(n, 224) for n in (8, 28, 32, 64, 300)]
-    [32, 128, 160, 224, 224]
+    [64, 128, 160, 224, 224]
     """
     if side < 1:
         raise DataError(f"images of {side} pixels a side cannot be enlarged")
-    return min(most, max(STEP, LARGEST * side // STEP * STEP))
+    return min(most, max(LEAST, LARGEST * side // STEP * STEP))

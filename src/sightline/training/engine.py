@@ -26,7 +26,7 @@ from sightline.training import checkpoint, schedule
 from sightline.training.budget import Budget
 from sightline.training.feed import Batch, Feed
 from sightline.training.launch import launch, used
-from sightline.training.optimizers import NORMS, optimizer
+from sightline.training.optimizers import NORMS, is_frozen, optimizer
 from sightline.training.recipe import Recipe
 from sightline.types import Progress
 
@@ -219,9 +219,9 @@ class Training:
     def _epoch(self, epoch: int, first: int, progress: Progress | None) -> bool:
         start, self.feed.waited = time.perf_counter(), 0.0
         self.model.train()
-        if self.recipe.freeze == "backbone":
+        if self.recipe.freeze != "none":
             for layer in self.plain.modules():
-                layer.train(not isinstance(layer, NORMS))
+                layer.train(not (isinstance(layer, NORMS) and is_frozen(layer, self.recipe)))
         total = torch.zeros((), device=self.fabric.device)
         count, images, lr = 0, 0, 0.0
         look = 1 if self.fabric.device.type == "cpu" else _LOOK

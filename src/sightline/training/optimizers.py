@@ -36,10 +36,13 @@ def optimizer(
         head_of(model)  # says what is missing
     of_norm = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters()}
     in_head = {id(p) for layer in layers.values() for p in layer.parameters()}
-    shares = _shares(model, recipe, list(layers)) if recipe.layer_decay < 1 else {}
+    stages = _stages(model, list(layers))
+    shares = _shares(stages, recipe.layer_decay)
+    early = {id(p) for stage in stages[: -(-len(stages) // 3)] for p in stage}
+    frozen = {"none": set(), "early": early, "backbone": set(shares)}[recipe.freeze]
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in model.parameters():
-        if id(parameter) not in in_head and recipe.freeze == "backbone":
+        if id(parameter) in frozen:
             parameter.requires_grad = False
         if not parameter.requires_grad:
             continue
@@ -56,17 +59,27 @@ def optimizer(
     )
 
 
-def _shares(model: nn.Module, recipe: Recipe, head: Sequence[str]) -> dict[int, float]:
-    """Return each weight's share of the learning rate, by its id: less, the earlier its stage."""
+def is_frozen(norm: nn.Module, recipe: Recipe) -> bool:
+    """Tell whether a normalisation keeps its mean and deviation, as its weights are frozen."""
+    own = list(norm.parameters())
+    return recipe.freeze == "backbone" or (bool(own) and not any(p.requires_grad for p in own))
+
+
+def _stages(model: nn.Module, head: Sequence[str]) -> list[list[nn.Parameter]]:
+    """Return the weights of each stage before the head, in the order of the network."""
     stages: dict[str, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not name.startswith(tuple(f"{layer}." for layer in head)):
             stages.setdefault(_stage(model, name), []).append(parameter)
-    last = len(stages)
+    return list(stages.values())
+
+
+def _shares(stages: Sequence[Sequence[nn.Parameter]], decay: float) -> dict[int, float]:
+    """Return each weight's share of the learning rate, by its id: less, the earlier its stage."""
     return {
-        id(parameter): recipe.layer_decay ** (last - place)
-        for place, parameters in enumerate(stages.values())
-        for parameter in parameters
+        id(parameter): decay ** (len(stages) - place)
+        for place, stage in enumerate(stages)
+        for parameter in stage
     }
 
 

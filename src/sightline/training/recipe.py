@@ -66,8 +66,9 @@ class Recipe:
     weights : {"none", "imagenet"}
         First weights: by chance, or torchvision's published ones, whose last layer stays only
         where the classes are ImageNet's.
-    freeze : {"none", "backbone"}
-        Leave all but the last layer as it is.
+    freeze : {"none", "early", "backbone"}
+        Leave layers as they are: the first third of a network's stages, which see edges and
+        textures, alike in all photographs, and take the most time; or all but the last layer.
     backbone_lr : float
         Factor of the learning rate for all but the last layer.
     layer_decay : float
@@ -106,7 +107,7 @@ class Recipe:
     patience: int = 0
     keep: Literal["best", "last"] = "best"
     weights: Literal["none", "imagenet"] = "none"
-    freeze: Literal["none", "backbone"] = "none"
+    freeze: Literal["none", "early", "backbone"] = "none"
     backbone_lr: float = 1.0
     layer_decay: float = 1.0
     least_steps: int = 1000

@@ -34,7 +34,7 @@ FINETUNE_RECIPE: Mapping[str, Any] = MappingProxyType(
     {
         "epochs": 6.0, "least_steps": 200, "batch_size": 64, "lr": 0.02, "weight_decay": 1e-4,
         "schedule": "cosine", "warmup": 0.1, "smoothing": 0.1, "shift": 4, "weights": "imagenet",
-        "head_first": True, "layer_decay": 0.8, "channels_last": True,
+        "head_first": True, "layer_decay": 0.8, "freeze": "early", "channels_last": True,
     }
 )  # fmt: skip
 """Of all layers, on from published weights: the earlier a layer, the less it is changed."""
@@ -229,7 +229,7 @@ PRETRAINED = (
         kind="module",
         smallest_side=8,
         recipe=FINETUNE_RECIPE,
-        recipe_large=FINETUNE_RECIPE,
+        recipe_large=MappingProxyType(dict(FINETUNE_RECIPE) | {"shift": 16}),
         costly=True,
         quick=1000,
         pretrained="efficientnet_lite0",
