@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, NotFittedError
-from sightline.estimators.network import BATCH, SAMPLE, NetworkMethod, mean_and_std
+from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std
 from sightline.metrics.calibration import calibrate
 from sightline.training.labelled_recipe import Flip, LabelledRecipe, Tta
 from sightline.types import Progress
@@ -106,15 +106,15 @@ class ModuleClassifier(NetworkMethod):
         if X_val is not None and y_val is not None and len(y_val):
             some = np.sort(np.random.default_rng(self.seed).permutation(len(X))[:SEEN])
             judges = {
-                "val": self.judge(functools.partial(_in_parts, X_val, y_val)),
-                "train": self.judge(functools.partial(_in_parts, X[some], y[some])),
+                "val": self.judge(functools.partial(self._in_parts, X_val, y_val)),
+                "train": self.judge(functools.partial(self._in_parts, X[some], y[some])),
             }
         training = self.training(X, y, judges, folder)
         if budget is not None:
             budget = max(budget - (time.perf_counter() - begun), 1.0)
         self.run(training, progress, budget, resume, on_epoch)
         if X_val is not None and y_val is not None:
-            self.calibrate(_in_parts(X_val, y_val))
+            self.calibrate(self._in_parts(X_val, y_val))
         self.note_if_guessing(y)
         return self
 
@@ -268,6 +268,12 @@ class ModuleClassifier(NetworkMethod):
 
         return Training(fabric, self.model, feed, recipe, loss, judges, folder=folder)
 
+    def _in_parts(
+        self, X: NDArray[np.uint8], y: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        for start in range(0, len(X), self.batch):
+            yield X[start : start + self.batch], y[start : start + self.batch]
+
     def _fit_head(self, X: NDArray[np.uint8], y: NDArray[np.int64], device: torch.device) -> None:
         """Fit the last layer on what the network sees in images, (M, H, W, C), as it is."""
         import torch
@@ -282,7 +288,7 @@ class ModuleClassifier(NetworkMethod):
         model = self.model.to(device).eval()
         extractor, seen = FeatureExtractor(model), []
         with torch.inference_mode():
-            for part, _ in _in_parts(X, y):
+            for part, _ in self._in_parts(X, y):
                 seen.append(extractor.pooled(self.standardised(part, device)).float().cpu())
         rows = torch.cat(seen).numpy()
         scale = float(np.sqrt((rows**2).mean())) or 1.0
@@ -311,8 +317,8 @@ class ModuleClassifier(NetworkMethod):
         tta = self.recipe(int(self.side_.max())).tta
         temperature = float(self.temperature_)
         with torch.inference_mode():
-            for start in range(0, len(X), BATCH):
-                part = slice(start, start + BATCH)
+            for start in range(0, len(X), self.batch):
+                part = slice(start, start + self.batch)
                 x = self.standardised(X[part], device)
                 p = torch.zeros((len(x), out.shape[1]), device=device)
                 for weight, view in views(x, tta):
@@ -357,13 +363,6 @@ class ModuleClassifier(NetworkMethod):
             return {"accuracy": right / seen} | ({"loss": loss / counted} if counted else {})
 
         return judge
-
-
-def _in_parts(
-    X: NDArray[np.uint8], y: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-    for start in range(0, len(X), BATCH):
-        yield X[start : start + BATCH], y[start : start + BATCH]
 
 
 def views(x: Tensor, tta: Tta) -> Iterator[tuple[float, Tensor]]:

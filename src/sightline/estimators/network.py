@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 STRETCH = 3.0
 """Times its recipe's epochs that a budget may give a network whose accuracy is bought by time."""
 
-BATCH = 256
-"""Images that a network is asked about at once."""
+BATCH, BATCH_SIDE = 256, 64
+"""Images that a network is asked about at once, up to so many pixels a side."""
 
 SAMPLE = 4096
 """Images that mean, deviation and data-dependent first weights are taken from."""
@@ -216,6 +216,12 @@ class NetworkMethod(Method):
         network.published = dataclasses.asdict(brought)
         network.model.eval()
         return network
+
+    @property
+    def batch(self) -> int:
+        """Return how many images to ask about at once: of large ones fewer, as caches are small."""
+        side = max(int(self.side_.max()), getattr(self.model, "enlarge", 0), BATCH_SIDE)
+        return max(16, BATCH * BATCH_SIDE**2 // side**2)
 
     def compute_on(self, device: str) -> None:
         """Move the network to a device; see `Method.compute_on`."""

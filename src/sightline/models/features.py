@@ -287,13 +287,15 @@ STEP, LEAST = 32, 64
 the second: of less there is nothing left then."""
 
 
-def enlarged_side(side: int, most: int) -> int:
+def enlarged_side(side: int, most: int, times: int = LARGEST) -> int:
     """Return the side that small images are scaled up to for a network made for larger ones.
 
     Parameters
     ----------
     side, most : int
         Pixels a side: of the images, and of what the network was made for.
+    times : int
+        By how much they are enlarged at most.
 
     Raises
     ------
@@ -307,4 +309,4 @@ def enlarged_side(side: int, most: int) -> int:
     """
     if side < 1:
         raise DataError(f"images of {side} pixels a side cannot be enlarged")
-    return min(most, max(LEAST, LARGEST * side // STEP * STEP))
+    return min(most, max(LEAST, times * side // STEP * STEP))

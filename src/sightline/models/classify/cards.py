@@ -32,7 +32,7 @@ TUNE_RECIPE: Mapping[str, Any] = MappingProxyType(
 
 FINETUNE_RECIPE: Mapping[str, Any] = MappingProxyType(
     {
-        "epochs": 6.0, "least_steps": 200, "batch_size": 64, "lr": 0.02, "weight_decay": 1e-4,
+        "epochs": 6.0, "least_steps": 200, "batch_size": 32, "lr": 0.015, "weight_decay": 1e-4,
         "schedule": "cosine", "warmup": 0.1, "smoothing": 0.1, "shift": 4, "weights": "imagenet",
         "head_first": True, "layer_decay": 0.8, "freeze": "early", "channels_last": True,
     }
@@ -213,7 +213,7 @@ PRETRAINED = (
         paper=_DECAF,
         chapter=8,
         input="features of EfficientNet-Lite0, trained on ImageNet",
-        grid=MappingProxyType({"l2": (0.1, 0.3, 1.0, 0.03, 0.01, 0.001)}),
+        grid=MappingProxyType({"l2": (0.1, 0.3, 0.03, 0.01, 0.003, 0.001)}),
         features=FEATURES,
         pretrained="efficientnet_lite0",
     ),

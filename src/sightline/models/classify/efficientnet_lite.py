@@ -255,7 +255,7 @@ def finetune(
     side : (height, width)
         Of the images; small ones are enlarged inside the network, see `features.enlarged_side`.
     """
-    enlarge = enlarged_side(max(side), 224)
+    enlarge = enlarged_side(max(side), 224, times=4)  # each step costs; features are had once
     return EfficientNetLite(1.0, 1.0, num_classes, in_channels, dropout=0.2, enlarge=enlarge)
 
 
