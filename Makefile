@@ -29,8 +29,11 @@ define install
 	@touch $@
 endef
 
+# What the demo shows: a variable, as a call parts its arguments at commas.
+DEMO := serve,pretrained
+
 $(READY): pyproject.toml constraints.txt
-	$(call install,serve)
+	$(call install,$(DEMO))
 
 $(READY_DEV): pyproject.toml constraints.txt
 	$(call install,dev)

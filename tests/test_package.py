@@ -35,12 +35,15 @@ def test_metadata_says_where_and_for_what():
 
 def test_users_get_none_of_what_only_tests_need():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    installs = dict(re.findall(r"\$\((READY\w*)\): .*\n\t\$\(call install,(\w+)\)", makefile))
-    assert installs == {"READY": "serve", "READY_DEV": "dev"}
+    calls = re.findall(r"\$\((READY\w*)\): .*\n\t\$\(call install,(\S+)\)\n", makefile)
+    assert dict(calls) == {"READY": "$(DEMO)", "READY_DEV": "dev"}
+    assert re.search(r"^DEMO := serve,pretrained$", makefile, re.MULTILINE)
     assert re.search(r"^demo: \$\(READY\)$", makefile, re.MULTILINE)
     for target in ("test", "slow", "check"):
         assert re.search(rf"^{target}: \$\(READY_DEV\)$", makefile, re.MULTILINE)
-    users = " ".join([*PROJECT["dependencies"], *EXTRAS["serve"], *EXTRAS["export"]])
+    users = " ".join(
+        [*PROJECT["dependencies"], *EXTRAS["serve"], *EXTRAS["export"], *EXTRAS["pretrained"]]
+    )
     for heavy in ("ray", "mypy", "kubernetes", "pytest", "hypothesis", "selenium"):
         assert not re.search(rf"\b{heavy}", users)
 

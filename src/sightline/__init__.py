@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sightline.data.load import load_data
     from sightline.errors import SightlineError
     from sightline.estimators import create_model, load_model
+    from sightline.estimators.backbone import load_backbone
     from sightline.metrics import Metrics
     from sightline.models.registry import list_models
     from sightline.report.comparison import Comparison, compare
@@ -43,6 +44,7 @@ _HOME = {
     "Dataset": "sightline.data.dataset",
     "create_model": "sightline.estimators",
     "load_model": "sightline.estimators",
+    "load_backbone": "sightline.estimators.backbone",
     "list_models": "sightline.models.registry",
     "compare": "sightline.report.comparison",
     "Comparison": "sightline.report.comparison",
@@ -74,6 +76,7 @@ __all__ = [
     "create_model",
     "curve",
     "list_models",
+    "load_backbone",
     "load_data",
     "load_model",
 ]

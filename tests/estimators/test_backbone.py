@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import sightline
 from sightline.data import store
-from sightline.errors import ParameterError, WeightsError
-from sightline.estimators.backbone import Backbone
+from sightline.errors import ParameterError, SightlineError, WeightsError
+from sightline.estimators.backbone import WORTH, Backbone, parted
 from sightline.explain.neighbours import NoNeighboursError, explain
 from sightline.models.features import FeatureExtractor
 from sightline.models.head import head_of
@@ -85,3 +86,72 @@ def test_what_has_no_features_is_said(digits, network, tmp_path, monkeypatch):
     )
     with pytest.raises(WeightsError, match="resnet18-"):
         sightline.create_model("knn", digits, features="imagenet:resnet18").fit(digits.train)
+
+
+def test_patches_keep_their_places_and_their_mean_is_the_row(digits, network):
+    folder, _ = network
+    pictures = [digits.test[i].image for i in range(3)]
+    net = sightline.load_backbone(f"{folder}@features.0")
+    X = net.prepared(pictures)
+    assert X.shape == (3, 8, 8, 1)
+    patches, rows = net.patches(X), net(X)
+    assert patches.shape[0] == 3
+    assert patches.ndim == 4
+    mean = patches.mean((1, 2))
+    length = np.linalg.norm(mean, axis=1, keepdims=True)
+    np.testing.assert_allclose(rows, mean / length * np.sqrt(mean.shape[1]), rtol=1e-4)
+
+
+def test_a_name_of_features_parts_into_its_source_and_its_layers(tmp_path):
+    assert parted("imagenet:a@x.1+y") == ("imagenet:a", ("x.1", "y"))
+    assert parted("imagenet:a") == ("imagenet:a", ())
+    (tmp_path / "run@home").mkdir()
+    assert parted(str(tmp_path / "run@home")) == (str(tmp_path / "run@home"), ())
+    assert parted(f"{tmp_path}/run@home@x") == (f"{tmp_path}/run@home", ("x",))
+
+
+@pytest.mark.parametrize(
+    ("features", "views", "said"),
+    [
+        (3, "one", "name of a network"), ("imagenet:efficientnet_lite0", "many", "views"),
+        ("imagenet:efficientnet_lite0@block.5", "one", "blocks.5"),
+        ("imagenet:efficientnet_lite0@", "one", "layer"),
+    ],
+)  # fmt: skip
+def test_wrong_names_of_features_are_said(features, views, said):
+    with pytest.raises(SightlineError, match=said):
+        sightline.load_backbone(features, views)
+
+
+def test_many_images_are_computed_by_onnx_runtime_as_by_torch(network, digits):
+    folder, _ = network
+    net = Backbone.named(str(folder), "flip")
+    X = digits.train.arrays().X[: WORTH + 3]
+    fast = net._session(X)
+    assert fast is not None
+    np.testing.assert_allclose(fast(X[:40]), net._eager(X[:40]), atol=1e-4)
+    assert len(list((store.home() / "graphs").glob("*.onnx"))) == 1
+    assert net._session(X[: WORTH - 1]) is None
+
+
+def test_without_onnx_torch_computes(network, digits, monkeypatch):
+    folder, _ = network
+    monkeypatch.setattr("sightline.models.onnx_graph.can_write", lambda: False)
+    net = Backbone.named(str(folder))
+    X = digits.train.arrays().X[:WORTH]
+    assert net._session(X) is None
+    assert net._computed(X).shape == (WORTH, 84)
+
+
+def test_one_photograph_of_a_class_is_enough_for_features(tmp_path):
+    random = np.random.default_rng(0)
+    for name, count in (("many", 6), ("one", 1)):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = random.integers(0, 256, (40, 50, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "train" / name / f"{i}.png")
+    data = sightline.load_data(tmp_path)
+    for method in ("features+knn", "features+logistic"):
+        model = sightline.create_model(method, data).fit(data.train)
+        assert model.classes_ == ("many", "one")
+        assert len(model.predict_proba(data.train)[0]) == 2

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from sightline.data import load
+from sightline.data.transforms import Fitted
+from sightline.estimators import backbone
 from sightline.metrics import classify
 from sightline.metrics.overfitting import far_behind, find_overfitting
 from sightline.report import remarks
@@ -31,6 +35,10 @@ def written():
     yield from classify.Evaluation.of(always, wrong, sure, np.arange(100)).remarks
     yield from classify.Evaluation.of(few, few, np.eye(2)[few], np.arange(4)).remarks
     yield load.left_out_note(["a.jpg: cut short"], 30)
+    zeros = np.zeros(3, np.float32)
+    small = Fitted((8, 8), "RGB", "crop", "none", zeros, zeros + 1)
+    small.embed = SimpleNamespace(enlarge=64)
+    yield from backbone.small_note(small, None)
 
 
 @pytest.mark.parametrize("text", [*written()], ids=lambda t: t[:30])

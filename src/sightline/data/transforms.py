@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 Scale = Literal["none", "unit", "standardise", "mean-image"]
+Views = Literal["one", "flip", "crops"]
 _BATCH = 2048
 
 
@@ -55,7 +56,7 @@ class Preprocess:
     resize: images.Resize = "crop"
     scale: Scale = "none"
     features: str = ""
-    views: Literal["one", "flip", "crops"] = "one"
+    views: Views = "one"
 
 
 @dataclass(slots=True)

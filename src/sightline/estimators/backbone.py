@@ -12,16 +12,17 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline import tasks
+from sightline.data import images as pictures
 from sightline.data import store, transforms
 from sightline.data.dataset import Split
-from sightline.data.transforms import Fitted, Preprocess
-from sightline.errors import ParameterError, RunError, missing
+from sightline.data.transforms import Fitted, Preprocess, Views
+from sightline.errors import ParameterError, RunError, UnknownNameError, missing, wrong_kind
 from sightline.estimators.network import NetworkMethod
 from sightline.metrics import threads
 from sightline.models import registry
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sightline.models.card import ModelCard
-    from sightline.models.features import Views
 
 BATCH = 64
 """Images whose features are computed at once."""
@@ -42,6 +42,9 @@ KEPT = 128
 
 WORTH = 512
 """Images from which on a graph is written first, to be computed by ONNX Runtime."""
+
+SMALL_FOR_FEATURES = 24
+"""Pixels a side below which little of what a network has learned of photographs is of use."""
 
 PREFIX = "features."
 
@@ -126,6 +129,23 @@ class Backbone:
             place.parent.mkdir(parents=True, exist_ok=True)
             run.write_arrays(place, {"features": seen}, {})
         return seen
+
+    def prepared(self, images: Sequence[Any]) -> NDArray[np.uint8]:
+        """Return images of any form that `Estimator.predict` takes as the network wants them.
+
+        Returns
+        -------
+        uint8 array, shape (N, side, side, C)
+            Of pictures the middle, scaled.
+
+        Raises
+        ------
+        DataError
+            When one cannot be read.
+        """
+        mode: Literal["L", "RGB"] = "L" if len(self.network.mean_) == 1 else "RGB"
+        size = (self.side, self.side)
+        return np.stack([pictures.prepare(image, size, mode)[0] for image in images])
 
     def patches(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return features of the patches of images, shape (N, h, w, D).
@@ -272,6 +292,56 @@ class Backbone:
             digest.update(name.encode())
             digest.update(array.tobytes())
         return digest.hexdigest()
+
+
+def load_backbone(features: str, views: Views = "one") -> Backbone:
+    """Load a trained network, to compute features of images and of their patches.
+
+    Parameters
+    ----------
+    features : str
+        ``imagenet:NAME``, ``timm:NAME`` or the folder of a network's run; with ``@LAYER+LAYER``
+        behind it the features of these layers.
+    views : {"one", "flip", "crops"}
+        What rows of features are averaged over; see `sightline.data.transforms.Preprocess`.
+
+    Raises
+    ------
+    ParameterError, RunError, UnknownNameError, WeightsError, MissingExtraError
+        When it cannot be had, or has no such layer.
+
+    Examples
+    --------
+    >>> import sightline
+    >>> net = sightline.load_backbone("imagenet:efficientnet_lite0@blocks.4")  # doctest: +SKIP
+    >>> net.patches(net.prepared(["photo.jpg"])).shape  # doctest: +SKIP
+    (1, 14, 14, 112)
+    """
+    if not isinstance(features, str):
+        raise wrong_kind("features is the name of a network, such as imagenet:NAME", features)
+    if views not in get_args(Views):
+        raise UnknownNameError("views", views, get_args(Views))
+    return Backbone.named(features, views)
+
+
+def small_note(fitted: Fitted, method: Any) -> list[str]:
+    """Return a remark where images are small for a network that was trained on larger ones.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    method : Method
+        Fitted; of a network, ``model.enlarge`` tells what its images were enlarged to.
+    """
+    enlarge = getattr(fitted.embed, "enlarge", 0)
+    enlarge = enlarge or getattr(getattr(method, "model", None), "enlarge", 0)
+    side = max(fitted.size)
+    if not enlarge or side >= SMALL_FOR_FEATURES:
+        return []
+    return [
+        f"images of {side} pixels a side are small for a network that was trained on photographs: "
+        f"they were enlarged to {enlarge}, and methods on their pixels may do better"
+    ]
 
 
 def parted(spec: str) -> tuple[str, tuple[str, ...]]:

@@ -306,7 +306,8 @@ class Estimator(ABC):
         how = Fitting(progress, budget, place, resume, on_epoch)
         count = self.learn(train, val if val is not None and len(val) else None, how)
         self.options |= method.decided
-        self.remarks = [*method.remarks, *self._unread(train)]
+        small = backbone.small_note(self.fitted_, self.method_)
+        self.remarks = [*method.remarks, *small, *self._unread(train)]
         self.history = [dict(row) for row in method.history_]
         self.config = {
             "data": run.describe_data(train.data),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,10 +18,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sightline.data.transforms import Views
 from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.models.head import head_of
-
-Views = Literal["one", "flip", "crops"]
 
 HEAD = "head"
 """What goes into the last layer, as the name of a layer."""

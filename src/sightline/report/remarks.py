@@ -82,6 +82,11 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         r"(\d+) of (\S+) images cannot be read and are left out: (.+)",
         r"\2 张图像中有 \1 张无法读取，已略过：\3",
     ),
+    (
+        r"images of (\d+) pixels a side are small for a network that was trained on photographs: "
+        r"they were enlarged to (\d+), and methods on their pixels may do better",
+        r"边长 \1 像素的图像对用照片训练的网络来说太小：已放大到 \2，直接用像素的方法可能更好",
+    ),
     (r"split (\d+)/(\d+)/(\d+) by class, seed (\d+)", r"按类别划分为 \1/\2/\3，种子 \4"),
     (
         r"(val|test) is a tenth of train, by class, seed (\d+)",

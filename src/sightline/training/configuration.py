@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
 from sightline.data.images import Mode, Resize
-from sightline.data.transforms import Scale
+from sightline.data.transforms import Scale, Views
 
 _Side = Annotated[StrictInt, Field(ge=1, le=30_000)]
 
@@ -21,7 +21,7 @@ class Frozen(_Entries):
 
     model: Annotated[StrictStr, Field(min_length=1)]
     layers: list[StrictStr]
-    views: Literal["one", "flip", "crops"]
+    views: Views
     enlarge: Annotated[StrictInt, Field(ge=0, le=1024)]
 
 
@@ -33,7 +33,7 @@ class Preparation(_Entries):
     resize: Resize
     scale: Scale
     features: StrictStr = ""
-    views: Literal["one", "flip", "crops"] = "one"
+    views: Views = "one"
     backbone: StrictStr | Frozen | None = None
 
 
