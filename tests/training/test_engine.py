@@ -304,6 +304,25 @@ def test_a_budget_sets_the_epochs(digits):
     assert same(state(model), state(again))
 
 
+def test_a_budgets_pilot_steps_as_training_does(digits):
+    X, y, *_ = digits
+    knobs = LabelledRecipe(epochs=1, device="cpu")
+    fabric, model, modes = launch(knobs), Small(), []
+    feed = PackedFeed(X, y, *mean_and_std(X), 10, knobs, fabric.device, 0)
+
+    def loss(net, batch):
+        modes.append(model.training)
+        return cross_entropy(net(batch[0]), batch[1])
+
+    def judge(net):
+        net.eval()
+        return {"accuracy": 0.0}
+
+    Training(fabric, model, feed, knobs, loss, {"val": judge}).fit_to(5.0)
+    assert modes
+    assert all(modes)
+
+
 def test_freezing_leaves_the_backbone_as_it_is(digits):
     torch.manual_seed(0)
     model = Small()

@@ -185,7 +185,7 @@ class _ReachedError(Exception):
 def _watched(
     model: nn.Module, layers: Sequence[str], keep: Callable[[str, Any], None]
 ) -> Iterator[None]:
-    """Hand on what layers put out, by name; of the head what goes in."""
+    """Pass on what layers put out, by name; of the head what goes in."""
     handles = []
     for name in layers:
         if name == HEAD:

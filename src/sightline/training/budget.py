@@ -82,6 +82,7 @@ class Budget:
             for judge in training.judges.values():
                 judge(training.plain)
             validation = time.perf_counter() - start
+            training.plain.train()  # judges have left it as it answers
             for batch in training.feed.epoch(0):
                 start = time.perf_counter()
                 training.advance(batch, 0.0)
