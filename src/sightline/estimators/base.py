@@ -176,7 +176,7 @@ class Estimator(ABC):
         card = registry.card(name)
         own: dict[str, Any] = {
             "scale": card.scale, "size": card.side, "resize": card.resize,
-            "features": card.features,
+            "features": card.features, "views": card.views,
         }  # fmt: skip
         return Preprocess(**(own | dict(given or {})))
 

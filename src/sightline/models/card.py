@@ -59,8 +59,8 @@ class ModelCard:
         is a budget.
     quick : int
         Training images up to which a costly method is none.
-    features : str
-        Default of the preprocessing knob `features`.
+    features, views : str
+        Defaults of the preprocessing knobs of these names.
     pretrained : str
         Network of the registry whose published weights it starts from, where it has another name.
     weights : tuple of str
@@ -99,6 +99,7 @@ class ModelCard:
     costly: bool = False
     quick: int = 0
     features: str = ""
+    views: str = "one"
     pretrained: str = ""
     weights: tuple[str, ...] = ()
     licence: str = ""

@@ -203,6 +203,7 @@ PRETRAINED = (
         grid=MappingProxyType({"k": (1, 3, 5, 9, 15, 21), "weights": ("uniform", "distance")}),
         sweep=f"{_CLASSIC}.knn:sweep",
         features=FEATURES,
+        views="flip",
         pretrained="efficientnet_lite0",
     ),
     ModelCard(
@@ -215,6 +216,7 @@ PRETRAINED = (
         input="features of EfficientNet-Lite0, trained on ImageNet",
         grid=MappingProxyType({"l2": (0.1, 0.3, 0.03, 0.01, 0.003, 0.001)}),
         features=FEATURES,
+        views="flip",
         pretrained="efficientnet_lite0",
     ),
     ModelCard(
