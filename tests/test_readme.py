@@ -50,14 +50,14 @@ def links(text):
 
 def test_code_blocks_are_the_same():
     assert blocks(CHINESE) == blocks(ENGLISH)
-    assert len(blocks(ENGLISH)) == 4
+    assert len(blocks(ENGLISH)) == 5
 
 
 def test_the_same_commands_and_names_stand_in_backticks():
     assert sorted(set(code(CHINESE))) == sorted(set(code(ENGLISH)))
 
 
-@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("place", range(5))
 def test_tables_have_the_same_rows_code_and_numbers(place):
     english, chinese = tables(ENGLISH)[place], tables(CHINESE)[place]
     assert [len(row) for row in chinese] == [len(row) for row in english]
@@ -69,7 +69,7 @@ def test_tables_have_the_same_rows_code_and_numbers(place):
 
 
 def test_no_table_is_missing():
-    assert len(tables(CHINESE)) == len(tables(ENGLISH)) == 4
+    assert len(tables(CHINESE)) == len(tables(ENGLISH)) == 5
 
 
 def test_links_and_pictures_are_the_same_and_there():
