@@ -302,3 +302,24 @@ def test_training_needs_a_target_for_each_image():
         model(torch.zeros(2, 3, 32, 32))
     with pytest.raises(ParameterError, match="2 images, 1 given"):
         model(torch.zeros(2, 3, 32, 32), [{}])
+
+
+class Candidates(torch.nn.Module):
+    """What is exported of a detector, before suppression."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model.candidates(self.model.outputs(images))
+
+
+@pytest.mark.parametrize("build", [ssd_light.ssd_small, ssd_light.ssdlite])
+def test_the_network_exports_for_any_number_of_images(build):
+    graph = Candidates(build(2, 3, 32)).eval()
+    example = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    program = torch.export.export(graph, (example,), dynamic_shapes=({0: torch.export.Dim("n")},))
+    for images in (example[:1], example, torch.cat((example, example))):
+        for own, exported in zip(graph(images), program.module()(images), strict=True):
+            assert torch.allclose(own, exported, atol=1e-4)

@@ -319,9 +319,9 @@ class Scores(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Order the numbers by map, row, column and box, as `DefaultBoxes` does."""
         scored = [layer(x) for layer, x in zip(self.module_list, maps, strict=True)]
-        return torch.cat(
-            [x.permute(0, 2, 3, 1).reshape(len(x), -1, self.columns) for x in scored], 1
-        )
+        # Flattened, as len() would fix the size of the batch in an exported graph.
+        flat = torch.cat([x.permute(0, 2, 3, 1).flatten(1) for x in scored], 1)
+        return flat.view(flat.shape[0], -1, self.columns)
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Module:
