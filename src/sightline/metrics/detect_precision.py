@@ -76,16 +76,16 @@ def coco_outcomes(table: Table, label: int, area: str = "all", limit: int | None
 
 
 def coco_precision(
-    outcomes: Outcomes, weights: Floats | None = None, objects: float | None = None
+    outcomes: Outcomes, weights: Rows | None = None, objects: int | None = None
 ) -> Floats:
     """Compute COCO's average precision at each threshold; nan without an object.
 
     Parameters
     ----------
     outcomes : Outcomes
-    weights : float64 array, shape (D,), optional
+    weights : int64 array, shape (D,), optional
         How often each answer counts; default once.
-    objects : float, optional
+    objects : int, optional
         How many there are then.
 
     Returns
@@ -95,24 +95,25 @@ def coco_precision(
     n = outcomes.objects if objects is None else objects
     if n == 0:
         return np.full(len(outcomes.right), np.nan)
-    precision, recall = _falling(outcomes, n, weights)
-    means = np.zeros(len(precision))
-    for t, (p, r) in enumerate(zip(precision, recall, strict=True)):
-        at = np.searchsorted(r, RECALLS)
-        means[t] = np.append(p, 0.0)[at].mean()
+    precision, hits = _falling(outcomes, weights)
+    needed = np.searchsorted(np.arange(n + 1) / n, RECALLS)  # right answers for each recall
+    # Each threshold has a range of whole numbers to itself, so that one search serves all.
+    thresholds, answers = hits.shape
+    above = np.arange(thresholds)[:, None] * (n + 1)
+    places = np.searchsorted((hits + above).ravel(), (needed + above).ravel())
+    at = places.reshape(thresholds, -1) - np.arange(thresholds)[:, None] * answers
+    unreached = np.zeros((thresholds, 1))
+    means: Floats = np.take_along_axis(np.hstack((precision, unreached)), at, 1).mean(1)
     return means
 
 
-def _falling(
-    outcomes: Outcomes, objects: float, weights: Floats | None = None
-) -> tuple[Floats, Floats]:
-    """Return precision, made to fall, and recall after each answer."""
-    once = 1.0 if weights is None else weights
-    hits = (outcomes.right * once).cumsum(-1, np.float64)
-    misses = (outcomes.wrong * once).cumsum(-1, np.float64)
+def _falling(outcomes: Outcomes, weights: Rows | None = None) -> tuple[Floats, Rows]:
+    """Return precision, made to fall, and the number of right answers after each answer."""
+    once = 1 if weights is None else weights
+    hits = (outcomes.right * once).cumsum(-1, np.int64)
+    misses = (outcomes.wrong * once).cumsum(-1, np.int64)
     precision = hits / np.maximum(hits + misses, 1)
-    falling = np.maximum.accumulate(precision[..., ::-1], -1)[..., ::-1]
-    return falling, hits / objects
+    return np.maximum.accumulate(precision[..., ::-1], -1)[..., ::-1], hits
 
 
 def coco_figures(table: Table) -> dict[str, Floats]:
@@ -190,8 +191,7 @@ def voc2007(outcomes: Outcomes) -> float:
     """
     if outcomes.objects == 0:
         return float("nan")
-    precision, _ = _falling(outcomes, outcomes.objects)
-    hits = outcomes.right.cumsum()
+    precision, hits = _falling(outcomes)
     at = np.searchsorted(10 * hits, np.arange(11) * outcomes.objects)
     return float(np.append(precision, 0.0)[at].mean())
 
@@ -200,8 +200,8 @@ def voc2010(outcomes: Outcomes) -> float:
     """Compute average precision as the area under the falling curve; nan without an object."""
     if outcomes.objects == 0:
         return float("nan")
-    precision, recall = _falling(outcomes, outcomes.objects)
-    return float((np.diff(recall, prepend=0.0) * precision).sum())
+    precision, hits = _falling(outcomes)
+    return float((np.diff(hits, prepend=0) * precision).sum() / outcomes.objects)
 
 
 def curve(table: Table, label: int) -> tuple[Floats, Floats, Floats]:
@@ -290,9 +290,9 @@ class Resampled:
         rows : int64 array, shape (N,)
             Positions of images, with repeats.
         """
-        weights = np.bincount(rows, minlength=self.images).astype(np.float64)
+        weights = np.bincount(rows, minlength=self.images)
         aps = [
-            coco_precision(cut, weights[images], float(weights @ numbers))
+            coco_precision(cut, weights[images], int(weights @ numbers))
             for cut, images, numbers in self.parts
         ]
         return mean(np.array([ap.mean() for ap in aps]))
