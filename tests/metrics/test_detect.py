@@ -109,6 +109,8 @@ def test_no_object_anywhere_is_said_and_has_no_figure_below_zero():
         assert evaluation.metrics.figures == {"ap": 0, "ap50": 0}
         assert evaluation.metrics.interval == (0, 1)
         assert evaluation.remarks[0].startswith("no image has an object that counts")
+        unknown = differ(evaluation, evaluation, 0.01)
+        assert (unknown.low, unknown.high, unknown.needed) == (-1, 1, None)
 
 
 def test_only_crowds_are_neither_good_nor_bad():

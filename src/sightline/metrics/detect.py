@@ -211,13 +211,17 @@ _FIELDS = {
 def differ(best: Evaluation, other: Evaluation, margin: float) -> Difference:
     """Return how much higher another detector's AP is on the same images; see `paired`.
 
+    Where no image has an object nothing is known of it: it may be anything from -1 to 1.
+
     Raises
     ------
     ParameterError
-        When they are not of the same images, or no image has an object.
+        When they are not of the same images, in one order.
     """
     if not np.array_equal(best.rows, other.rows):
         raise ParameterError("best and other must be of the same images, in one order")
+    if not best.table.numbers.any():
+        return Difference(0.0, -1.0, 1.0, len(best.rows), None)
     return bootstrap_difference(
         precision.Resampled(best.table), precision.Resampled(other.table), len(best.rows), margin,
         higher_is_better=True, draws=PAIRED_DRAWS,

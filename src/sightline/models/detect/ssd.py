@@ -5,16 +5,16 @@ again has maps for objects of every size; on each, two 3 x 3 convolutions say fo
 (`anchors.DefaultBoxes`) its class and how it is to be moved (section 2.1). SSD300 on VGG16, figure
 2 of the paper:
 
-========  ==========================================  ============  ======  =========
-map       after                                       output        boxes   in all
-========  ==========================================  ============  ======  =========
-conv4_3   VGG16 up to the fourth pooling, scaled      512 x 38 x 38  4      5,776
-fc7       conv5, fc6 (dilated by 6) and fc7           1024 x 19 x 19 6      2,166
-conv8_2   1 x 1 to 256, 3 x 3 of stride 2             512 x 10 x 10  6      600
-conv9_2   1 x 1 to 128, 3 x 3 of stride 2             256 x 5 x 5    6      150
-conv10_2  1 x 1 to 128, 3 x 3 without padding         256 x 3 x 3    4      36
-conv11_2  1 x 1 to 128, 3 x 3 without padding         256 x 1 x 1    4      4
-========  ==========================================  ============  ======  =========
+========  ==========================================  ==============  =====  ======
+map       after                                       output          boxes  in all
+========  ==========================================  ==============  =====  ======
+conv4_3   VGG16 up to the fourth pooling, scaled      512 x 38 x 38   4      5,776
+fc7       conv5, fc6 (dilated by 6) and fc7           1024 x 19 x 19  6      2,166
+conv8_2   1 x 1 to 256, 3 x 3 of stride 2             512 x 10 x 10   6      600
+conv9_2   1 x 1 to 128, 3 x 3 of stride 2             256 x 5 x 5     6      150
+conv10_2  1 x 1 to 128, 3 x 3 without padding         256 x 3 x 3     4      36
+conv11_2  1 x 1 to 128, 3 x 3 without padding         256 x 1 x 1     4      4
+========  ==========================================  ==============  =====  ======
 
 fc6 and fc7 are VGG's fully connected layers made convolutions; conv4_3, whose values are larger,
 is brought to length 1 at each place and scaled by a learned number a channel, 20 at first (Liu et
@@ -432,8 +432,8 @@ def ssd300(
 def ssd300_bn(num_classes: int = 90, in_channels: int = 3, **more: Any) -> SSD:
     """Build SSD300 with batch normalisation after every convolution but the last ones.
 
-    Without it, gradients are too uneven to learn from scratch (Zhu et al., ScratchDet, CVPR 2019,
-    section 3.1, where it is also what makes up for the published weights).
+    The form to train from scratch: without published weights, SSD learns badly without it, as it
+    makes the loss smoother (Zhu et al., ScratchDet, CVPR 2019).
 
     Parameters
     ----------
