@@ -11,8 +11,8 @@ An answer that is not right at IoU 0.5 is
 - *background*, when its IoU with every object is at most 0.1;
 - wrong in *both* ways otherwise;
 
-tried in this order, the duplicate's IoU apart, as in the paper's code. An object without a right
-answer that is the object of none of the first two is *missed*.
+tried in this order, as in the paper's code. An object without a right answer, and with no answer of
+the first two kinds either, is *missed*. Objects that do not count, as of a crowd, are nobody's.
 """
 
 from __future__ import annotations

@@ -188,6 +188,9 @@ class SimOTA:
     object takes as many cells as the sum of its ten largest IoUs, at least one; a cell that several
     objects take goes to the one that it costs least.
 
+    This is the later form of YOLOX's code. In its first one the radius was 2.5, and cells inside an
+    object's box were looked at too.
+
     Parameters
     ----------
     radius : float
