@@ -24,7 +24,7 @@ from sightline.data import images, place, store
 from sightline.data.annotation import Annotation
 from sightline.data.item import Item
 from sightline.errors import DataError, SightlineError, wrong_kind
-from sightline.types import Frame, Progress, Sample, Task
+from sightline.types import Detections, Frame, Progress, Sample, Task
 
 Rows = NDArray[np.int64]
 _THREADS = 8
@@ -477,6 +477,26 @@ class Dataset:
                 annotation, height, width, self.segmentation_classes
             )
         return _sized(Sample(image, item.id, label, objects, segmentation), size, resize)
+
+    def objects(self, row: int, size: tuple[int, int]) -> Detections:
+        """Return the annotated objects of an image without decoding it.
+
+        Parameters
+        ----------
+        row : int
+            Of the source.
+        size : (height, width)
+            Of the picture, upright.
+
+        Raises
+        ------
+        DataError
+            When an outline cannot be read.
+        """
+        from sightline.data import draw_masks
+
+        annotation = self.source.items[row].read_annotation() or Annotation()
+        return draw_masks.detections(annotation, *size, self.classes, masks=False)
 
     def fingerprint(self) -> str:
         """Return sixteen hex digits for the images, their annotations and the splits."""

@@ -1,0 +1,31 @@
+"""Define the knobs of training on images with boxes: how they are changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sightline.errors import UnknownNameError
+from sightline.training.recipe import Recipe
+
+Augment = Literal["none", "flip", "ssd"]
+
+
+@dataclass(frozen=True)
+class BoxedRecipe(Recipe):
+    """The recipe of a detector's training: that of any network, and what boxes allow.
+
+    Parameters
+    ----------
+    augment : {"none", "flip", "ssd"}
+        Changes of a picture and its boxes: none; mirroring left and right; or that and those of
+        SSD (Liu et al., 2016, section 3.6): other brightness, contrast and hue, the picture on a
+        larger sheet, which makes objects small, and a cut that keeps an object in part or whole.
+    """
+
+    augment: Augment = "ssd"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.augment not in get_args(Augment):
+            raise UnknownNameError("augment", self.augment, get_args(Augment))
