@@ -23,7 +23,8 @@ FAST = {
 }
 GRIDS = {"knn": {"k": [1, 3]}, "linear": {"ridge": [0.1, 1e6]}, "logistic": {"l2": [1e-4, 1.0]},
          "mlp-numpy": {"hidden": [(2,), (16,)]}, "convnet-numpy": {"hidden": [2, 8]}}  # fmt: skip
-NAMES = [card.name for card in registry.CARDS.values() if card.kind != "module"]
+NAMES = [card.name for card in registry.CARDS.values() if card.kind != "module"
+         and card.task == "classify"]  # fmt: skip
 LEAST = {"majority": 0.05, "convnet-numpy": 0.2}
 
 

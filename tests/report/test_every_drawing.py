@@ -27,6 +27,7 @@ from sightline.deploy import cost as costs
 from sightline.deploy.queueing import Server
 from sightline.estimators.tuning import Trial, Tuned
 from sightline.explain import gradients, neighbours, overfit
+from sightline.metrics.detect import Evaluation
 from sightline.models.backprop.gradient_check import LayerCheck
 from sightline.models.classic.optimize import minimize
 from sightline.models.classic.surfaces import SURFACES
@@ -38,18 +39,27 @@ from sightline.report import (
     cost,
     curves,
     descent,
+    detect_plots,
     learning_plot,
     plots,
     textbook,
 )
 from sightline.training.probe import LrCurve
-from sightline.types import Classification, Neighbours, Task
+from sightline.types import Classification, Detections, Neighbours, Task
 
 ROOT = Path(sightline.__file__).parent
 FOX = "\U0001f98a"
 CLASSES = ("猫", "狗 dog", "قطة", f"{FOX} fox")
 TITLE = f"猫 قطة {FOX}"
 RNG = np.random.default_rng(0)
+
+
+def detected():
+    """A picture with an object of each class, all but one of them answered, one of them wrongly."""
+    boxes = [[10 * i, 0, 10 * i + 8, 8] for i in range(4)]
+    truth = Detections(boxes, range(4), CLASSES)
+    answer = Detections(boxes[:3], [0, 1, 3], CLASSES, [0.9, 0.8, 0.7])
+    return Evaluation.of([truth], [answer], np.arange(1))
 
 
 def dataset(task, folder):
@@ -163,6 +173,10 @@ def pictures(folder):
                 np.arange(40) % 4, RNG.dirichlet(np.ones(4), 40), CLASSES
             )
         ],
+        "report.detect_plots.precision_recall": [
+            detect_plots.precision_recall(detected().table, CLASSES)
+        ],
+        "report.detect_plots.costs": [detect_plots.costs(detected().errors)],
         "report.classify_plots.confusion_matrix": [
             classify_plots.confusion_matrix(np.eye(4, dtype=np.int64), CLASSES, TITLE)
         ],
@@ -194,7 +208,7 @@ def pictures(folder):
 
 
 NAMED = ("猫", "狗", FOX)  # what no font of matplotlib's has
-NAMELESS = {"report.textbook.logistic_curve"}
+NAMELESS = {"report.detect_plots.costs", "report.textbook.logistic_curve"}
 
 
 @pytest.fixture(autouse=True)

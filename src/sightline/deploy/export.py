@@ -271,7 +271,8 @@ def write_graph(model: Estimator, path: Path) -> None:
     with torch.no_grad():
         outputs = len(whole(some))
     names = list(tasks.module("deploy", model.task).OUTPUTS[:outputs])
-    onnx_graph.write(whole, some, [INPUT], names, {0: onnx_graph.dynamic()}, path)
+    own = getattr(tasks.module("deploy.graphs", model.task), "translations", dict)
+    onnx_graph.write(whole, some, [INPUT], names, {0: onnx_graph.dynamic()}, path, own())
 
 
 @functools.lru_cache(maxsize=16)

@@ -100,6 +100,12 @@ class Evaluation:
         metrics = evaluate(table, thresholds, interval)
         return cls(metrics, table, np.asarray(rows, np.int64), classes, thresholds)
 
+    def with_thresholds(self, thresholds: Floats) -> Self:
+        """Return the same answers, measured with a threshold for each class, shape (C,), too."""
+        return self._measured(
+            self.table, self.rows, self.classes, thresholds, self.metrics.interval
+        )
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a comparison saves."""
         names = np.frombuffer(json.dumps(self.classes).encode(), np.uint8)

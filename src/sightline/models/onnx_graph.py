@@ -25,7 +25,7 @@ def can_write() -> bool:
 
 def write(
     module: nn.Module, some: Any, inputs: Sequence[str], outputs: Sequence[str],
-    dynamic: Mapping[int, Any], path: Path,
+    dynamic: Mapping[int, Any], path: Path, translations: Mapping[Any, Any] | None = None,
 ) -> None:  # fmt: skip
     """Write what a module computes as an ONNX file.
 
@@ -40,6 +40,8 @@ def write(
     dynamic : mapping of int to dimension
         Which dimensions of the input may differ from the example's; see `dynamic`.
     path : path
+    translations : mapping, optional
+        How operators that are ours are written: to functions of onnxscript.
 
     Raises
     ------
@@ -54,6 +56,7 @@ def write(
             made = torch.onnx.export(
                 module, (some,), input_names=inputs, output_names=outputs, dynamo=True,
                 dynamic_shapes=(dict(dynamic),), opset_version=OPSET, verbose=False,
+                custom_translation_table=dict(translations or {}),
             )  # fmt: skip
         except torch.onnx.OnnxExporterError as error:
             why = str(error.__cause__ or error).strip().splitlines()[0]

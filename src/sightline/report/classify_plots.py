@@ -61,7 +61,7 @@ def reliability(
     axes.set_ylim(low, 100 + (100 - low) / 50)
     axes.set_xlabel(say("confidence"))
     axes.set_ylabel(say("share that is right"))
-    _finish(drawing, axes)
+    finish(drawing, axes)
     return drawing
 
 
@@ -105,11 +105,11 @@ def coverage(
     axes.set_ylim(low, 100 + (100 - low) / 40)
     axes.set_xlabel(say("share of the images that is answered"))
     axes.set_ylabel(say("right among those"))
-    _finish(drawing, axes)
+    finish(drawing, axes)
     return drawing
 
 
-def _finish(drawing: Figure, axes: Axes) -> None:
+def finish(drawing: Figure, axes: Axes) -> None:
     """Write per cent at both axes, draw the grid, and the legend underneath."""
     per_cent(axes.xaxis)
     per_cent(axes.yaxis)
@@ -160,7 +160,7 @@ def precision_recall(
         axes.set_title(
             say("the {count} hardest classes of {all}", count=shown, all=count), fontsize=10
         )
-    _finish(drawing, axes)
+    finish(drawing, axes)
     return drawing
 
 

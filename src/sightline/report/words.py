@@ -106,6 +106,34 @@ CHINESE = {
     "With predict --reject an answer below the threshold is none of the classes: fewer images are "
     "answered, and more of those answers are right.":
     "用 predict --reject 时，低于阈值的答案视为“都不是”：回答的图像变少，回答的正确率变高。",
+    "AP is COCO's average precision, the mean over overlaps from 0.5 to 0.95, on the test split, "
+    "seen once; AP50 asks for an overlap of 0.5 alone. The interval is the bootstrap's, over "
+    "images.":
+    "AP 是 COCO 的平均精度，即重叠度从 0.5 到 0.95 的平均值，在测试集上只看一次；"
+    "AP50 只要求重叠 0.5。区间由对图像的自助抽样得到。",
+    "What average precision at an overlap of 0.5 would gain if errors of one cause alone were "
+    "mended (TIDE, Bolya et al. 2020): the class, the place, both, a second answer for one object, "
+    "an answer on the background, an object that was missed.":
+    "如果只纠正一种原因的错误，重叠 0.5 的平均精度会提高多少（TIDE，Bolya 等，2020）："
+    "类别错、位置错、两者都错、同一物体的第二个答案、背景上的答案、漏掉的物体。",
+    "For each class, answers are ordered by their score: how many of its objects are among the "
+    "first ones, and how many of those are right, at an overlap of 0.5. The number is the area "
+    "under the curve, in per cent.":
+    "对每个类别，把答案按分数排序：排在前面的答案找到了多少物体，"
+    "其中又有多少是对的（重叠 0.5）。"
+    "数字是曲线下的面积（百分比）。",
+    "{method}: AP50 {figure}": "{method}：AP50 {figure}",
+    "{method}: what its errors cost": "{method}：错误的代价",
+    "Truth is drawn dashed, the answers above each class's threshold solid.":
+    "虚线是真值，实线是高于各类别阈值的答案。",
+    "How many objects are detected, and how purely?": "检出了多少物体，其中有多少是对的？",
+    "What goes wrong?": "错在哪里？",
+    "{missed} missed, {wrong} wrong": "漏掉 {missed} 个，答错 {wrong} 个",
+    "wrong class": "类别错", "wrong place": "位置错", "class and place wrong": "类别和位置都错",
+    "a second answer": "重复的答案", "nothing is there": "那里没有物体", "missed": "漏掉",
+    "share of the objects that is detected (recall)": "检出的物体所占比例（召回率）",
+    "right among the answers (precision)": "答案中正确的比例（精确率）",
+    "points of AP50 (how many errors)": "AP50 的百分点（错误个数）",
     "How much of each class is found, and how purely?": "每个类别找到了多少，其中有多少是对的？",
     "For each class, all images are ordered by its probability: how many of the class are among "
     "the first ones, and how many of those are of the class. The number is the area under the "

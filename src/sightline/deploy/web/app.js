@@ -179,6 +179,7 @@ async function fill(model, entry, body, took) {
   } else {
     const drawn = taskOf(model).draw(said.answer, model, {
       neighbour: (index) => engine.neighbour(model.name, index),
+      picture: entry.url,
     });
     body.replaceChildren(drawn.element);
     moving.push(drawn.update);

@@ -119,31 +119,31 @@ def _unit(
     ]
 
 
-def ssd_small(num_classes: int, in_channels: int = 3, side: int = 128) -> SSD:
+def ssd_small(num_classes: int = 6, in_channels: int = 3, side: int | tuple[int, int] = 128) -> SSD:
     """Build an SSD of a few convolutions, which learns from scratch on a CPU.
 
     Parameters
     ----------
     num_classes, in_channels : int
-    side : int
+    side : int, or (height, width)
         Pixels of the images; sets the number of maps, see `PlainMaps`.
     """
-    backbone = PlainMaps(in_channels, side)
+    backbone = PlainMaps(in_channels, side if isinstance(side, int) else max(side))
     maps = len(backbone.out_channels)
     boxes = DefaultBoxes([(2,)] + [(2, 3)] * (maps - 1), spaced_scales(maps, 0.12, 0.8))
     return SSD(backbone, boxes, num_classes)
 
 
-def ssdlite(num_classes: int = 90, in_channels: int = 3, side: int = 320) -> SSD:
+def ssdlite(num_classes: int = 90, in_channels: int = 3, side: int | tuple[int, int] = 320) -> SSD:
     """Build SSDLite on EfficientNet-Lite0.
 
     Parameters
     ----------
     num_classes, in_channels : int
-    side : int
+    side : int, or (height, width)
         Pixels of the images; sets the number of maps, see `LiteMaps`.
     """
-    backbone = LiteMaps(in_channels, side)
+    backbone = LiteMaps(in_channels, side if isinstance(side, int) else max(side))
     maps = len(backbone.out_channels)
     boxes = DefaultBoxes([(2, 3)] * maps, spaced_scales(maps, 0.1, 0.9))
     return SSD(backbone, boxes, num_classes, predictor=_separable)

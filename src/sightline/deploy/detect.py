@@ -1,0 +1,175 @@
+"""Decode the outputs of an exported detector: into typed answers, JSON and table rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from sightline.types import Detections, Frame
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sightline.deploy.runtime import About
+
+OUTPUTS = ("boxes", "scores", "labels")
+"""What a detector's graph gives: of each image as many rows, the best first; without an object a
+score of 0."""
+
+DIFFERENCE = "of a score, or of a hundredth of a box's corner in pixels"
+"""What `agreement` measures the difference of."""
+
+TOLERANCE = MappingProxyType({"fp32": 1e-3, "fp16": 5e-2})
+"""Largest difference from the run that an export may have; int8 is judged by its headline."""
+
+PIXELS = 100.0
+"""Pixels of a corner that count as much as a score's whole range."""
+
+SURE = 0.05
+"""Score above which answers are compared: below it stand hundreds that are none."""
+
+
+def decode(
+    outputs: Mapping[str, NDArray[Any]], about: About, frames: Sequence[Frame]
+) -> list[Detections]:
+    """Decode the graph's outputs into the answers of a batch.
+
+    Parameters
+    ----------
+    outputs : mapping
+        The graph's outputs by name: ``boxes`` (N, K, 4), ``scores`` (N, K), ``labels`` (N, K).
+    about : About
+    frames : sequence of Frame
+        The way back into each picture.
+    """
+    answers = []
+    for boxes, scores, labels, frame in zip(
+        *(outputs[name] for name in OUTPUTS), frames, strict=True
+    ):
+        moved = frame.out(boxes)
+        real = (scores > 0) & (moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])
+        sure = np.clip(scores[real], 0, 1)
+        answers.append(Detections(moved[real], labels[real], about.classes, sure))
+    return answers
+
+
+def agreement(said: Sequence[Detections], got: Sequence[Detections]) -> tuple[float, float]:
+    """Return the largest difference of two detectors' answers, and the share of alike pictures.
+
+    Answers are compared in the order of class and score; pictures are alike where they have as many
+    of each class.
+    """
+    worst, same = 0.0, []
+    for a, b in zip(map(_ordered, said), map(_ordered, got), strict=True):
+        alike = np.array_equal(a.labels, b.labels)
+        same.append(alike)
+        if alike and len(a):
+            worst = max(
+                worst, float(np.abs(a.scores - b.scores).max()),
+                float(np.abs(a.boxes - b.boxes).max()) / PIXELS,
+            )  # fmt: skip
+        elif not alike:
+            worst = max(worst, _unmatched(a, b))
+    return worst, float(np.mean(same)) if same else 1.0
+
+
+def _ordered(answer: Detections) -> Detections:
+    """Return the surer answers, by class, then by score."""
+    rows = np.flatnonzero(answer.scores >= SURE)
+    rows = rows[np.lexsort((-answer.scores[rows], answer.labels[rows]))]
+    return Detections(answer.boxes[rows], answer.labels[rows], answer.classes, answer.scores[rows])
+
+
+def _unmatched(a: Detections, b: Detections) -> float:
+    """Return how far above `SURE` the surest answer is that only one of two has."""
+    worst = 0.0
+    for label in np.union1d(a.labels, b.labels):
+        one, other = (np.sort(d.scores[d.labels == label])[::-1] for d in (a, b))
+        longer = one if len(one) > len(other) else other
+        if len(one) != len(other):
+            worst = max(worst, float(longer[min(len(one), len(other))]) - SURE)
+    return worst
+
+
+class Box(BaseModel):
+    """An object: its class, how sure it is, and where it is."""
+
+    label: str
+    score: float = Field(ge=0, le=1)
+    box: tuple[float, float, float, float] = Field(
+        description="x1, y1, x2, y2 in pixels of the picture from its upper left corner; the right "
+        "and the lower edge are exclusive"
+    )
+
+
+class Answer(BaseModel):
+    """The answer for one image: the objects in it, the surest first."""
+
+    objects: list[Box]
+    more: int = Field(0, ge=0, description="objects that are left out, as `top` asks for fewer")
+
+
+EXAMPLE = MappingProxyType(
+    {"objects": [{"label": "cat", "score": 0.97, "box": [12.0, 8.5, 140.2, 120.0]}], "more": 0}
+)
+"""An answer, for the documentation of the server."""
+
+LEAST = 0.3
+"""Score below which an object is not told, where no threshold is given."""
+
+
+def document(answer: Detections, *, top: int = 5, threshold: float = 0.0) -> Answer:
+    """Return an answer as the JSON model that the server, the command line and bulk share.
+
+    Parameters
+    ----------
+    answer : Detections
+    top : int
+        How many objects to tell at most; 5, the default of all tasks, tells all.
+    threshold : float
+        Objects with a lower score are not told; 0, the default of all tasks, is 0.3.
+    """
+    rows = shown(answer, threshold)
+    kept = rows if top == 5 else rows[:top]
+    return Answer(
+        objects=[
+            Box(
+                label=answer.classes[answer.labels[i]], score=float(answer.scores[i]),
+                box=tuple(float(v) for v in answer.boxes[i]),
+            )
+            for i in kept
+        ],
+        more=len(rows) - len(kept),
+    )  # fmt: skip
+
+
+def shown(answer: Detections, threshold: float) -> list[int]:
+    """Return which objects to tell, the surest first; see `document`."""
+    least = threshold or LEAST
+    order = np.argsort(-answer.scores, kind="stable")
+    return [int(i) for i in order if answer.scores[i] >= least]
+
+
+def columns() -> list[tuple[str, pa.DataType]]:
+    """Return the names and types of the columns of a bulk prediction."""
+    import pyarrow as pa
+
+    return [
+        ("count", pa.int32()), ("labels", pa.list_(pa.string())),
+        ("scores", pa.list_(pa.float32())), ("boxes", pa.list_(pa.list_(pa.float32()))),
+    ]  # fmt: skip
+
+
+def row(answer: Answer) -> dict[str, Any]:
+    """Return an answer as a row of a bulk prediction."""
+    return {
+        "count": len(answer.objects) + answer.more,
+        "labels": [one.label for one in answer.objects],
+        "scores": [one.score for one in answer.objects],
+        "boxes": [list(one.box) for one in answer.objects],
+    }

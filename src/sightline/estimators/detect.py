@@ -1,0 +1,151 @@
+"""Detect objects: any detector of the registry as an estimator on data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data.dataset import Split
+from sightline.data.load import left_out_note
+from sightline.errors import DataError
+from sightline.estimators import backbone
+from sightline.estimators.base import Answers, Estimator, Fitting
+from sightline.estimators.detect_network import DetectionNetwork, within
+from sightline.estimators.predictions import check_split
+from sightline.metrics.detect import Evaluation
+from sightline.models import registry
+from sightline.types import Detections, Frame, Progress, Task
+
+if TYPE_CHECKING:
+    from sightline.training.engine import Training
+
+PART = 64
+"""Pictures that are read and answered for at a time."""
+
+
+class Detector(Estimator):
+    """A method that finds objects in pictures, with a box, a class and a score; see `Estimator`."""
+
+    task = Task.DETECT
+    network = DetectionNetwork
+
+    @classmethod
+    def check(cls, train: Split) -> None:
+        """Refuse a training split that has no object.
+
+        Raises
+        ------
+        DataError
+        """
+        super().check(train)
+        for item in train.items:
+            known = item.read_annotation()
+            if known is not None and (len(known.boxes) or known.instances is not None):
+                return
+        raise DataError(f"{train.data.name}/{train.name} has no object with a box to learn from")
+
+    def learn(self, train: Split, val: Split | None, how: Fitting) -> int:
+        """Fit the method on the split's pictures and boxes; return the number of pictures."""
+        fitted = self.fitted_
+        if isinstance(self.method_, DetectionNetwork):
+            return self.method_.learn(train, val, fitted, how)
+        rows = train.arrays(fitted.size, fitted.resize, how.progress).rows
+        frames = train.frames(fitted.size, fitted.resize)
+        truth = []
+        for row, frame in zip(rows.tolist(), frames, strict=True):
+            objects = train.data.objects(row, frame.size)
+            boxes = frame.into(objects.boxes)
+            truth.append(Detections(boxes, objects.labels, objects.classes))
+        self.method_ = self.method_.fit(truth, fitted.size)
+        return len(rows)
+
+    def training(self, train: Split) -> Training:
+        """Return a network's training before its first step, to examine; see `training.probe`.
+
+        Raises
+        ------
+        ParameterError
+            When the method is no network that the engine trains.
+        """
+        check_split(train, "train")
+        self.check(train)
+        method = self.build(self.name, self.options, self.seed)
+        if not isinstance(method, DetectionNetwork):
+            return super().training(train)
+        fitted = backbone.fit(self.preprocess, train, registry.card(self.name))
+        return method.training(train, fitted, {}, Fitting())
+
+    def answers(self, X: NDArray[np.uint8], frames: Sequence[Frame]) -> list[Detections]:
+        """Detect objects in prepared images, shape (N, H, W, C), in the pixels of the pictures."""
+        return within(self.method_.detect(self.fitted_(X)), frames, self.classes_)
+
+    def evaluate(
+        self, split: Split, progress: Progress | None = None, *, answers: Answers | None = None
+    ) -> Evaluation:
+        """Detect objects in every picture of a split, and measure the answers.
+
+        Raises
+        ------
+        DataError
+            When the split's classes are not the model's, or it is empty.
+        """
+        check_split(split, "split")
+        fitted = self.fitted()
+        if not len(split):
+            raise DataError(f"{split.data.name}/{split.name} has no image to measure on")
+        numbers = self._numbers(split)
+        truth, said, rows = list[Detections](), list[Any](), list[NDArray[np.int64]]()
+        unread: dict[int, str] = {}
+        for part in split.batches(fitted.size, fitted.resize, PART, unread=unread):
+            said += (answers or self.answers)(part.X, part.frames)
+            for row, frame in zip(part.rows.tolist(), part.frames, strict=True):
+                objects = split.data.objects(row, frame.size)
+                truth.append(
+                    Detections(objects.boxes, numbers[objects.labels], self.classes_,
+                               crowd=objects.crowd, difficult=objects.difficult)
+                )  # fmt: skip
+            rows.append(part.rows)
+            if progress:
+                progress(len(said), len(split))
+        if unread:
+            note = left_out_note(list(unread.values()), len(split))
+            self.remarks += [note] * (note not in self.remarks)
+        limits = np.array(self.thresholds) if self.thresholds else None
+        return Evaluation.of(truth, said, np.concatenate(rows), thresholds=limits)
+
+    def tune_thresholds(self, measured: Any) -> Evaluation:
+        """Choose for each class the threshold with its highest F1; a run keeps them.
+
+        Parameters
+        ----------
+        measured : Evaluation or Split
+            Of validation images.
+
+        Returns
+        -------
+        Evaluation
+            The same answers, with the thresholds.
+        """
+        e = measured if isinstance(measured, Evaluation) else self.evaluate(measured)
+        limits = np.nan_to_num(e.best_thresholds)
+        self.thresholds = tuple(limits.tolist())
+        return e.with_thresholds(limits)
+
+    def _numbers(self, split: Split) -> NDArray[np.int64]:
+        """Return what the model calls each class of a split.
+
+        Raises
+        ------
+        DataError
+            When it does not know one of them.
+        """
+        unknown = sorted(set(split.data.classes) - set(self.classes_))
+        if unknown:
+            raise DataError(
+                f"{split.data.name} has classes that the model was not trained on: "
+                f"{', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}"
+            )
+        return np.array([self.classes_.index(c) for c in split.data.classes], np.int64)

@@ -1,0 +1,168 @@
+"""Make a detector of the registry a method: its training on boxes, and its answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data.dataset import Split
+from sightline.data.transforms import Fitted
+from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std
+from sightline.metrics import detect_precision as precision
+from sightline.metrics import threads
+from sightline.metrics.detect_table import Answers, Objects, Table
+from sightline.training.boxed_recipe import BoxedRecipe
+from sightline.types import Detections
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sightline.estimators.base import Fitting
+    from sightline.models.detect.baselines import Given
+    from sightline.training.engine import Judge, Training
+
+
+class DetectionNetwork(NetworkMethod):
+    """A network of the registry as a detector of objects on images of one size.
+
+    Attributes
+    ----------
+    classes_ : int64 array, shape (C,)
+        Of the data, whether they occur or not.
+    """
+
+    recipe_type = BoxedRecipe
+
+    def learn(self, train: Split, val: Split | None, fitted: Fitted, how: Fitting) -> int:
+        """Train on a split whose pictures are read as it learns; return how many were read.
+
+        Parameters
+        ----------
+        train : Split
+        val : Split, optional
+            Judged after each epoch by COCO's average precision.
+        fitted : Fitted
+        how : Fitting
+
+        Raises
+        ------
+        DataError
+            When the images are too small for the network, or none can be read.
+        TrainingError, RunError
+            See `sightline.training.engine.Training.run`.
+        """
+        begun = time.perf_counter()
+        judges = {"val": self.judge(val, fitted)} if val is not None else {}
+        training = self.training(train, fitted, judges, how)
+        budget = how.budget
+        if budget is not None:
+            budget = max(budget - (time.perf_counter() - begun), 1.0)
+        self.run(training, how.progress, budget, how.resume, how.on_epoch)
+        feed: Any = training.feed
+        self.remarks = [*self.remarks, *feed.remarks]
+        return len(train) - len(feed.unread)
+
+    def training(
+        self, train: Split, fitted: Fitted, judges: Mapping[str, Judge], how: Fitting
+    ) -> Training:
+        """Build the network for these pictures, ready to be trained; see `learn`."""
+        from sightline.training.boxes import Changed, batch_of
+        from sightline.training.engine import Training
+        from sightline.training.sample_feed import SampleFeed
+
+        self.classes_ = np.arange(len(train.data.classes))
+        rows = np.sort(np.random.default_rng(self.seed).permutation(len(train))[:SAMPLE])
+        some = train.take(rows).arrays(fitted.size, fitted.resize).X
+        self.mean_, self.std_ = mean_and_std(some)
+        recipe = cast(BoxedRecipe, self.suited(max(fitted.size), len(train)))
+        fabric = self.start(recipe, fitted.size, fitted.shape[2])
+        feed = SampleFeed(
+            train, recipe.batch_size, self.seed,
+            transform=Changed(fitted.size, recipe.augment), collate=batch_of,
+            workers=recipe.workers or max(threads.available() - threads.in_use(), 0),
+            rank=fabric.global_rank, world=fabric.world_size,
+        )  # fmt: skip
+
+        def loss(model: nn.Module, batch: tuple[Tensor, list[dict[str, Tensor]]]) -> Tensor:
+            images, targets = batch
+            there = [{k: v.to(fabric.device) for k, v in t.items()} for t in targets]
+            x = self.standardised(images.permute(0, 2, 3, 1).numpy(), fabric.device)
+            parts: dict[str, Tensor] = model(x, there)
+            return cast("Tensor", sum(parts.values()))
+
+        return Training(fabric, self.model, feed, recipe, loss, judges, folder=how.folder)
+
+    def judge(self, split: Split, fitted: Fitted) -> Judge:
+        """Return what measures COCO's average precision on a split, at the network's size."""
+        X, _, rows = split.arrays(fitted.size, fitted.resize)
+        frames = split.frames(fitted.size, fitted.resize)
+        truth = [
+            _moved(split.data.objects(int(row), frame.size), frame.into)
+            for row, frame in zip(rows, frames, strict=True)
+        ]
+        objects, classes = Objects.of(truth), split.data.classes
+
+        def judge(model: nn.Module) -> dict[str, float]:
+            said = [
+                Detections(boxes, labels, classes, scores)
+                for boxes, scores, labels in self._detected(model, X)
+            ]
+            table = Table(objects, Answers.of(said), len(X), len(classes))
+            figures = precision.coco_figures(table)
+            return {n: float(np.nan_to_num(precision.mean(figures[n]))) for n in ("ap", "ap50")}
+
+        return judge
+
+    def detect(self, X: NDArray[np.uint8]) -> list[Given]:
+        """Answer for images, shape (N, H, W, C): boxes in their pixels, scores and labels."""
+        return self._detected(self.model, X)
+
+    def _detected(self, model: nn.Module, X: NDArray[np.uint8]) -> list[Given]:
+        import torch
+
+        device = next(model.parameters()).device
+        model.eval()
+        answers: list[Given] = []
+        with torch.inference_mode():
+            for start in range(0, len(X), self.batch):
+                x = self.standardised(X[start : start + self.batch], device)
+                for one in model(x):
+                    boxes, scores, labels = (
+                        one[name].cpu().numpy() for name in ("boxes", "scores", "labels")
+                    )
+                    answers.append((boxes, scores, labels))
+        return answers
+
+
+def _moved(
+    objects: Detections, move: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+) -> Detections:
+    """Return objects with their boxes moved."""
+    return Detections(
+        move(objects.boxes), objects.labels, objects.classes, objects.scores, None, objects.crowd,
+        objects.difficult,
+    )  # fmt: skip
+
+
+def within(
+    given: Sequence[Given], frames: Sequence[Any], classes: tuple[str, ...]
+) -> list[Detections]:
+    """Return answers in the pixels of their pictures, cut to them; what is outside goes.
+
+    Parameters
+    ----------
+    given : sequence of (boxes, scores, labels)
+        Of each image, in the network's pixels.
+    frames : sequence of Frame
+    classes : tuple of str
+    """
+    answers = []
+    for (boxes, scores, labels), frame in zip(given, frames, strict=True):
+        moved = frame.out(boxes)
+        kept = (moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])
+        answers.append(Detections(moved[kept], labels[kept], classes, scores[kept]))
+    return answers

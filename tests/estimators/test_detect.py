@@ -1,0 +1,175 @@
+"""Detectors as estimators: they learn, answer in the picture's pixels, and come back the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import tv_tensors
+
+import sightline
+from sightline.errors import DataError, UnknownNameError
+from sightline.metrics.detect import Evaluation
+from sightline.training.boxes import Changed, batch_of
+from sightline.types import Detections
+
+KNOBS = {"epochs": 2, "device": "cpu", "workers": 0}
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return sightline.load_data("shapes:count=60,size=64")
+
+
+@pytest.fixture(scope="module")
+def fitted(shapes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    model = sightline.create_model("ssd-small", shapes, **KNOBS)
+    return model.fit(shapes.train, shapes.val, folder=folder), folder
+
+
+def test_the_loss_falls_and_average_precision_is_watched(fitted):
+    model, _ = fitted
+    first, last = model.history
+    assert last["train_loss"] < first["train_loss"]
+    assert {"val_ap", "val_ap50"} <= last.keys()
+
+
+def test_a_saved_run_answers_alike(fitted, shapes, tmp_path):
+    model, _ = fitted
+    model.tune_thresholds(model.evaluate(shapes.val))
+    measured = model.evaluate(shapes.test)
+    again = sightline.load_model(model.save(tmp_path / "run"))
+    assert again.thresholds == model.thresholds
+    assert dict(again.score(shapes.test)) == dict(measured.metrics)
+    assert "precision" in measured.metrics
+
+
+def test_the_same_seed_gives_the_same_bits(fitted, shapes):
+    model, _ = fitted
+    again = sightline.create_model("ssd-small", shapes, **KNOBS).fit(shapes.train, shapes.val)
+    for name, tensor in model.method_.model.state_dict().items():
+        assert torch.equal(tensor, again.method_.model.state_dict()[name]), name
+
+
+def test_a_resumed_training_ends_with_the_same_bits(fitted, shapes, tmp_path):
+    model, _ = fitted
+    half = sightline.create_model("ssd-small", shapes, **KNOBS)
+
+    class StopError(Exception):
+        pass
+
+    def stop(row):
+        raise StopError
+
+    with pytest.raises(StopError):
+        half.fit(shapes.train, shapes.val, folder=tmp_path, on_epoch=stop)
+    whole = sightline.create_model("ssd-small", shapes, **KNOBS)
+    whole.fit(shapes.train, shapes.val, folder=tmp_path, resume=True)
+    for name, tensor in model.method_.model.state_dict().items():
+        assert torch.equal(tensor, whole.method_.model.state_dict()[name]), name
+
+
+def test_answers_are_in_the_pixels_of_the_picture(fitted, shapes):
+    model, _ = fitted
+    image = shapes.test[0].image
+    wide = np.asarray(Image.fromarray(image).resize((192, 128), Image.Resampling.BILINEAR))
+    small, large = model.predict([image, wide])
+    assert len(small)
+    assert len(large)
+    assert (large.boxes >= 0).all()
+    assert (large.boxes <= (192, 128, 192, 128)).all()
+    assert large.boxes[:, 2].max() > 64
+    assert (np.diff(large.scores) <= 0).all()
+
+
+def test_the_floor_is_the_mean_box_of_each_class(tmp_path):
+    folder = tmp_path / "set"
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    (folder / "classes.txt").write_text("circle\n星\n", encoding="utf-8")
+    boxes = [(0.5, 0.5, 0.2, 0.4), (0.3, 0.5, 0.4, 0.2)]
+    for i, box in enumerate(boxes):
+        Image.new("RGB", (40, 20)).save(folder / "images" / f"{i}.png")
+        line = " ".join(map(str, (0, *box)))
+        (folder / "labels" / f"{i}.txt").write_text(line, encoding="utf-8")
+    data = sightline.load_data(folder)
+    whole = data.with_rows({"train": np.arange(2)})
+    model = sightline.create_model("average-box", whole, size=20).fit(whole.train)
+    (answer,) = model.predict([Image.new("RGB", (100, 100))])
+    corners = [[x - w / 2, y - h / 2, x + w / 2, y + h / 2] for x, y, w, h in boxes]
+    np.testing.assert_allclose(answer.boxes, [100 * np.mean(corners, 0)], rtol=1e-5)
+    assert (answer.names, answer.scores.tolist()) == (["circle"], [1.0])
+    assert isinstance(model.evaluate(whole.train), Evaluation)
+
+
+def test_what_cannot_be_learned_or_measured_is_said(shapes, fitted, tmp_path):
+    empty = shapes.with_rows({"train": shapes.rows["train"]})
+    for item in empty.train.items:
+        assert item.annotation is not None
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "classes.txt").write_text("a\n", encoding="utf-8")
+    for i in range(3):
+        Image.new("RGB", (20, 20)).save(tmp_path / "images" / f"{i}.png")
+        (tmp_path / "labels" / f"{i}.txt").write_text("", encoding="utf-8")
+    nothing = sightline.load_data(tmp_path, layout="yolo")
+    rows = nothing.with_rows({"train": np.arange(3)})
+    with pytest.raises(DataError, match="no object"):
+        sightline.create_model("average-box", rows).fit(rows.train)
+    model, _ = fitted
+    with pytest.raises(DataError, match="not trained on: a"):
+        model.evaluate(rows.train)
+    with pytest.raises(UnknownNameError, match="augment"):
+        sightline.create_model("ssd-small", augment="all")
+
+
+@pytest.mark.parametrize("augment", ["none", "flip", "ssd"])
+def test_boxes_stay_where_the_objects_are(augment):
+    """A white rectangle on black: after any change the box is that of the white pixels."""
+    image = torch.zeros((3, 60, 90), dtype=torch.uint8)
+    image[:, 20:44, 30:72] = 255
+    changed, seen = Changed((64, 64), augment), 0
+    for seed in range(40):
+        torch.manual_seed(seed)
+        target = {
+            "boxes": torch.tensor([[30.0, 20, 72, 44]]), "labels": torch.tensor([4]), "row": 0,
+        }  # fmt: skip
+        made, known = changed(tv_tensors.Image(image), target)
+        assert made.shape == (3, 64, 64)
+        if not len(known["boxes"]):
+            continue
+        seen += 1
+        assert known["labels"].tolist() == [4]
+        light = made.float().mean(0)
+        white = light > (light.max() + light.median()) / 2
+        if augment == "ssd":
+            inside = torch.zeros_like(white)
+            x1, y1, x2, y2 = known["boxes"][0].round().int().tolist()
+            inside[y1:y2, x1:x2] = True
+            assert (white & inside).sum() >= 0.9 * white.sum()
+            continue
+        rows, columns = white.any(1).nonzero()[:, 0], white.any(0).nonzero()[:, 0]
+        drawn = torch.tensor([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+        assert (known["boxes"][0] - drawn).abs().max() <= 1
+    assert seen > 20
+
+
+def test_crowds_and_boxes_without_area_teach_nothing():
+    target = {
+        "boxes": torch.tensor([[0.0, 0, 10, 10], [5, 5, 5, 20], [2, 2, 30, 30]]),
+        "labels": torch.tensor([0, 1, 2]), "crowd": torch.tensor([True, False, False]),
+    }  # fmt: skip
+    image = tv_tensors.Image(torch.zeros((1, 40, 40), dtype=torch.uint8))
+    made = Changed((20, 20), "none")(image, target)
+    assert made[1]["labels"].tolist() == [2]
+    images, targets = batch_of([made[0], made[0]], [made[1], made[1] | {"row": 3}])
+    assert images.shape == (2, 1, 20, 20)
+    assert [sorted(t) for t in targets] == [["boxes", "labels"]] * 2
+
+
+def test_pictures_without_an_object_are_learned_from_and_measured(shapes):
+    bare = Detections(np.zeros((0, 4)), np.zeros(0, np.int64), shapes.classes)
+    measured = Evaluation.of([bare], [bare], np.arange(1))
+    assert measured.metrics.headline == 0
