@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import resource
 
 import numpy as np
 import pytest
@@ -88,7 +90,19 @@ def test_shipped_prices_are_marked_as_examples():
     assert "EXAMPLES" in cost.example()
 
 
-def test_the_command_measures_and_draws(tmp_path, capsys):
+@pytest.fixture
+def many_files():
+    """More open files than select() knows of."""
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    yield
+    for number in held:
+        os.close(number)
+
+
+@pytest.mark.skipif(
+    resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2000, reason="too few files may be open"
+)
+def test_the_command_measures_and_draws(tmp_path, capsys, many_files):
     data = sightline.load_data("digits")
     run = sightline.create_model("nearest-mean", data).fit(data.train[:300]).save(tmp_path / "run")
     assert status(["cost", str(run), "--json", "--rate", "5"]) == 0

@@ -6,15 +6,16 @@ whole HTTP library would be busier than the server.
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import time
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from sightline.errors import SightlineError
 
 MOST = 900
-"""Requests on their way at once; `select` takes no more than 1024 files."""
+"""Requests on their way at once: many systems let a program open no more than 1,024 files."""
 
 IDLE = 2.0
 """Seconds after which an unused connection is replaced: servers close them after some more."""
@@ -138,7 +139,11 @@ class Load:
 
     def _answered(self, seconds: float | None) -> list[float]:
         """Wait for answers for some seconds, or for the next; return the seconds that they took."""
-        ready = select.select(list(self._busy), [], [], seconds)[0]
+        # select() knows no file above number 1,023, which a program may have open.
+        with selectors.DefaultSelector() as waiting:
+            for connection in self._busy:
+                waiting.register(connection, selectors.EVENT_READ)
+            ready = [cast(socket.socket, key.fileobj) for key, _ in waiting.select(seconds)]
         now = time.perf_counter()
         times = []
         for connection in ready:
