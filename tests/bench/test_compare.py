@@ -47,7 +47,7 @@ def test_the_document_follows_its_schema(done):
     assert set(document["data"]) == {"name", "task", "classes", "counts", "fingerprint"}
     assert set(document["environment"]) == {"device", "threads", "versions", "seed"}
     assert set(document["pick"]) == {
-        "name", "reason", "result", "sure", "apart", "advice", "margin", "cost", "best",
+        "name", "reason", "result", "sure", "apart", "gain", "advice", "margin", "cost", "best",
         "candidates",
     }  # fmt: skip
     for candidate in document["pick"]["candidates"]:

@@ -77,8 +77,8 @@ def test_help_names_the_tasks_that_have_methods(run, monkeypatch):
         out = run(verb, "--help")[1]
         line = next(line for line in out.splitlines() if "--task" in line)
         assert all(task in line for task in tasks.with_cards())
-        assert "detect" not in line
-    status, _, err = run("models", "--task", "detect")
+        assert "generate" not in line
+    status, _, err = run("models", "--task", "generate")
     assert status == 2
     assert "classify" in err
 
