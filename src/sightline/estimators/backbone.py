@@ -40,8 +40,9 @@ BATCH = 64
 KEPT = 128
 """Images beyond which features are kept on the disk."""
 
-WORTH = 512
-"""Images from which on a graph is written first, to be computed by ONNX Runtime."""
+WORTH = 128
+"""Images from which on a graph is written first, once, to be computed by ONNX Runtime. Their number
+alone decides, not whether the graph is there: else the same call would give other last bits."""
 
 SMALL_FOR_FEATURES = 24
 """Pixels a side below which little of what a network has learned of photographs is of use."""
@@ -76,6 +77,7 @@ class Backbone:
         from sightline.models.features import FeatureExtractor, Standardised
 
         self.network, self.enlarge = network, enlarge
+        self._opened: dict[tuple[int, ...], Any] = {}  # sessions, by the shape of an image
         network.model.eval()
         self.extractor = FeatureExtractor(network.model, layers, views)
         self.standardised = Standardised(network.mean_, network.std_)
@@ -272,9 +274,11 @@ class Backbone:
                     axes = {0: onnx_graph.dynamic()}
                     onnx_graph.write(self.module(), some, ["images"], ["features"], axes, part)
                     part.replace(place)
-            session = onnxruntime.InferenceSession(
-                place, options, providers=["CPUExecutionProvider"]
-            )
+            if X.shape[1:] not in self._opened:
+                self._opened[X.shape[1:]] = onnxruntime.InferenceSession(
+                    place, options, providers=["CPUExecutionProvider"]
+                )
+            session = self._opened[X.shape[1:]]
             return lambda part: np.asarray(session.run(None, {"images": part})[0], np.float32)
         return None
 
