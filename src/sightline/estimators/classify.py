@@ -19,7 +19,7 @@ from sightline.estimators import backbone
 from sightline.estimators import classify_stream as stream
 from sightline.estimators.base import Answers, Estimator, Fitting, Tried, is_late
 from sightline.estimators.classify_network import ModuleClassifier
-from sightline.estimators.predictions import check_split
+from sightline.estimators.predictions import check_split, class_numbers
 from sightline.metrics.classify import Evaluation, best_thresholds
 from sightline.models import carried, registry
 from sightline.training.labelled_recipe import Tta
@@ -361,16 +361,9 @@ def renumbered(y: NDArray[np.int64], split: Split, own: tuple[str, ...]) -> NDAr
     DataError
         When the split has a class that is none of them.
     """
-    theirs = split.data.classes
-    if theirs == own:
+    if split.data.classes == own:
         return y
-    unknown = sorted(set(theirs) - set(own))
-    if unknown:
-        raise DataError(
-            f"{split.data.name} has classes that the model was not trained on: {_listed(unknown)}"
-        )
-    ids = np.array([own.index(c) for c in theirs], np.int64)
-    return np.asarray(ids[y], np.int64)
+    return class_numbers(split, own)[y]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from sightline.errors import DataError
 from sightline.estimators import backbone
 from sightline.estimators.base import Answers, Estimator, Fitting
 from sightline.estimators.detect_network import DetectionNetwork, within
-from sightline.estimators.predictions import check_split
+from sightline.estimators.predictions import check_split, class_numbers
 from sightline.metrics.detect import Evaluation
 from sightline.models import registry
 from sightline.types import Detections, Frame, Progress, Task
@@ -96,7 +96,7 @@ class Detector(Estimator):
         fitted = self.fitted()
         if not len(split):
             raise DataError(f"{split.data.name}/{split.name} has no image to measure on")
-        numbers = self._numbers(split)
+        numbers = class_numbers(split, self.classes_)
         truth, said, rows = list[Detections](), list[Any](), list[NDArray[np.int64]]()
         unread: dict[int, str] = {}
         for part in split.batches(fitted.size, fitted.resize, PART, unread=unread):
@@ -133,19 +133,3 @@ class Detector(Estimator):
         limits = np.nan_to_num(e.best_thresholds)
         self.thresholds = tuple(limits.tolist())
         return e.with_thresholds(limits)
-
-    def _numbers(self, split: Split) -> NDArray[np.int64]:
-        """Return what the model calls each class of a split.
-
-        Raises
-        ------
-        DataError
-            When it does not know one of them.
-        """
-        unknown = sorted(set(split.data.classes) - set(self.classes_))
-        if unknown:
-            raise DataError(
-                f"{split.data.name} has classes that the model was not trained on: "
-                f"{', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}"
-            )
-        return np.array([self.classes_.index(c) for c in split.data.classes], np.int64)

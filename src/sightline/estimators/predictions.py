@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.data import notebook
 from sightline.data.dataset import Dataset, Split
 from sightline.data.item import Item
-from sightline.errors import ParameterError, wrong_kind
+from sightline.errors import DataError, ParameterError, wrong_kind
 
 SHOWN = 12
 """Answers with their picture in a notebook; lines of a printed list."""
@@ -128,6 +129,24 @@ def images_in(given: Any) -> list[Any]:
     if type(given).__name__ == "Series":
         return list(given)
     return [given]
+
+
+def class_numbers(split: Split, own: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return the place of each class of a split's data in a model's own list, shape (C,).
+
+    Raises
+    ------
+    DataError
+        When the model was not trained on one of them.
+    """
+    theirs = split.data.classes
+    unknown = sorted(set(theirs) - set(own))
+    if unknown:
+        raise DataError(
+            f"{split.data.name} has classes that the model was not trained on: "
+            f"{', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}"
+        )
+    return np.array([own.index(name) for name in theirs], np.int64)
 
 
 def check_split(value: Any, what: str) -> None:
