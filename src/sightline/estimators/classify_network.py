@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, NotFittedError
-from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std
+from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std, time_left
 from sightline.metrics.calibration import calibrate
 from sightline.training.labelled_recipe import Flip, LabelledRecipe, Tta
 from sightline.types import Progress
@@ -110,9 +110,7 @@ class ModuleClassifier(NetworkMethod):
                 "train": self.judge(functools.partial(self._in_parts, X[some], y[some])),
             }
         training = self.training(X, y, judges, folder)
-        if budget is not None:
-            budget = max(budget - (time.perf_counter() - begun), 1.0)
-        self.run(training, progress, budget, resume, on_epoch)
+        self.run(training, progress, time_left(budget, begun), resume, on_epoch)
         if X_val is not None and y_val is not None:
             self.calibrate(self._in_parts(X_val, y_val))
         self.note_if_guessing(y)

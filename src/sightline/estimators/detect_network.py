@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sightline.data.dataset import Split
 from sightline.data.transforms import Fitted
-from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std
+from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std, time_left
 from sightline.metrics import detect_precision as precision
 from sightline.metrics import threads
 from sightline.metrics.detect_table import Answers, Objects, Table
@@ -58,10 +58,8 @@ class DetectionNetwork(NetworkMethod):
         begun = time.perf_counter()
         judges = {"val": self.judge(val, fitted)} if val is not None else {}
         training = self.training(train, fitted, judges, how)
-        budget = how.budget
-        if budget is not None:
-            budget = max(budget - (time.perf_counter() - begun), 1.0)
-        self.run(training, how.progress, budget, how.resume, how.on_epoch)
+        left = time_left(how.budget, begun)
+        self.run(training, how.progress, left, how.resume, how.on_epoch)
         feed: Any = training.feed
         self.remarks = [*self.remarks, *feed.remarks]
         return len(train) - len(feed.unread)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -300,6 +301,14 @@ class NetworkMethod(Method):
         mean = torch.tensor(self.mean_ * 255, device=device).view(1, -1, 1, 1)
         std = torch.tensor(self.std_ * 255, device=device).view(1, -1, 1, 1)
         return (x - mean) / std
+
+
+def time_left(budget: float | None, begun: float) -> float | None:
+    """Return what is left of a budget of seconds that began at a ``time.perf_counter()``.
+
+    At least a second; None: there is no budget.
+    """
+    return None if budget is None else max(budget - (time.perf_counter() - begun), 1.0)
 
 
 def mean_and_std(X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
