@@ -83,10 +83,30 @@ def test_nesting(one, draw, root):
     assert len(data.train) == 1
 
 
-def test_two_years_are_refused(one, draw):
-    one(draw.page(), "VOC2007")
-    folder = one(draw.page(), "VOC2012")
-    with pytest.raises(DataError, match=r"2 VOC sets \(VOC2007, VOC2012\)"):
+def test_two_years_are_read_together_for_training(tmp_path, draw, write):
+    years = {
+        "VOC2007": {"train": "1", "val": "2", "test": "3"},
+        "VOC2012": {"trainval": "2008_4 2008_5"},
+    }
+    for year, lists in years.items():
+        for split, stems in lists.items():
+            for stem in stems.split():
+                draw.photo(tmp_path / f"VOCdevkit/{year}/JPEGImages/{stem}.jpg")
+                write(f"VOCdevkit/{year}/Annotations/{stem}.xml", draw.page(draw.object("dog")))
+            lines = "\n".join(stems.split())
+            write(f"VOCdevkit/{year}/ImageSets/Main/{split}.txt", lines)
+    data = voc.read(tmp_path, "x")
+    named = {s: [i.id.rpartition("/")[2] for i in v.items] for s, v in data.splits.items()}
+    assert named == {"train": ["1.jpg", "2.jpg", "2008_4.jpg", "2008_5.jpg"], "test": ["3.jpg"]}
+    assert data.classes == voc.CLASSES
+    assert str(data.notes[0]).startswith("VOC2007, VOC2012 are read together")
+    assert len(voc.read(tmp_path / "VOCdevkit/VOC2012", "y").train) == 2
+
+
+def test_years_with_an_image_of_one_name_are_refused(one, draw):
+    one(draw.page(draw.object()), "VOC2007")
+    folder = one(draw.page(draw.object()), "VOC2012")
+    with pytest.raises(DataError, match=r"2 VOC sets \(VOC2007, VOC2012\).* has an image a;"):
         voc.read(folder, "x")
 
 

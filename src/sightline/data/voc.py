@@ -51,10 +51,10 @@ class _Page(NamedTuple):
 class _Layout(NamedTuple):
     """Where things lie: of each stem (or path) the picture and the XML; lists; notes.
 
-    ``root`` holds ``ImageSets``, ``classes.txt`` and the folders of index PNGs.
+    ``roots`` hold ``ImageSets``, ``classes.txt`` and the folders of index PNGs.
     """
 
-    root: Path
+    roots: list[Path]
     pictures: dict[str, str]
     pages: dict[str, Path]
     splits: dict[str, list[str]]
@@ -75,7 +75,10 @@ def why_not(folder: Path) -> str | None:
 
 
 def read(folder: Path, name: str) -> Dataset:
-    """Read a VOC set, also one nested as ``VOCdevkit/VOC2007``, or of XML files beside images.
+    """Read a VOC set, also nested as ``VOCdevkit/VOC2007``, or of XML files beside images.
+
+    Several years of one ``VOCdevkit`` are read together, as detectors are commonly trained: their
+    ``train`` and ``val`` (or ``trainval``) are ``train``, ``test`` is what is listed as such.
 
     Splits are ``ImageSets/Main/{train,val,test}.txt`` (``trainval`` where there is no
     ``train``), else those of ``ImageSets/Segmentation``, else all images are ``train``. Where
@@ -91,15 +94,17 @@ def read(folder: Path, name: str) -> Dataset:
         image is missing.
     """
     folder = folder.resolve()
-    devkit = bool(_roots(folder))
-    layout = _by_devkit(_root(folder)) if devkit else _by_name(folder)
-    root, pictures, lists, notes = layout.root, layout.pictures, layout.splits, layout.notes
+    years = _roots(folder)
+    layout = _together(folder, years) if years else _by_name(folder)
+    pictures, lists, notes = layout.pictures, layout.splits, layout.notes
     order = list(dict.fromkeys(stem for stems in lists.values() for stem in stems))
     pages = [_parse(layout.pages[stem]) for stem in order]
-    classes = _classes(root, pages, devkit=devkit)
+    classes = _classes(layout.roots, pages, devkit=bool(years))
     ids = {c: i for i, c in enumerate(classes)}
-    semantic = files.by_stem(root / "SegmentationClass", {".png"})
-    instances = files.by_stem(root / "SegmentationObject", {".png"})
+    semantic, instances = (
+        {k: v for root in layout.roots for k, v in files.by_stem(root / name, {".png"}).items()}
+        for name in ("SegmentationClass", "SegmentationObject")
+    )
     items = []
     for stem, page in zip(order, pages, strict=True):
         if stem not in pictures:
@@ -218,7 +223,34 @@ def _by_devkit(root: Path) -> _Layout:
     annotated = files.by_stem(root / "Annotations", {".xml"})
     pages = {stem: Path(path) for stem, path in annotated.items()}
     lists, notes = _splits(root, pictures, pages)
-    return _Layout(root, pictures, pages, lists, notes)
+    return _Layout([root], pictures, pages, lists, notes)
+
+
+def _together(folder: Path, years: list[Path]) -> _Layout:
+    """Read the lists of one year, or of several as one set."""
+    parts = [_by_devkit(year) for year in years]
+    if len(parts) == 1:
+        return parts[0]
+    pictures: dict[str, str] = {}
+    pages: dict[str, Path] = {}
+    splits: dict[str, list[str]] = {}
+    names = ", ".join(year.name for year in years)
+    for part in parts:
+        if twice := sorted(pages.keys() & part.pages.keys()):
+            raise DataError(
+                f"{folder} holds {len(years)} VOC sets ({names}), and more than one of them has an "
+                f"image {twice[0]}; give the path of one"
+            )
+        pictures |= part.pictures
+        pages |= part.pages
+        for split, stems in part.splits.items():
+            splits.setdefault("test" if split == "test" else "train", []).extend(stems)
+    together = guessed(
+        f"{names} are read together: their train and val are train; name one folder to read it "
+        "alone"
+    )
+    notes = [together, *(note for part in parts for note in part.notes)]
+    return _Layout(years, pictures, pages, ordered(splits), notes)
 
 
 def _by_name(folder: Path) -> _Layout:
@@ -253,22 +285,12 @@ def _by_name(folder: Path) -> _Layout:
                 mend="add what is missing, an XML without objects if there are none",
             ))  # fmt: skip
     return _Layout(
-        folder,
+        [folder],
         {p: listed.path(p) for p in matched},
         {p: Path(listed.path(page)) for p, page in matched.items()},
         ordered(splits),
         notes,
     )
-
-
-def _root(folder: Path) -> Path:
-    roots = _roots(folder)
-    if not roots:
-        raise DataError(f"{folder}: no Annotations/*.xml, so this is no VOC set")
-    if len(roots) > 1:
-        years = ", ".join(p.name for p in roots)
-        raise DataError(f"{folder} holds {len(roots)} VOC sets ({years}); give the path of one")
-    return roots[0]
 
 
 def _splits(
@@ -320,12 +342,13 @@ def _stem(line: str, pictures: dict[str, str]) -> str:
     return line.split()[0]
 
 
-def _classes(root: Path, pages: list[_Page], *, devkit: bool) -> tuple[str, ...]:
-    if (root / "classes.txt").is_file():
-        return tuple(dict.fromkeys(text.lines(root / "classes.txt")))
+def _classes(roots: list[Path], pages: list[_Page], *, devkit: bool) -> tuple[str, ...]:
+    lists = [root / "classes.txt" for root in roots if (root / "classes.txt").is_file()]
+    if lists:
+        return tuple(dict.fromkeys(line for path in lists for line in text.lines(path)))
     named = {name for page in pages for name in page.names}
     if not named:
-        raise DataError(f"{root}: no annotation has an object; name the classes in classes.txt")
+        raise DataError(f"{roots[0]}: no annotation has an object; name the classes in classes.txt")
     return CLASSES if devkit and named <= set(CLASSES) else tuple(sorted(named))
 
 
