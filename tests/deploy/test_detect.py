@@ -12,9 +12,9 @@ from PIL import Image
 import sightline
 from sightline.deploy import detect
 from sightline.deploy.export import export
-from sightline.deploy.graphs.detect import chosen, free_of_overlap
+from sightline.deploy.graphs.detect import chosen
 from sightline.deploy.runtime import Runtime
-from sightline.models.detect.ssd import Answering
+from sightline.models.detect.answers import Answering, free_of_overlap
 from sightline.report import detect as page
 from sightline.types import Detections, Frame
 

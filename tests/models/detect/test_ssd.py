@@ -12,7 +12,8 @@ from torchvision.models.detection import ssd300_vgg16
 from sightline.errors import ParameterError
 from sightline.models.classify.efficientnet_lite import efficientnet_lite0
 from sightline.models.detect import ssd, ssd_light
-from sightline.models.detect.ssd import TORCHVISION, Answering, Teaching
+from sightline.models.detect.answers import Answering
+from sightline.models.detect.ssd import TORCHVISION, Teaching
 from sightline.models.head import heads_of
 
 CLASSES = 5

@@ -12,12 +12,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torchvision import ops
 
 from sightline.errors import ParameterError
 from sightline.estimators.detect import Detector
+from sightline.models.detect.answers import Answering, free_of_overlap
 from sightline.models.detect.baselines import AverageBox
-from sightline.models.detect.ssd import SSD, Answering
 from sightline.models.features import Standardised
 
 Outputs = tuple[Tensor, Tensor, Tensor]
@@ -45,7 +44,7 @@ def graph(run: Detector) -> nn.Module:
     method = run.method_
     if isinstance(method, AverageBox):
         return Always(method).eval()
-    if isinstance(getattr(method, "model", None), SSD):
+    if hasattr(getattr(method, "model", None), "candidates"):
         return Detected(Standardised(method.mean_, method.std_), method.model).eval()
     raise ParameterError(f"the method {run.name} has no ONNX graph, so it cannot be exported")
 
@@ -72,9 +71,16 @@ class Always(nn.Module):
 
 
 class Detected(nn.Module):
-    """A network that scores boxes, and the choice among them."""
+    """A network that scores boxes, and the choice among them.
 
-    def __init__(self, standardised: nn.Module, model: SSD) -> None:
+    Parameters
+    ----------
+    standardised : Module
+    model : Module
+        Has ``outputs``, ``candidates`` and ``answering``, as `sightline.models.detect.ssd.SSD` has.
+    """
+
+    def __init__(self, standardised: nn.Module, model: Any) -> None:
         super().__init__()
         self.standardised, self.model = standardised, model
 
@@ -89,7 +95,8 @@ def chosen(boxes: Tensor, scores: Tensor, rules: Answering) -> Outputs:
 
     Parameters
     ----------
-    boxes : float Tensor, shape (N, A, 4)
+    boxes : float Tensor, shape (N, A, 4) or (N, A, C, 4)
+        One box for all classes, or one for each.
     scores : float Tensor, shape (N, C, A)
     rules : Answering
 
@@ -103,39 +110,18 @@ def chosen(boxes: Tensor, scores: Tensor, rules: Answering) -> Outputs:
     anchors = scores.shape[2]
     least = scores.topk(min(rules.candidates, anchors), 2).values[:, :, -1:]
     looked_at = torch.where((scores >= least) & (scores > rules.score), scores, 0.0)
-    kept = free_of_overlap(boxes, looked_at, rules.overlap, rules.score)
-    best, places = kept.flatten(1).topk(min(rules.most, kept.shape[1] * anchors), 1)
+    classes = scores.shape[1]
+    if boxes.ndim == 4:  # each class as an image of its own
+        boxes = boxes.transpose(1, 2).flatten(1, 2)
+        folded = boxes.reshape(-1, anchors, 4), looked_at.reshape(-1, 1, anchors)
+        kept = free_of_overlap(*folded, rules.overlap, rules.score).reshape(-1, classes * anchors)
+    else:
+        kept = free_of_overlap(boxes, looked_at, rules.overlap, rules.score).flatten(1)
+    best, places = kept.topk(min(rules.most, classes * anchors), 1)
     labels = torch.div(places, anchors, rounding_mode="floor")
-    where = places - labels * anchors
+    where = places if boxes.shape[1] == classes * anchors else places - labels * anchors
     corners = boxes.gather(1, where[..., None].expand(-1, -1, 4))
     return corners, best, labels
-
-
-@torch.library.custom_op("sightline::free_of_overlap", mutates_args=())
-def free_of_overlap(boxes: Tensor, scores: Tensor, overlap: float, least: float) -> Tensor:
-    """Return scores, (N, C, A), with 0 for what overlaps a better box of its class too much.
-
-    Parameters
-    ----------
-    boxes : float Tensor, shape (N, A, 4)
-    scores : float Tensor, shape (N, C, A)
-    overlap : float
-        IoU above which the worse of two goes.
-    least : float
-        Score that is kept only above this.
-    """
-    kept = torch.zeros_like(scores)
-    for i in range(len(scores)):
-        for c in range(scores.shape[1]):
-            rows = torch.nonzero(scores[i, c] > least)[:, 0]
-            rows = rows[ops.nms(boxes[i, rows], scores[i, c, rows], overlap)]
-            kept[i, c, rows] = scores[i, c, rows]
-    return kept
-
-
-@free_of_overlap.register_fake
-def _like_scores(boxes: Tensor, scores: Tensor, overlap: float, least: float) -> Tensor:
-    return torch.empty_like(scores)
 
 
 def translations() -> dict[Any, Callable[..., Any]]:

@@ -63,6 +63,7 @@ from sightline.errors import ParameterError
 from sightline.models.classify import vgg
 from sightline.models.detect import boxes as coding
 from sightline.models.detect.anchors import SCALES, DefaultBoxes
+from sightline.models.detect.answers import Answering, kept
 from sightline.models.detect.assign import BACKGROUND, match_default_boxes
 from sightline.models.detect.losses import mined_cross_entropy, smooth_l1
 
@@ -97,28 +98,6 @@ class Teaching:
 
 TORCHVISION = Teaching(each=False, least=0)
 """As torchvision teaches."""
-
-
-@dataclass(frozen=True)
-class Answering:
-    """Which boxes become answers.
-
-    Parameters
-    ----------
-    score : float
-        That an answer is above.
-    overlap : float
-        IoU above which of two answers of a class the better one is kept.
-    candidates : int
-        Boxes of each class that are looked at, the best ones.
-    most : int
-        Answers an image.
-    """
-
-    score: float = 0.01
-    overlap: float = 0.45
-    candidates: int = 400
-    most: int = 200
 
 
 class Outputs(NamedTuple):
@@ -276,16 +255,9 @@ class SSD(nn.Module):
         said : Outputs
         """
         boxes, scores = self.candidates(said)
-        return [self._kept(b, s) for b, s in zip(boxes, scores.transpose(1, 2), strict=True)]
-
-    def _kept(self, boxes: Tensor, scores: Tensor) -> dict[str, Tensor]:
-        """Choose the answers of an image: boxes (A, 4), scores (C, A)."""
-        rules = self.answering
-        best, places = scores.topk(min(rules.candidates, scores.shape[1]), 1)
-        labels, ranks = torch.nonzero(best > rules.score, as_tuple=True)
-        best, boxes = best[labels, ranks], boxes[places[labels, ranks]]
-        kept = ops.batched_nms(boxes, best, labels, rules.overlap)[: rules.most]
-        return {"boxes": boxes[kept], "scores": best[kept], "labels": labels[kept]}
+        return [
+            kept(b, s, self.answering) for b, s in zip(boxes, scores.transpose(1, 2), strict=True)
+        ]
 
 
 class Head(nn.Module):
