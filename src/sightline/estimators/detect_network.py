@@ -68,9 +68,9 @@ class DetectionNetwork(NetworkMethod):
         self, train: Split, fitted: Fitted, judges: Mapping[str, Judge], how: Fitting
     ) -> Training:
         """Build the network for these pictures, ready to be trained; see `learn`."""
-        from sightline.training.boxes import Changed, batch_of
+        from sightline.training.boxes import Changed, Gathered
         from sightline.training.engine import Training
-        from sightline.training.sample_feed import SampleFeed
+        from sightline.training.sample_feed import Closing, SampleFeed
 
         self.classes_ = np.arange(len(train.data.classes))
         rows = np.sort(np.random.default_rng(self.seed).permutation(len(train))[:SAMPLE])
@@ -78,15 +78,19 @@ class DetectionNetwork(NetworkMethod):
         self.mean_, self.std_ = mean_and_std(some)
         recipe = cast(BoxedRecipe, self.suited(max(fitted.size), len(train)))
         fabric = self.start(recipe, fitted.size, fitted.shape[2])
+        changed = Changed(fitted.size, recipe.augment, fitted.resize)
         feed = SampleFeed(
-            train, recipe.batch_size, self.seed,
-            transform=Changed(fitted.size, recipe.augment), collate=batch_of,
+            train, recipe.batch_size, self.seed, transform=changed,
+            collate=Gathered(fitted.size, recipe.augment == "mosaic", recipe.multi_scale),
+            closing=Closing(1 - recipe.closing, changed, Gathered(fitted.size)),
             workers=recipe.workers or max(threads.available() - threads.in_use(), 0),
             rank=fabric.global_rank, world=fabric.world_size,
         )  # fmt: skip
 
         def loss(model: nn.Module, batch: tuple[Tensor, list[dict[str, Tensor]]]) -> Tensor:
             images, targets = batch
+            if hasattr(self.model, "closing"):
+                cast(Any, self.model).closing = feed.is_closing
             there = [{k: v.to(fabric.device) for k, v in t.items()} for t in targets]
             x = self.standardised(images.permute(0, 2, 3, 1).numpy(), fabric.device)
             parts: dict[str, Tensor] = model(x, there)

@@ -218,6 +218,7 @@ class Training:
 
     def _epoch(self, epoch: int, first: int, progress: Progress | None) -> bool:
         start, self.feed.waited = time.perf_counter(), 0.0
+        self.feed.done = self.step / self.steps
         self.model.train()
         if self.recipe.freeze != "none":
             for layer in self.plain.modules():

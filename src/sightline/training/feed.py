@@ -26,11 +26,14 @@ class Feed(Protocol):
     seed : int
     waited : float
         Seconds that the loop has spent in waiting for batches, since it was set to 0.
+    done : float
+        Share of the training that was over when the epoch began; the loop sets it.
     """
 
     n: int
     seed: int
     waited: float
+    done: float
 
     @property
     def steps(self) -> int:

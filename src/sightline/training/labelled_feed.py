@@ -49,7 +49,7 @@ class LabelledFeed(ABC):
     ) -> None:
         self.recipe, self.device, self.seed = recipe, device, seed
         self.rank, self.world, self.classes = rank, world, classes
-        self.n, self.waited = len(y), 0.0
+        self.n, self.waited, self.done = len(y), 0.0, 0.0
         self.labels = torch.tensor(y).to(device)
         channels = (1, -1, 1, 1)
         self.mean = torch.tensor(mean * 255, device=device).view(channels)

@@ -35,6 +35,23 @@ Collate = Callable[[list[Any], list[dict[str, Any]]], Batch]
 _AHEAD = 2  # batches that each process keeps ready
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Closing:
+    """How images are changed towards the end of a training, where that is another way.
+
+    Parameters
+    ----------
+    start : float
+        Share of the training from which on: of epochs that begin later.
+    transform, collate : callable
+        See `SampleFeed`.
+    """
+
+    start: float
+    transform: Transform | None
+    collate: Collate | None
+
+
 class SampleFeed:
     """Give images with what is known of them in batches, read anew in every epoch.
 
@@ -54,7 +71,10 @@ class SampleFeed:
         Takes an image and its target as tv_tensors, and draws from torch's and NumPy's generators,
         which are seeded for each image; it must be picklable.
     collate : callable, optional
-        Called with a list of images and one of targets where they were read.
+        Called with a list of images and one of targets where they were read; draws as `transform`
+        does.
+    closing : Closing, optional
+        What takes the place of `transform` and `collate` towards the end.
     workers : int
         Processes that read; 0: the training's own.
     chance : float array, shape (N,), optional
@@ -66,6 +86,8 @@ class SampleFeed:
     ----------
     remarks : list of str
         What the reader should know of how it was read.
+    done : float
+        Share of the training that was over when the epoch began; the loop sets it.
 
     Raises
     ------
@@ -83,6 +105,7 @@ class SampleFeed:
         *,
         transform: Transform | None = None,
         collate: Collate | None = None,
+        closing: Closing | None = None,
         workers: int = 0,
         chance: NDArray[np.float64] | None = None,
         rank: int = 0,
@@ -95,10 +118,13 @@ class SampleFeed:
         if not len(split):
             raise DataError(f"{split.data.name}/{split.name} has no image to learn from")
         self.split, self.n, self.seed, self.waited = split, len(split), seed, 0.0
+        self.done, self.closing = 0.0, closing
         self.workers, self.remarks = workers, list[str]()
         self._batches = _Batches(
-            _bare(split), split.rows, batch_size, seed, chance, transform, collate, rank, world
+            _bare(split), split.rows, batch_size, seed, chance, [(transform, collate)], rank, world
         )
+        if closing is not None:
+            self._batches.ways.append((closing.transform, closing.collate))
         if workers and not _can_be_sent(self._batches):
             self.workers = 0
             self.remarks.append(
@@ -107,12 +133,17 @@ class SampleFeed:
             )
         self._unread: dict[int, str] = {}
         self._loader: DataLoader[bytes] | None = None
-        self._places: list[tuple[int, int]] = []
+        self._places: list[_Place] = []
 
     @property
     def steps(self) -> int:
         """Return the number of batches of an epoch."""
         return self._batches.steps
+
+    @property
+    def is_closing(self) -> bool:
+        """Tell whether the epoch is one of the last ones, in which images change another way."""
+        return self.closing is not None and self.done >= self.closing.start
 
     @functools.cached_property
     def digest(self) -> str:
@@ -141,7 +172,8 @@ class SampleFeed:
         TrainingError
             When a process that reads images was killed.
         """
-        made = self._made([(epoch, step) for step in range(first, self.steps)])
+        way = int(self.is_closing)
+        made = self._made([(epoch, step, way) for step in range(first, self.steps)])
         whole = False
         try:
             while True:
@@ -179,7 +211,7 @@ class SampleFeed:
         """Return the number of images of a batch, or of a part of one."""
         return len(batch[0])
 
-    def _made(self, places: list[tuple[int, int]]) -> Generator[_Found, None, None]:
+    def _made(self, places: list[_Place]) -> Generator[_Found, None, None]:
         if not self.workers:
             for place in places:
                 with _own_chance():
@@ -216,6 +248,9 @@ class _Held:
     held: Batch
 
 
+_Place = tuple[int, int, int]
+"""Epoch and step of a batch, and which way its images are changed."""
+
 _Found = tuple[_Held | None, list[tuple[int, str]]]
 """A batch, and the rows and reasons of images that were left out; None: there is no other batch."""
 
@@ -230,18 +265,17 @@ class _Batches(Dataset[bytes]):
         batch_size: int,
         seed: int,
         chance: NDArray[np.float64] | None,
-        transform: Transform | None,
-        collate: Collate | None,
+        ways: list[tuple[Transform | None, Collate | None]],
         rank: int,
         world: int,
     ) -> None:
         self.split, self.rows, self.batch_size, self.seed = split, rows, batch_size, seed
         self.chance = None if chance is None else chance / chance.sum()
-        self.transform, self.collate, self.rank, self.world = transform, collate, rank, world
+        self.ways, self.rank, self.world = ways, rank, world
         self.steps = steps_of(len(rows), batch_size, world)
         self._ordered: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
 
-    def __getitem__(self, place: tuple[int, int]) -> bytes:
+    def __getitem__(self, place: _Place) -> bytes:
         # Bytes go through a pipe. Tensors would go through shared memory, a file handle each, and
         # lists of them run into the limit of open files, or of a container's /dev/shm.
         return pickle.dumps(self.make(*place), pickle.HIGHEST_PROTOCOL)
@@ -250,8 +284,9 @@ class _Batches(Dataset[bytes]):
         """Return the places in the split of an epoch's images."""
         return order_of(len(self.rows), self.seed, epoch, self.chance)
 
-    def make(self, epoch: int, step: int) -> _Found:
+    def make(self, epoch: int, step: int, way: int) -> _Found:
         """Return a batch, or the next of the epoch with an image that can be read."""
+        transform, collate = self.ways[way]
         order, again = self._order(epoch)
         unread: list[tuple[int, str]] = []
         for later in range(self.steps):
@@ -260,30 +295,28 @@ class _Batches(Dataset[bytes]):
             samples = []
             for place, repeat in zip(order[part].tolist(), again[part].tolist(), strict=True):
                 try:
-                    samples.append(self._sample(place, epoch, repeat))
+                    samples.append(self._sample(place, epoch, repeat, transform))
                 except SightlineError as error:
                     unread.append((int(self.rows[place]), str(error)))
             if samples:
                 images, targets = [image for image, _ in samples], [known for _, known in samples]
-                return _Held(
-                    (images, targets) if self.collate is None else self.collate(images, targets)
-                ), unread
+                if collate is None:
+                    return _Held((images, targets)), unread
+                _seed_with(self.seed, epoch, step, self.rank)
+                return _Held(collate(images, targets)), unread
         return None, unread
 
-    def _sample(self, place: int, epoch: int, repeat: int) -> tuple[Any, dict[str, Any]]:
+    def _sample(
+        self, place: int, epoch: int, repeat: int, transform: Transform | None
+    ) -> tuple[Any, dict[str, Any]]:
         """Read and change one image; `repeat` tells of one that an epoch has more than once."""
         row = int(self.rows[place])
         image, target = to_tensors(self.split[place])
         target["row"] = row
-        if self.transform is None:
+        if transform is None:
             return image, target
-        torch_seed, numpy_seed = np.random.SeedSequence(
-            [self.seed, epoch, row, repeat]
-        ).generate_state(2)
-        # Of the processor alone: torch.manual_seed would seed graphics processors, too.
-        torch.default_generator.manual_seed(int(torch_seed))
-        np.random.seed(int(numpy_seed))  # noqa: NPY002 - what a transform may draw from
-        return self.transform(image, target)
+        _seed_with(self.seed, epoch, row, repeat)
+        return transform(image, target)
 
     def _order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the places of an epoch, and how often each came before in it."""
@@ -297,6 +330,14 @@ class _Batches(Dataset[bytes]):
                 again[by_place] = np.arange(len(order)) - starts
             self._ordered = epoch, order, again
         return self._ordered[1:]
+
+
+def _seed_with(*numbers: int) -> None:
+    """Seed what a transform may draw from."""
+    torch_seed, numpy_seed = np.random.SeedSequence(numbers).generate_state(2)
+    # Of the processor alone: torch.manual_seed would seed graphics processors, too.
+    torch.default_generator.manual_seed(int(torch_seed))
+    np.random.seed(int(numpy_seed))  # noqa: NPY002
 
 
 def _bare(split: Split) -> Split:
