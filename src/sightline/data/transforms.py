@@ -128,7 +128,9 @@ class Fitted:
         return scaled
 
 
-def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
+def fit(
+    options: Preprocess, train: Split, default_side: int = 32, size: tuple[int, int] | None = None
+) -> Fitted:
     """Fit preprocessing to the training split.
 
     Parameters
@@ -138,6 +140,8 @@ def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
         Only these images are looked at.
     default_side : int
         Pixels a side where the images differ in size and `options` name none.
+    size : (height, width), optional
+        In place of what the options and the images say.
 
     Raises
     ------
@@ -147,9 +151,9 @@ def fit(options: Preprocess, train: Split, default_side: int = 32) -> Fitted:
     if not 0 <= options.size <= 1024:
         raise ParameterError(f"size={options.size} must be between 1 and 1024 pixels (0: as given)")
     data = train.data
-    if options.size:
+    if size is None and options.size:
         size = (options.size, options.size)
-    else:
+    elif size is None:
         size = data.size or (default_side, default_side)
     channels = 1 if data.mode == "L" else 3
     fitted = Fitted(

@@ -415,6 +415,9 @@ def fit(options: Preprocess, train: Split, card: ModelCard) -> Fitted:
     """
     own = train.data.size
     if not options.features:
+        if card.step:
+            shape = in_proportion(own, options.size or card.largest_side, card)
+            return transforms.fit(options, train, size=shape)
         if card.pretrained and not options.size and own and max(own) > card.largest_side:
             options = dataclasses.replace(options, size=card.largest_side)
         return transforms.fit(options, train, card.largest_side)
@@ -427,3 +430,22 @@ def fit(options: Preprocess, train: Split, card: ModelCard) -> Fitted:
     fitted = transforms.fit(dataclasses.replace(options, size=size, scale="none"), train)
     fitted.embed = backbone
     return fitted
+
+
+def in_proportion(own: tuple[int, int] | None, longer: int, card: ModelCard) -> tuple[int, int]:
+    """Return the size that a network takes which keeps the proportions of pictures.
+
+    Parameters
+    ----------
+    own : (height, width), optional
+        That all pictures share; None: they differ, and the network's image is a square.
+    longer : int
+        Pixels of the longer side at most, or nearest to it.
+    card : ModelCard
+        Its ``step`` divides both sides.
+    """
+    height, width = own or (longer, longer)
+    by, least = longer / max(height, width), -(-card.smallest_side // card.step) * card.step
+    sides = (max(round(side * by / card.step) * card.step, least) for side in (height, width))
+    first, second = sides
+    return first, second

@@ -45,6 +45,9 @@ class ModelCard:
         Images larger than this are scaled down to it unless a size is asked for.
     side : int
         Pixels a side that it takes, whatever the images have; 0: it takes what they have.
+    step : int
+        Such a network takes images in the proportions of the pictures, sides multiples of this;
+        0: squares, where the pictures' own size is not taken.
     kind : {"classic", "module"}
         A class on arrays with scikit-learn's contract, or a ``torch.nn.Module``.
     scale, resize : str
@@ -90,6 +93,7 @@ class ModelCard:
     sweep: str | None = None
     largest_side: int = 32
     side: int = 0
+    step: int = 0
     kind: Literal["classic", "module"] = "classic"
     scale: str = "none"
     resize: str = "crop"
