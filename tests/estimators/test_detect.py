@@ -10,8 +10,10 @@ from torchvision import tv_tensors
 
 import sightline
 from sightline.errors import DataError, UnknownNameError
+from sightline.estimators import backbone
 from sightline.metrics.detect import Evaluation
-from sightline.training.boxes import Changed, batch_of
+from sightline.models import registry
+from sightline.training.boxes import Changed, Gathered
 from sightline.types import Detections
 
 KNOBS = {"epochs": 2, "device": "cpu", "workers": 0}
@@ -164,7 +166,7 @@ def test_crowds_and_boxes_without_area_teach_nothing():
     image = tv_tensors.Image(torch.zeros((1, 40, 40), dtype=torch.uint8))
     made = Changed((20, 20), "none")(image, target)
     assert made[1]["labels"].tolist() == [2]
-    images, targets = batch_of([made[0], made[0]], [made[1], made[1] | {"row": 3}])
+    images, targets = Gathered((20, 20))([made[0], made[0]], [made[1], made[1]])
     assert images.shape == (2, 1, 20, 20)
     assert [sorted(t) for t in targets] == [["boxes", "labels"]] * 2
 
@@ -173,3 +175,45 @@ def test_pictures_without_an_object_are_learned_from_and_measured(shapes):
     bare = Detections(np.zeros((0, 4)), np.zeros(0, np.int64), shapes.classes)
     measured = Evaluation.of([bare], [bare], np.arange(1))
     assert measured.metrics.headline == 0
+
+
+YOLO = {"epochs": 4, "device": "cpu", "workers": 0, "closing": 0.5, "batch_size": 12}
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """A detector without anchors on wide pictures, some of which have no object."""
+    data = sightline.load_data("shapes:count=40,size=64")
+    folder = tmp_path_factory.mktemp("grid")
+    model = sightline.create_model("yolo-nano", data, **YOLO)
+    return model.fit(data.train, data.val, folder=folder), data, folder
+
+
+def test_pictures_put_together_train_to_the_same_bits_when_resumed(grid, tmp_path):
+    model, data, _ = grid
+
+    class StopError(Exception):
+        pass
+
+    def stop(row):
+        if row["epoch"] == 3:
+            raise StopError
+
+    half = sightline.create_model("yolo-nano", data, **YOLO)
+    with pytest.raises(StopError):
+        half.fit(data.train, data.val, folder=tmp_path, on_epoch=stop)
+    whole = sightline.create_model("yolo-nano", data, **YOLO)
+    whole.fit(data.train, data.val, folder=tmp_path, resume=True)
+    assert whole.method_.model.closing
+    for name, tensor in model.method_.model.state_dict().items():
+        assert torch.equal(tensor, whole.method_.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("own", "longer", "size"),
+    [((480, 640), 416, (320, 416)), ((600, 600), 416, (416, 416)), (None, 320, (320, 320)),
+     ((20, 400), 416, (32, 416)), ((48, 64), 64, (64, 64))],
+)  # fmt: skip
+def test_a_network_sees_pictures_in_their_proportions(own, longer, size):
+    card = registry.card("yolo-tiny")
+    assert backbone.in_proportion(own, longer, card) == size

@@ -21,6 +21,15 @@ SCRATCH_RECIPE: Mapping[str, Any] = MappingProxyType(
 )  # fmt: skip
 """From random weights."""
 
+YOLO_RECIPE: Mapping[str, Any] = MappingProxyType(
+    {
+        "epochs": 100.0, "batch_size": 16, "optimizer": "adamw", "lr": 1e-3, "momentum": 0.9,
+        "weight_decay": 0.02, "schedule": "cosine", "warmup": 0.05, "clip": 10.0, "ema": 0.998,
+        "channels_last": True, "augment": "mosaic", "multi_scale": 0.25,
+    }
+)  # fmt: skip
+"""YOLOX's changes of pictures, and steps that suit a few hundred of them."""
+
 SSD300_RECIPE: Mapping[str, Any] = MappingProxyType(
     {
         "epochs": 24.0, "batch_size": 8, "lr": 2e-3, "weight_decay": 5e-4, "schedule": "cosine",
@@ -33,6 +42,7 @@ SSD300_RECIPE: Mapping[str, Any] = MappingProxyType(
 def _network(
     name: str, entry: str, summary: str, paper: str, side: int, parameters: int,
     recipe: Mapping[str, Any], *, smallest: int = 32, fixed: bool = False, costly: bool = False,
+    **more: Any,
 ) -> ModelCard:  # fmt: skip
     """Make the card of a detector that is a network."""
     return ModelCard(
@@ -42,18 +52,29 @@ def _network(
         summary=summary,
         paper=paper,
         chapter=9,
-        input="the whole picture, stretched to a square, standardised by channel",
+        input=f"the whole picture, {'in a square' if fixed else 'in proportion'}, standardised",
         largest_side=side,
         side=side if fixed else 0,
+        step=0 if fixed else 32,
         kind="module",
         smallest_side=smallest,
-        resize="stretch",
+        resize="stretch" if fixed else "pad",
         recipe=recipe,
         recipe_large=recipe,
         costly=costly,
         parameters=parameters,
         shape=(3, side, side),
+        **more,
     )
+
+
+def _yolo(form: str, side: int, parameters: int) -> ModelCard:
+    """Make the card of a form of YOLOX."""
+    return _network(
+        f"yolo-{form}", "yolox:yolox", f"YOLOX-{form}: the cells of a grid, without anchors",
+        "Ge et al., YOLOX: Exceeding YOLO series in 2021", side, parameters, YOLO_RECIPE,
+        costly=True, arguments=MappingProxyType({"form": form}), rung=form in ("nano", "tiny"),
+    )  # fmt: skip
 
 
 CARDS: tuple[ModelCard, ...] = (
@@ -75,8 +96,17 @@ CARDS: tuple[ModelCard, ...] = (
              costly=True),
     _network("ssd300", "ssd:ssd300", "default boxes on six maps of VGG16", _SSD, 300, 35_641_826,
              SSD300_RECIPE, smallest=300, fixed=True, costly=True),
+    _network("ssd300_voc", "ssd:ssd300", "ssd300 with the default boxes of Pascal VOC", _SSD, 300,
+             35_641_826, SSD300_RECIPE, smallest=300, fixed=True, costly=True,
+             arguments=MappingProxyType({"scales": "voc"}), rung=False),
     _network("ssd300_bn", "ssd:ssd300_bn", "ssd300 with batch normalisation, to learn from scratch",
              f"{_SSD}; Zhu et al., ScratchDet, 2019", 300, 35_658_210, SCRATCH_RECIPE, smallest=300,
              fixed=True, costly=True),
+    _yolo("nano", 416, 912_159),
+    _yolo("tiny", 416, 5_055_855),
+    _yolo("s", 640, 8_968_255),
+    _yolo("m", 640, 25_326_495),
+    _yolo("l", 640, 54_208_895),
+    _yolo("x", 640, 99_071_455),
 )  # fmt: skip
 """All of them."""
