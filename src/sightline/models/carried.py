@@ -8,10 +8,7 @@ they are in no other extra; the same weights are in timm, as ``tf_efficientnet_l
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import importlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sightline.data import store
 from sightline.errors import WeightsError
-from sightline.models import registry
+from sightline.models import keeping, registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,40 +113,15 @@ def read(name: str) -> dict[str, Tensor]:
     WeightsError
         When the package is not installed, of another version, or its file is not the pinned one.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     package = PACKAGES[name]
     place = _cached(package)
-    if place.is_file():
-        try:
-            return load_file(place)
-        except (SafetensorError, OSError):
-            place.unlink(missing_ok=True)  # damaged: made anew
+    if (state := keeping.kept(place)) is not None:
+        return state
     module = importlib.import_module(registry.card(name).entry.partition(":")[0])
-    state: dict[str, Tensor] = module.from_package(_state(name, package))
-    _keep(state, place)
-    return state
-
-
-def _state(name: str, package: Package) -> Mapping[str, Tensor]:
-    import torch
-
-    path = _located(name, package)
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise WeightsError(f"cannot read {path} ({error.strerror}); {_remedy(package)}") from None
-    if digest != package.sha256:
-        raise WeightsError(
-            f"{path} is not the file that was published (SHA-256 {digest[:12]}..., not "
-            f"{package.sha256[:12]}...); {_remedy(package)}"
-        )
-    try:
-        state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}); {_remedy(package)}") from None
-    return state
+    given = keeping.checked(_located(name, package), package.sha256, _remedy(package))
+    made: dict[str, Tensor] = module.from_package(given)
+    keeping.keep(made, place)
+    return made
 
 
 def _located(name: str, package: Package) -> Path:
@@ -177,18 +149,3 @@ def _remedy(package: Package) -> str:
 
 def _cached(package: Package) -> Path:
     return store.home() / "weights" / f"{package.name}-{package.sha256[:12]}.safetensors"
-
-
-def _keep(state: dict[str, Tensor], place: Path) -> None:
-    """Write a state dict into the cache; where that fails, it is read from the package again."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    part = place.with_suffix(f".{id(state)}.part")
-    with contextlib.suppress(OSError, SafetensorError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            save_file({key: tensor.contiguous() for key, tensor in state.items()}, part)
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)
