@@ -9,10 +9,10 @@ from PIL import Image
 from torchvision import tv_tensors
 
 import sightline
-from sightline.errors import DataError, UnknownNameError
+from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.estimators import backbone
 from sightline.metrics.detect import Evaluation
-from sightline.models import registry
+from sightline.models import carried, registry
 from sightline.training.boxes import Changed, Gathered
 from sightline.types import Detections
 
@@ -217,3 +217,38 @@ def test_pictures_put_together_train_to_the_same_bits_when_resumed(grid, tmp_pat
 def test_a_network_sees_pictures_in_their_proportions(own, longer, size):
     card = registry.card("yolo-tiny")
     assert backbone.in_proportion(own, longer, card) == size
+
+
+@pytest.mark.skipif(
+    not carried.installed("efficientnet_lite0"), reason="the extra 'pretrained' is not installed"
+)
+def test_a_backbone_of_imagenet_learns_on_with_what_it_saw_pictures_as(shapes, tmp_path):
+    model = sightline.create_model("ssdlite-imagenet", shapes, **KNOBS | {"epochs": 1}, lr=1e-6)
+    training = model.training(shapes.train)
+    rates = {id(p): g["lr"] for g in training.optimizers[0].param_groups for p in g["params"]}
+    names = {n: rates[id(p)] / 1e-6 for n, p in training.plain.named_parameters()}
+    assert names["head.regression_head.module_list.0.3.weight"] == pytest.approx(1)
+    assert names["backbone.blocks.6.0.conv_pw.weight"] == pytest.approx(0.8)
+    assert names["backbone.conv_stem.weight"] < names["backbone.blocks.0.0.conv_dw.weight"] < 0.3
+    model.fit(shapes.train)
+    published = model.config["published_weights"]
+    assert published["name"].startswith("efficientnet-lite0")
+    assert all(k.startswith(("head.", "backbone.extra.")) for k in published["fresh"])
+    np.testing.assert_allclose(model.method_.mean_, carried.MEAN)
+    own = model.method_.model.backbone.conv_stem.weight
+    torch.testing.assert_close(
+        own.cpu().contiguous(), carried.read("efficientnet_lite0")["conv_stem.weight"],
+        rtol=0, atol=1e-4,
+    )  # fmt: skip
+    again = sightline.load_model(model.save(tmp_path / "run"))
+    assert again.config["published_weights"]["name"] == published["name"]
+
+
+def test_weights_that_a_detector_has_not_are_refused_before_anything_is_read():
+    with pytest.raises(ParameterError, match="ssd-small has no published weights=imagenet"):
+        sightline.create_model("ssd-small", weights="imagenet")
+    with pytest.raises(ParameterError, match=r"weights=none or weights=imagenet$"):
+        sightline.create_model("ssdlite", weights="coco")
+    assert registry.card("ssdlite").starts_from == ""
+    assert registry.card("ssdlite-imagenet").starts_from == "efficientnet_lite0"
+    assert registry.card("features+knn").starts_from == "efficientnet_lite0"

@@ -7,7 +7,7 @@ from torch import nn
 from sightline.errors import ParameterError
 from sightline.models import registry
 from sightline.models.features import FeatureExtractor
-from sightline.models.head import head_of
+from sightline.models.head import fresh_layers, head_of
 
 SMALL = {"num_classes": 5, "small": True}
 
@@ -54,3 +54,11 @@ def test_convolution_as_last_layer_gives_means():
 def test_networks_without_a_last_layer_are_refused():
     with pytest.raises(ParameterError, match="ReLU does not say which layer is its head"):
         FeatureExtractor(nn.ReLU())
+
+
+def test_new_layers_are_the_largest_all_of_whose_weights_are_new():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)))
+    inner = [f"1.{i}.{kind}" for i in (0, 1) for kind in ("weight", "bias")]
+    assert fresh_layers(model, ["0.bias", *inner]) == ["1", "0.bias"]
+    assert fresh_layers(model, inner[:3]) == ["1.0", "1.1.weight"]
+    assert fresh_layers(model, []) == []

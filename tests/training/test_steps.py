@@ -198,6 +198,21 @@ def test_freezing_the_backbone_leaves_every_layer_of_the_head_to_learn():
     }  # fmt: skip
 
 
+def test_the_stages_of_a_detector_are_those_of_the_network_it_stands_on():
+    model = nn.Module()
+    model.backbone = nn.Module()
+    model.backbone.stem = nn.Linear(2, 2, bias=False)
+    model.backbone.blocks = nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(2)))
+    model.backbone.scale, model.extra = nn.Parameter(torch.ones(2)), nn.Linear(2, 2)
+    head = ["extra", "backbone.scale"]
+    groups = optimizer(model, Recipe(lr=1.0, layer_decay=0.5), head=head).param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert {n: rates[id(p)] for n, p in model.named_parameters()} == {
+        "backbone.scale": 1.0, "backbone.stem.weight": 0.125, "backbone.blocks.0.weight": 0.25,
+        "backbone.blocks.1.weight": 0.5, "extra.weight": 1.0, "extra.bias": 1.0,
+    }  # fmt: skip
+
+
 def test_a_network_that_does_not_say_its_head_is_not_guessed_at():
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     assert heads_of(model) == {}

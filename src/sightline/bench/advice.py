@@ -38,7 +38,7 @@ def gain(methods: Sequence[MethodEntry]) -> GainEntry | None:
     GainEntry, or None where there are not methods of both kinds
     """
     known = [m for m in methods if m.validation is not None and m.share]
-    trained = [m for m in known if registry.card(m.name).pretrained]
+    trained = [m for m in known if registry.card(m.name).starts_from]
     scratch = [m for m in known if m not in trained]
     if not trained or not scratch:
         return None
@@ -86,7 +86,7 @@ def advise(
     where = shlex.quote(named)
     seen = data.mode == "RGB" and (data.size is None or min(data.size) >= LEAST_SIDE)
     command = estimator(task).pretrained_command(where)
-    taken = any(registry.card(name).pretrained for name in methods)
+    taken = any(registry.card(name).starts_from for name in methods)
     if command and not taken and seen and len(data.train) < FEW and picked.headline < GOOD:
         advice.append(AdviceEntry(kind="pretrained features", command=command))
     low, high = picked.interval

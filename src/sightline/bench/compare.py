@@ -150,7 +150,9 @@ def ladder(
         if cards:
             side = min(data.size) if data.size else None
             small = [c.name for c in cards if side is not None and side < c.smallest_side]
-            absent = [c.name for c in cards if c.pretrained and not carried.installed(c.pretrained)]
+            absent = [
+                c.name for c in cards if c.starts_from and not carried.installed(c.starts_from)
+            ]
             costly = [
                 c.name for c in cards
                 if c.costly and len(data.train) > c.quick and c.name not in {*small, *absent}

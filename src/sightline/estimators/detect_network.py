@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sightline.estimators.base import Fitting
     from sightline.models.detect.baselines import Given
+    from sightline.models.weights import PublishedWeights
     from sightline.training.engine import Judge, Training
 
 
@@ -36,6 +37,8 @@ class DetectionNetwork(NetworkMethod):
     """
 
     recipe_type = BoxedRecipe
+    class_names: tuple[str, ...] = ()
+    """Of the data that it is trained on."""
 
     def learn(self, train: Split, val: Split | None, fitted: Fitted, how: Fitting) -> int:
         """Train on a split whose pictures are read as it learns; return how many were read.
@@ -72,7 +75,7 @@ class DetectionNetwork(NetworkMethod):
         from sightline.training.engine import Training
         from sightline.training.sample_feed import Closing, SampleFeed
 
-        self.classes_ = np.arange(len(train.data.classes))
+        self.classes_, self.class_names = np.arange(len(train.data.classes)), train.data.classes
         rows = np.sort(np.random.default_rng(self.seed).permutation(len(train))[:SAMPLE])
         some = train.take(rows).arrays(fitted.size, fitted.resize).X
         self.mean_, self.std_ = mean_and_std(some)
@@ -96,7 +99,24 @@ class DetectionNetwork(NetworkMethod):
             parts: dict[str, Tensor] = model(x, there)
             return cast("Tensor", sum(parts.values()))
 
-        return Training(fabric, self.model, feed, recipe, loss, judges, folder=how.folder)
+        return Training(
+            fabric, self.model, feed, recipe, loss, judges, head=self._new_layers(),
+            folder=how.folder,
+        )  # fmt: skip
+
+    def begin_with(self, weights: str) -> PublishedWeights:
+        """Load published weights into the network: of a classifier, or of a detector (COCO)."""
+        if weights != "coco":
+            return super().begin_with(weights)
+        from sightline.models.detect.published import load_published
+
+        return load_published(self.card.name, self.model, self.class_names)
+
+    def _new_layers(self) -> list[str] | None:
+        """Return the layers that published weights have left new; None: the network's head."""
+        from sightline.models.head import fresh_layers
+
+        return fresh_layers(self.model, self.published.get("fresh", ())) or None
 
     def judge(self, split: Split, fitted: Fitted) -> Judge:
         """Return what measures COCO's average precision on a split, at the network's size."""

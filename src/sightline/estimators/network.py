@@ -84,9 +84,15 @@ class NetworkMethod(Method):
         """Return the recipe for images of so many pixels a side."""
         own = self.card.recipe if side <= SMALL else self.card.recipe_large
         try:
-            return self.recipe_type(**(dict(own) | self.options))
+            recipe = self.recipe_type(**(dict(own) | self.options))
         except TypeError as error:
             raise ParameterError(f"{self.card.name}: {error}") from None
+        if recipe.weights != "none" and recipe.weights not in self.card.weights:
+            has = " or ".join(f"weights={name}" for name in ("none", *self.card.weights))
+            raise ParameterError(
+                f"{self.card.name} has no published weights={recipe.weights} to begin with: {has}"
+            )
+        return recipe
 
     def suited(self, side: int, images: int) -> Recipe:
         """Return the recipe for so many images of a size; unset knobs fit few of them.
@@ -139,14 +145,30 @@ class NetworkMethod(Method):
         self.used = used(fabric, recipe)
         torch.manual_seed(self.seed)
         self.model = self.built(channels)
-        if recipe.weights == "imagenet":
-            from sightline.models.weights import load_published
-
-            name = self.card.pretrained or self.card.name
-            brought = load_published(name, self.model, len(self.classes_))
+        if recipe.weights != "none":
+            brought = self.begin_with(recipe.weights)
             self.standardise_as(brought)
             self.published = dataclasses.asdict(brought)
         return fabric
+
+    def begin_with(self, weights: str) -> PublishedWeights:
+        """Load published weights into the network that was just built.
+
+        Parameters
+        ----------
+        weights : str
+            Where they come from, one of the card's.
+
+        Raises
+        ------
+        WeightsError
+            When they cannot be had.
+        """
+        from sightline.models.weights import load_published
+
+        return load_published(
+            self.card.pretrained or self.card.name, self.model, len(self.classes_)
+        )
 
     def run(
         self,
@@ -205,8 +227,9 @@ class NetworkMethod(Method):
         """
         from sightline.models.weights import load_published
 
-        if "imagenet" not in card.weights:
-            raise ParameterError(f"there are no published weights of {card.name}")
+        if "imagenet" not in card.weights or card.pretrained:
+            other = f"; {card.pretrained} has" if card.pretrained else ""
+            raise ParameterError(f"there are no published weights of {card.name}{other}")
         network = cls(card, {})
         shape = card.shape or (3, 224, 224)
         network.side_ = np.array(shape[1:], np.int64)

@@ -65,7 +65,8 @@ class ModelCard:
     features, views : str
         Defaults of the preprocessing knobs of these names.
     pretrained : str
-        Network of the registry whose published weights it starts from, where it has another name.
+        Network of the registry whose published weights it can start from, where it has another
+        name.
     weights : tuple of str
         Names of published weights.
     licence, origin : str
@@ -113,6 +114,12 @@ class ModelCard:
     shape: tuple[int, int, int] | None = None
     rung: bool = True
     arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def starts_from(self) -> str:
+        """Return the network whose weights it starts from unless told otherwise; ``""``: none."""
+        own = {recipe.get("weights", "none") for recipe in (self.recipe, self.recipe_large)}
+        return self.pretrained if self.features or own - {"none"} else ""
 
     def load(self) -> type[Any]:
         """Import the method's class."""

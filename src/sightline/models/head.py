@@ -7,6 +7,8 @@ detector may be the regression of boxes alone.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from torch import nn
 
 from sightline.errors import ParameterError
@@ -43,3 +45,32 @@ def heads_of(model: nn.Module) -> dict[str, nn.Module]:
         return {name: model.get_submodule(name) for name in getattr(model, "head_names", ())}
     except AttributeError as error:
         raise ParameterError(f"{type(model).__name__}: its head is not there ({error})") from None
+
+
+def fresh_layers(model: nn.Module, fresh: Collection[str]) -> list[str]:
+    """Return the largest layers all of whose weights are new, and single weights that are.
+
+    Parameters
+    ----------
+    model : Module
+    fresh : collection of str
+        Names of tensors that published weights have left as initialised.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)))
+    >>> fresh_layers(model, {"0.bias", "1.0.weight", "1.0.bias", "1.1.weight", "1.1.bias"})
+    ['1', '0.bias']
+    """
+    layers: list[str] = []
+    for name, module in model.named_modules():
+        own = [n for n, _ in module.named_parameters(prefix=name)]
+        if own and set(own) <= set(fresh) and not is_within(name, layers):
+            layers.append(name)
+    rest = [n for n, _ in model.named_parameters() if n in fresh and not is_within(n, layers)]
+    return [*layers, *rest]
+
+
+def is_within(name: str, layers: Sequence[str]) -> bool:
+    """Tell whether a weight or a layer is one of some layers, or in one."""
+    return any(name == layer or name.startswith(f"{layer}.") for layer in layers)

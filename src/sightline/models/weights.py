@@ -8,7 +8,7 @@ then: scaled, cropped and standardised in the same way.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sightline.errors import UnknownNameError, WeightsError
 from sightline.models import carried, licences
-from sightline.models.head import head_of
+from sightline.models.head import head_of, heads_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class PublishedWeights:
     categories : tuple of str
         Names of the classes that it was trained on.
     metrics : mapping of str to float
-        As published, on ImageNet's validation images: ``acc@1``, ``acc@5``, percent.
+        As published, percent: ``acc@1`` and ``acc@5`` on ImageNet's validation images, ``ap`` of a
+        detector on COCO's of 2017.
     recipe : str
         Address of how it was trained.
     licence : str
@@ -68,9 +69,10 @@ def load_published(name: str, model: nn.Module, num_classes: int) -> PublishedWe
 
     They are torchvision's, or those that a package of the index carries (`carried`).
 
-    The last layer stays as initialised unless there are ImageNet's 1000 classes. For grey
-    images the first filters are summed over the colours, which answers as three equal colours
-    would. A small-image form takes what has the same shape.
+    The last layer stays as initialised unless there are ImageNet's 1000 classes; of a network that
+    stands on such a classifier, a detector, all its own layers stay so. For grey images the first
+    filters are summed over the colours, which answers as three equal colours would. A small-image
+    form takes what has the same shape.
 
     Parameters
     ----------
@@ -158,33 +160,75 @@ def fit_in(
 ) -> tuple[str, ...]:
     """Copy the tensors that fit into a network; return the names of those left as they were.
 
+    A network that stands on a classifier's layers says what they are called in it: its method
+    ``from_classifier`` turns the state dict of that classifier into its own names, and what is not
+    among them stays as it was.
+
     Raises
     ------
     WeightsError
         When more than the last layers and the first filters do not fit.
     """
+    convert = getattr(model, "from_classifier", None)
+    if convert is not None:
+        return fit_backbone(convert(state), model, name)
     own = model.state_dict()
     head, _ = head_of(model)
-    stem = next(n for n, m in model.named_modules() if m is _stem(model))
+    anew = tuple(f"{layer}." for layer in heads_of(model))
+    stem = stem_weight(model)
     taken, fresh = {}, []
     for key, tensor in own.items():
-        given = state.get(key)
-        if given is not None and key == f"{stem}.weight" and tensor.shape[1] == 1:
-            given = given.sum(1, keepdim=True)
-        of_head = key.rpartition(".")[0] == head
-        if given is None or given.shape != tensor.shape or (of_head and num_classes != published):
+        given = in_colours(state.get(key), tensor, key == stem)
+        of_head = key.startswith(anew) and num_classes != published
+        if given is None or given.shape != tensor.shape or of_head:
             fresh.append(key)
         else:
             taken[key] = given
-    replaceable = (head.partition(".")[0] + ".", "aux", "AuxLogits.", f"{stem}.")
+    replaceable = (head.partition(".")[0] + ".", *anew, "aux", "AuxLogits.", stem)
     foreign = [key for key in fresh if not key.startswith(replaceable)]
     if foreign:
-        raise WeightsError(
-            f"the published weights of {name} do not fit {type(model).__name__}: {foreign[0]} "
-            f"and {len(foreign) - 1} others differ; build the network of that name"
-        )
+        raise misfit(name, model, foreign)
     model.load_state_dict(own | taken)
     return tuple(fresh)
+
+
+def fit_backbone(given: Mapping[str, Tensor], model: nn.Module, name: str) -> tuple[str, ...]:
+    """Copy tensors into a network, all of which must fit; return the names of the others.
+
+    Raises
+    ------
+    WeightsError
+        When one does not fit.
+    """
+    own, stem = model.state_dict(), stem_weight(model)
+    taken = {k: in_colours(t, own[k], k == stem) if k in own else t for k, t in given.items()}
+    foreign = [k for k, t in taken.items() if k not in own or t is None or t.shape != own[k].shape]
+    if foreign or not taken:
+        raise misfit(name, model, foreign or ["every layer"])
+    model.load_state_dict(own | taken)
+    return tuple(key for key in own if key not in taken)
+
+
+def misfit(name: str, model: nn.Module, foreign: Sequence[str]) -> WeightsError:
+    """Return the error that tensors of these names do not fit a network."""
+    others = f" and {len(foreign) - 1} others differ" if len(foreign) > 1 else " differs"
+    return WeightsError(
+        f"the published weights of {name} do not fit {type(model).__name__}: {foreign[0]}{others}; "
+        "build the network of that name"
+    )
+
+
+def in_colours(given: Tensor | None, own: Tensor, stem: bool) -> Tensor | None:
+    """Return a tensor; the first filters summed over the colours where images are grey."""
+    if given is not None and stem and own.shape[1] == 1:
+        return given.sum(1, keepdim=True)
+    return given
+
+
+def stem_weight(model: nn.Module) -> str:
+    """Return the name of the first convolution's filters."""
+    stem = _stem(model)
+    return next(f"{name}.weight" for name, module in model.named_modules() if module is stem)
 
 
 def _stem(model: nn.Module) -> nn.Conv2d:

@@ -90,8 +90,8 @@ class Training:
         What is measured after each epoch; the figures become ``NAME_FIGURE`` in its row. The first
         figure of the first one is watched: for the best weights, and for patience.
     head : sequence of str, optional
-        Names of the layers that ``freeze`` and ``backbone_lr`` leave out; default: what the network
-        says its head is.
+        Names of the layers, or of single weights, that ``freeze``, ``backbone_lr`` and
+        ``layer_decay`` leave out; default: what the network says its head is.
     optimizers : sequence of Optimizer, optional
         Default: the recipe's, over all weights. A GAN has two.
     step : callable

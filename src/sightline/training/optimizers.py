@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from sightline.models.head import head_of, heads_of
+from sightline.models.head import head_of, heads_of, is_within
 from sightline.training.recipe import Recipe
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -24,19 +24,19 @@ def optimizer(
         A frozen backbone is marked as such in it.
     recipe : Recipe
     head : sequence of str, optional
-        Names of the layers of the head; default: what the network says.
+        Names of the layers of the head, or of single weights; default: what the network says.
 
     Raises
     ------
     ParameterError
         When the backbone is to be treated apart, and the network does not say what its head is.
     """
-    layers = heads_of(model) if head is None else {n: model.get_submodule(n) for n in head}
+    layers = list(heads_of(model) if head is None else head)
     if not layers and (recipe.freeze == "backbone" or recipe.backbone_lr != 1):
         head_of(model)  # says what is missing
     of_norm = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters()}
-    in_head = {id(p) for layer in layers.values() for p in layer.parameters()}
-    stages = _stages(model, list(layers))
+    in_head = {id(p) for name, p in model.named_parameters() if is_within(name, layers)}
+    stages = _stages(model, layers)
     shares = _shares(stages, recipe.layer_decay)
     early = {id(p) for stage in stages[: -(-len(stages) // 3)] for p in stage}
     frozen = {"none": set(), "early": early, "backbone": set(shares)}[recipe.freeze]
@@ -69,7 +69,7 @@ def _stages(model: nn.Module, head: Sequence[str]) -> list[list[nn.Parameter]]:
     """Return the weights of each stage before the head, in the order of the network."""
     stages: dict[str, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        if not name.startswith(tuple(f"{layer}." for layer in head)):
+        if not is_within(name, head):
             stages.setdefault(_stage(model, name), []).append(parameter)
     return list(stages.values())
 
@@ -84,8 +84,13 @@ def _shares(stages: Sequence[Sequence[nn.Parameter]], decay: float) -> dict[int,
 
 
 def _stage(model: nn.Module, name: str) -> str:
-    """Return the stage of a weight: the layer of the network it is in, or of a list of layers."""
+    """Return the stage of a weight: the layer of the network it is in, or of a list of layers.
+
+    What a detector stands on is a network in the network: its stages are those of the whole.
+    """
     first, _, rest = name.partition(".")
     module = getattr(model, first)
+    if first in ("backbone", "body") and "." in rest:
+        return f"{first}.{_stage(module, rest)}"
     in_list = isinstance(module, nn.Sequential | nn.ModuleList) and len(module) > 1
     return f"{first}.{rest.partition('.')[0]}" if in_list else first

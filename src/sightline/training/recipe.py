@@ -63,9 +63,10 @@ class Recipe:
     keep : {"best", "last"}
         The weights of which epoch are kept, where there is validation: the best by its figure (of
         equal ones the later), or the last.
-    weights : {"none", "imagenet"}
-        First weights: by chance, or torchvision's published ones, whose last layer stays only
-        where the classes are ImageNet's.
+    weights : {"none", "imagenet", "coco"}
+        First weights: by chance; or published ones, of a network that was trained on ImageNet,
+        whose last layer stays only where the classes are ImageNet's; or of a detector that was
+        trained on COCO, whose scores stay only where all classes are called as COCO's.
     freeze : {"none", "early", "backbone"}
         Leave layers as they are: the first third of a network's stages, which see edges and
         textures, alike in all photographs, and take the most time; or all but the last layer.
@@ -106,7 +107,7 @@ class Recipe:
     compile: bool = False
     patience: int = 0
     keep: Literal["best", "last"] = "best"
-    weights: Literal["none", "imagenet"] = "none"
+    weights: Literal["none", "imagenet", "coco"] = "none"
     freeze: Literal["none", "early", "backbone"] = "none"
     backbone_lr: float = 1.0
     layer_decay: float = 1.0

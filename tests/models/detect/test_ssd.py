@@ -136,10 +136,10 @@ def test_a_vgg_fills_the_backbone_and_fc6_and_fc7_are_thinned():
     state = {key: torch.zeros(t.shape) for key, t in source.state_dict().items()}
     wide = torch.arange(4096 * 25088, dtype=torch.float32)
     state["classifier.0.weight"] = wide.view(4096, 25088)
-    made = ssd.from_vgg16(state, model)
+    made = model.from_classifier(state)
     for mine, theirs in ((model, source), (normed, of_normed)):
         own = mine.state_dict()
-        named = ssd.from_vgg16(theirs.state_dict(), mine)
+        named = mine.from_classifier(theirs.state_dict())
         assert all(own[key].shape == tensor.shape for key, tensor in named.items())
         missing = {k for k in own if k.startswith(("backbone.features", "backbone.extra.0"))}
         assert {k for k in missing - named.keys() if not k.startswith("backbone.extra.0.")} == set()

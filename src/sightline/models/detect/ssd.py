@@ -44,8 +44,8 @@ answers, apart from:
 - An object without area, x1 = x2, teaches nothing; torchvision ends with an error.
 - Every layer learns. torchvision freezes the first block of VGG when it begins from published
   weights.
-- `from_vgg16` fills fc6 and fc7 from a published VGG16 as the paper does, taking every fourth
-  channel and every third place (section 3); torchvision draws them at random.
+- `VGGMaps.from_classifier` fills fc6 and fc7 from a published VGG16 as the paper does, taking every
+  fourth channel and every third place (section 3); torchvision draws them at random.
 """
 
 from __future__ import annotations
@@ -196,6 +196,17 @@ class SSD(nn.Module):
         anchors = self.boxes([(m.shape[2], m.shape[3]) for m in maps], size, images.device)
         logits, deltas = self.head(maps)
         return Outputs(logits, deltas, anchors, size)
+
+    def from_classifier(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what a classifier's state dict has for the backbone, by the names in this network.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            Of the classifier that the backbone was made of.
+        """
+        backbone: Any = self.backbone
+        return {f"backbone.{k}": tensor for k, tensor in backbone.from_classifier(state).items()}
 
     def losses(self, said: Outputs, targets: Targets) -> dict[str, Tensor]:
         """Compute the two losses of what the network says; see `forward`.
@@ -354,6 +365,37 @@ class VGGMaps(nn.Module):
             maps.append(x)
         return maps
 
+    def from_classifier(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what a published VGG16 has for these layers, by the names that they have here.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            State dict of VGG16, or of VGG16 with batch normalisation where these layers have it;
+            with its fully connected layers, fc6 and fc7 are filled too.
+        """
+        before, made = len(self.features), dict[str, Tensor]()
+        for key, tensor in state.items():
+            if key.startswith("features."):
+                _, number, rest = key.split(".", 2)
+                place = int(number)
+                inside = f"features.{place}" if place < before else f"extra.0.{place - before}"
+                made[f"{inside}.{rest}"] = tensor
+        if "classifier.3.weight" not in state:
+            return made
+        layers = cast(nn.Sequential, self.extra[0])
+        fc = f"extra.0.{len(layers) - 1}"
+        fc6, fc7 = (
+            f"{fc}.{i}" for i, m in enumerate(cast(nn.Sequential, layers[-1])) if _is_convolution(m)
+        )
+        made[f"{fc6}.weight"] = (
+            state["classifier.0.weight"].view(4096, 512, 7, 7)[::4, :, ::3, ::3]
+        )  # fmt: skip
+        made[f"{fc6}.bias"] = state["classifier.0.bias"][::4]
+        made[f"{fc7}.weight"] = state["classifier.3.weight"][::4, ::4, None, None]
+        made[f"{fc7}.bias"] = state["classifier.3.bias"][::4]
+        return made
+
 
 def _step(inputs: int, outputs: int, batch_norm: bool, **more: Any) -> list[nn.Module]:
     """Build a convolution and ReLU, with batch normalisation between where asked for."""
@@ -414,40 +456,6 @@ def ssd300_bn(num_classes: int = 90, in_channels: int = 3, **more: Any) -> SSD:
         See `ssd300`.
     """
     return ssd300(num_classes, in_channels, batch_norm=True, **more)
-
-
-def from_vgg16(state: Mapping[str, Tensor], model: SSD) -> dict[str, Tensor]:
-    """Return what a published VGG16 has for the backbone of SSD300, by the names that it has there.
-
-    Parameters
-    ----------
-    state : mapping of str to Tensor
-        State dict of VGG16, or of VGG16 with batch normalisation for such a model; with the fully
-        connected layers, fc6 and fc7 are filled too.
-    model : SSD
-        `ssd300` or `ssd300_bn`.
-    """
-    backbone = cast(VGGMaps, model.backbone)
-    before = len(backbone.features)
-    made: dict[str, Tensor] = {}
-    for key, tensor in state.items():
-        if key.startswith("features."):
-            _, number, rest = key.split(".", 2)
-            place = int(number)
-            inside = f"features.{place}" if place < before else f"extra.0.{place - before}"
-            made[f"backbone.{inside}.{rest}"] = tensor
-    layers = cast(nn.Sequential, backbone.extra[0])
-    last = len(layers) - 1
-    fc6, fc7 = (i for i, m in enumerate(cast(nn.Sequential, layers[last])) if _is_convolution(m))
-    if "classifier.3.weight" in state:
-        wide = state["classifier.0.weight"].view(4096, 512, 7, 7)
-        made[f"backbone.extra.0.{last}.{fc6}.weight"] = wide[::4, :, ::3, ::3]
-        made[f"backbone.extra.0.{last}.{fc6}.bias"] = state["classifier.0.bias"][::4]
-        made[f"backbone.extra.0.{last}.{fc7}.weight"] = (
-            state["classifier.3.weight"][::4, ::4, None, None]
-        )  # fmt: skip
-        made[f"backbone.extra.0.{last}.{fc7}.bias"] = state["classifier.3.bias"][::4]
-    return made
 
 
 def _is_convolution(layer: nn.Module) -> bool:

@@ -6,6 +6,8 @@ the images. What learns from scratch needs batch normalisation (Zhu et al., Scra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from sightline.models.classify import vgg
@@ -101,6 +103,16 @@ class LiteMaps(nn.Module):
             x = block(x)
             maps.append(x)
         return maps
+
+    def from_classifier(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what EfficientNet-Lite0 has for these layers.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            Its state dict.
+        """
+        return {k: t for k, t in state.items() if k.startswith(("conv_stem.", "bn1.", "blocks."))}
 
 
 def _separable(inputs: int, outputs: int) -> nn.Module:

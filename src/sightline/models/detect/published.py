@@ -1,0 +1,221 @@
+"""Begin with a detector that was trained on COCO: published weights, held to a pinned digest.
+
+COCO numbers its 80 categories from 1 to 90, with gaps. torchvision's detectors have one output for
+each number, those of the gaps ("N/A") included, and one for the background. Here classes are those
+of the data, so a network takes of each layer that scores classes (its ``head_names``) the rows of
+the categories that are called alike, in the order of its own classes. Where a class of the data is
+none of COCO's, those layers are learned anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sightline.data import store
+from sightline.errors import WeightsError
+from sightline.models import keeping, licences
+from sightline.models.head import heads_of, is_within
+from sightline.models.weights import PublishedWeights, in_colours, misfit, stem_weight
+
+GAP = "N/A"
+"""What torchvision calls a number that COCO gives to no category."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A published detector: its file, and what it needs of images.
+
+    Parameters
+    ----------
+    name, url : str
+    sha256 : str
+        First digits of its digest, which the name of the file has too.
+    side : int
+        Pixels that pictures are stretched to.
+    mean, std : tuple of float
+        Of the standardisation by channel, in units of [0, 1].
+    ap : float
+        COCO's average precision on val2017 as published, percent.
+    recipe : str
+        Address of how it was trained.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    side: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    ap: float
+    recipe: str
+
+
+DETECTORS: Mapping[str, Detector] = MappingProxyType(
+    {
+        "ssd300": Detector(
+            name="SSD300_VGG16_Weights.COCO_V1",
+            url="https://download.pytorch.org/models/ssd300_vgg16_coco-b556d3b4.pth",
+            sha256="b556d3b4",
+            side=300,
+            mean=(0.48235, 0.45882, 0.40784),
+            std=(1 / 255,) * 3,
+            ap=25.1,
+            recipe="https://github.com/pytorch/vision/tree/main/references/detection#ssd300-vgg16",
+        )
+    }
+)
+"""Those of torchvision, by the name of the network here."""
+
+
+def coco_outputs() -> tuple[str, ...]:
+    """Return what the outputs of torchvision's detectors are called, the background first."""
+    from torchvision.models.detection import SSD300_VGG16_Weights
+
+    return tuple(SSD300_VGG16_Weights.COCO_V1.meta["categories"])
+
+
+def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> PublishedWeights:
+    """Load a detector's published weights into a network that was just built.
+
+    Parameters
+    ----------
+    name : str
+        Of the network, one of `DETECTORS`.
+    model : Module
+        Is changed.
+    classes : sequence of str
+        Names of the classes that it was built for.
+
+    Raises
+    ------
+    WeightsError
+        When the file cannot be had or read, or is another network's.
+    """
+    about = DETECTORS[name]
+    outputs = coco_outputs()
+    state = _state(about)
+    fresh = fit_in(state, model, rows_of(classes, outputs), len(outputs), name)
+    grey = model.state_dict()[stem_weight(model)].shape[1] == 1
+    mean, std = (((sum(v) / 3,) if grey else v) for v in (about.mean, about.std))
+    return PublishedWeights(
+        name=about.name,
+        url=about.url,
+        mean=mean,
+        std=std,
+        resize=about.side,
+        crop=about.side,
+        interpolation="bilinear",
+        categories=tuple(n for n in outputs[1:] if n != GAP),
+        metrics={"ap": about.ap},
+        recipe=about.recipe,
+        licence=licences.TORCHVISION_COCO,
+        fresh=fresh,
+    )
+
+
+def rows_of(classes: Sequence[str], outputs: Sequence[str]) -> list[int] | None:
+    """Return the outputs of the background and of each class; None: not all classes are known.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        Without the background; case, and ``_`` or ``-`` for a space, do not matter.
+    outputs : sequence of str
+        The background first.
+
+    Examples
+    --------
+    >>> rows_of(["Stop_sign", "person"], ["(none)", "person", "N/A", "stop sign"])
+    [0, 3, 1]
+    >>> rows_of(["person", "N/A"], ["(none)", "person", "N/A", "stop sign"]) is None
+    True
+    """
+    places = {_plain(name): i for i, name in enumerate(outputs) if i and name != GAP}
+    rows = [places.get(_plain(name)) for name in classes]
+    known = [row for row in rows if row is not None]
+    return [0, *known] if len(known) == len(rows) else None
+
+
+def _plain(name: str) -> str:
+    return " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
+
+
+def fit_in(
+    state: Mapping[str, Tensor], model: nn.Module, rows: Sequence[int] | None, outputs: int,
+    name: str,
+) -> tuple[str, ...]:  # fmt: skip
+    """Copy a detector's tensors into a network; return the names of those left as they were.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+    model : Module
+    rows : sequence of int, optional
+        Outputs of the network's own classes among those of the state, the background's first.
+        None: the layers that score classes stay as they were.
+    outputs : int
+        Classes that each of those layers scores in the state, the fastest in their order.
+    name : str
+        Of the network.
+
+    Raises
+    ------
+    WeightsError
+        When any other layer does not fit.
+    """
+    own, heads, stem = model.state_dict(), list(heads_of(model)), stem_weight(model)
+    taken, fresh, foreign = dict[str, Tensor](), list[str](), list[str]()
+    for key, tensor in own.items():
+        given = in_colours(state.get(key), tensor, key == stem)
+        if is_within(key, heads):
+            if rows is None:
+                fresh.append(key)
+                continue
+            if given is not None and len(given) % outputs == 0:
+                of_each = given.reshape(-1, outputs, *given.shape[1:])
+                given = of_each[:, list(rows)].flatten(0, 1)
+        if given is None or given.shape != tensor.shape:
+            foreign.append(key)
+        else:
+            taken[key] = given
+    if foreign:
+        raise misfit(name, model, foreign)
+    model.load_state_dict(own | taken)
+    return tuple(fresh)
+
+
+def _state(about: Detector) -> Mapping[str, Tensor]:
+    """Return the state dict of a file that is downloaded once, and kept as safetensors."""
+    file = Path(about.url.rpartition("/")[2])
+    place = store.home() / "weights" / file.with_suffix(".safetensors").name
+    if (state := keeping.kept(place)) is not None:
+        return state
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / file
+    if not path.is_file():
+        _download(about, path)
+    remedy = f"delete it, and put the file {file} from {about.url} into the folder {folder}"
+    given = keeping.checked(path, about.sha256, remedy)
+    keeping.keep(given, place)
+    return given
+
+
+def _download(about: Detector, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        download: Any = torch.hub.download_url_to_file
+        download(about.url, str(path), hash_prefix=about.sha256, progress=True)
+    except (OSError, RuntimeError) as error:  # URLError is an OSError
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise WeightsError(
+            f"cannot download the published weights {about.name} ({reason}): put the file "
+            f"{path.name} from {about.url} into the folder {path.parent}"
+        ) from None
