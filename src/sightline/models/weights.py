@@ -219,9 +219,12 @@ def misfit(name: str, model: nn.Module, foreign: Sequence[str]) -> WeightsError:
 
 
 def in_colours(given: Tensor | None, own: Tensor, stem: bool) -> Tensor | None:
-    """Return a tensor; the first filters summed over the colours where images are grey."""
-    if given is not None and stem and own.shape[1] == 1:
-        return given.sum(1, keepdim=True)
+    """Return a tensor; the first filters summed over the colours where images are grey.
+
+    A network whose first layer sees several pixels at once has the three colours of each.
+    """
+    if given is not None and stem and 3 * own.shape[1] == given.shape[1]:
+        return given.unflatten(1, (own.shape[1], 3)).sum(2)
     return given
 
 

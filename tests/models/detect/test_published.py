@@ -16,6 +16,7 @@ from sightline.data import store
 from sightline.errors import WeightsError
 from sightline.models import carried
 from sightline.models.detect import published, ssd, ssd_light
+from sightline.models.detect.yolox import yolox
 from sightline.models.weights import load_published
 
 NAMES = published.coco_outputs()
@@ -88,6 +89,29 @@ def test_a_detector_of_coco_answers_as_torchvisions_in_the_order_of_the_data(the
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-4)
     with pytest.raises(WeightsError, match="do not fit SSD"):
         published.load_published("ssd300", ssd_light.ssdlite(3), classes)
+
+
+@pytest.mark.parametrize(("classes", "channels"), [(("dog", "person"), 3), (("猫", "dog"), 1)])
+def test_yoloxs_file_is_taken_by_name_for_red_green_and_blue(hub, classes, channels):
+    torch.manual_seed(0)
+    theirs = yolox("nano").eval()
+    given = theirs.state_dict()
+    torch.save({"model": given, "start_epoch": 300}, hub / "yolox_nano.pth")
+    ours = yolox("nano", 2, channels).eval()
+    brought = published.load_published("yolo-nano", ours, classes)
+    assert (brought.mean[0], brought.std[0], len(brought.mean)) == (0.0, 1 / 255, channels)
+    assert "Apache-2.0" in brought.licence
+    x = torch.rand(1, channels, 64, 64) * 255
+    with torch.no_grad():
+        said, wanted = ours.outputs(x), theirs.outputs(x.expand(-1, 3, -1, -1).flip(1))
+    torch.testing.assert_close(said.codes, wanted.codes, rtol=1e-4, atol=1e-4)
+    if channels == 1:
+        assert brought.fresh
+        assert all(k.startswith("head.cls_preds.") for k in brought.fresh)
+    else:
+        assert brought.fresh == ()
+        rows = [REAL.index("dog"), REAL.index("person")]
+        torch.testing.assert_close(said.classes, wanted.classes[..., rows], rtol=1e-4, atol=1e-4)
 
 
 def test_offline_and_other_files_are_said_in_a_line(hub, monkeypatch):

@@ -71,6 +71,14 @@ _VGG_BN: Mapping[str, Any] = MappingProxyType(
 )  # fmt: skip
 
 
+_YOLOX: Mapping[str, Any] = MappingProxyType(
+    {
+        "weights": ("coco",), "licence": licences.YOLOX,
+        "origin": "YOLOX's release 0.1.1rc0, downloaded once",
+    }
+)  # fmt: skip
+
+
 def _network(
     name: str, entry: str, summary: str, paper: str, side: int, parameters: int,
     recipe: Mapping[str, Any], *, smallest: int = 32, fixed: bool = False, costly: bool = False,
@@ -113,6 +121,7 @@ def _yolo(form: str, side: int, parameters: int) -> ModelCard:
         f"yolo-{form}", "yolox:yolox", f"YOLOX-{form}: the cells of a grid, without anchors",
         "Ge et al., YOLOX: Exceeding YOLO series in 2021", side, parameters, YOLO_RECIPE,
         costly=True, arguments=MappingProxyType({"form": form}), rung=form in ("nano", "tiny"),
+        published=_YOLOX,
     )  # fmt: skip
 
 

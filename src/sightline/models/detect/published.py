@@ -3,14 +3,14 @@
 COCO numbers its 80 categories from 1 to 90, with gaps. torchvision's detectors have one output for
 each number, those of the gaps ("N/A") included, and one for the background. Here classes are those
 of the data, so a network takes of each layer that scores classes (its ``head_names``) the rows of
-the categories that are called alike, in the order of its own classes. Where a class of the data is
-none of COCO's, those layers are learned anew.
+the categories that are called alike, in the order of its own classes. YOLOX's networks have one for
+each category alone. Where a class of the data is none of COCO's, those layers are learned anew.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from sightline.data import store
 from sightline.errors import WeightsError
 from sightline.models import keeping, licences
+from sightline.models.detect import yolox
 from sightline.models.head import heads_of, is_within
 from sightline.models.weights import PublishedWeights, in_colours, misfit, stem_weight
 
@@ -37,9 +38,10 @@ class Detector:
     ----------
     name, url : str
     sha256 : str
-        First digits of its digest, which the name of the file has too.
+        First digits of its digest, which the name of the file has too; ``""``: none was published,
+        so that nothing but the names and shapes in it tells the right file.
     side : int
-        Pixels that pictures are stretched to.
+        Pixels that pictures are brought to.
     mean, std : tuple of float
         Of the standardisation by channel, in units of [0, 1].
     ap : float
@@ -56,7 +58,28 @@ class Detector:
     std: tuple[float, ...]
     ap: float
     recipe: str
+    numbered: bool = True
+    """Whether it has an output for each of COCO's numbers and the background, as torchvision's."""
+    convert: Callable[[Mapping[str, Any]], dict[str, Tensor]] = dict
+    """Brings what the file holds to the names and the order that the network has."""
 
+
+def _yolox(form: str, side: int, ap: float) -> Detector:
+    return Detector(
+        name=f"YOLOX-{form}",
+        url=f"{_YOLOX}/releases/download/0.1.1rc0/yolox_{form}.pth",
+        sha256="",
+        side=side,
+        mean=yolox.MEAN,
+        std=yolox.STD,
+        ap=ap,
+        recipe=f"{_YOLOX}#benchmark",
+        numbered=False,
+        convert=yolox.from_published,
+    )
+
+
+_YOLOX = "https://github.com/Megvii-BaseDetection/YOLOX"
 
 DETECTORS: Mapping[str, Detector] = MappingProxyType(
     {
@@ -69,10 +92,16 @@ DETECTORS: Mapping[str, Detector] = MappingProxyType(
             std=(1 / 255,) * 3,
             ap=25.1,
             recipe="https://github.com/pytorch/vision/tree/main/references/detection#ssd300-vgg16",
-        )
+        ),
+        "yolo-nano": _yolox("nano", 416, 25.8),
+        "yolo-tiny": _yolox("tiny", 416, 32.8),
+        "yolo-s": _yolox("s", 640, 40.5),
+        "yolo-m": _yolox("m", 640, 46.9),
+        "yolo-l": _yolox("l", 640, 49.7),
+        "yolo-x": _yolox("x", 640, 51.1),
     }
 )
-"""Those of torchvision, by the name of the network here."""
+"""torchvision's and YOLOX's own, by the name of the network here."""
 
 
 def coco_outputs() -> tuple[str, ...]:
@@ -101,9 +130,16 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
     """
     about = DETECTORS[name]
     outputs = coco_outputs()
-    state = _state(about)
-    fresh = fit_in(state, model, rows_of(classes, outputs), len(outputs), name)
-    grey = model.state_dict()[stem_weight(model)].shape[1] == 1
+    categories = tuple(n for n in outputs[1:] if n != GAP)
+    if not about.numbered:
+        outputs = ("", *categories)
+    rows = rows_of(classes, outputs)
+    if rows is not None and not about.numbered:
+        rows = [row - 1 for row in rows[1:]]
+    state, scored = about.convert(_state(about)), len(outputs) - (not about.numbered)
+    fresh = fit_in(state, model, rows, scored, name)
+    stem = stem_weight(model)
+    grey = 3 * model.state_dict()[stem].shape[1] == state[stem].shape[1]
     mean, std = (((sum(v) / 3,) if grey else v) for v in (about.mean, about.std))
     return PublishedWeights(
         name=about.name,
@@ -113,10 +149,10 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
         resize=about.side,
         crop=about.side,
         interpolation="bilinear",
-        categories=tuple(n for n in outputs[1:] if n != GAP),
+        categories=categories,
         metrics={"ap": about.ap},
         recipe=about.recipe,
-        licence=licences.TORCHVISION_COCO,
+        licence=licences.TORCHVISION_COCO if about.numbered else licences.YOLOX,
         fresh=fresh,
     )
 
@@ -204,6 +240,7 @@ def _state(about: Detector) -> Mapping[str, Tensor]:
         _download(about, path)
     remedy = f"delete it, and put the file {file} from {about.url} into the folder {folder}"
     given = keeping.checked(path, about.sha256, remedy)
+    given = given.get("model", given)  # YOLOX's file holds its optimiser, too
     keeping.keep(given, place)
     return given
 
