@@ -24,10 +24,10 @@ def shapes():
     return sightline.load_data("shapes:count=60,size=64")
 
 
-@pytest.fixture(scope="module")
-def exported(shapes, tmp_path_factory):
+@pytest.fixture(scope="module", params=["ssd-small", "yolo-nano"])
+def exported(shapes, tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("run")
-    model = sightline.create_model("ssd-small", shapes, epochs=3, device="cpu", workers=0)
+    model = sightline.create_model(request.param, shapes, epochs=3, device="cpu", workers=0)
     run = model.fit(shapes.train, shapes.val).save(folder / "run")
     return export(run, folder / "model.onnx"), sightline.load_model(run)
 
@@ -105,6 +105,16 @@ def test_a_difference_is_seen_where_one_has_an_object_more():
     assert worst == pytest.approx(0.55)
     assert same == 0
     assert detect.agreement([of(0.9, 0.04)], [of(0.9)])[1] == 1
+
+
+def test_answers_as_sure_as_each_other_are_compared_whatever_their_order():
+    boxes = np.array([[0.0, 0, 4, 4], [10, 10, 30, 30], [5, 5, 9, 9]])
+    one = Detections(boxes, [0, 0, 1], ("a", "b"), [0.5, 0.5, 0.3])
+    moved = boxes[[1, 0, 2]] + 0.05
+    other = Detections(moved, [0, 0, 1], ("a", "b"), [0.5, 0.5, 0.301])
+    worst, alike = detect.agreement([one], [other])
+    assert worst == pytest.approx(0.001, abs=1e-6)
+    assert alike == 1
 
 
 def test_boxes_are_drawn_with_names_of_any_script():

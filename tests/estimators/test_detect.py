@@ -7,8 +7,10 @@ import pytest
 import torch
 from PIL import Image
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 import sightline
+from sightline.data.transforms import Preprocess
 from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.estimators import backbone
 from sightline.metrics.detect import Evaluation
@@ -128,8 +130,9 @@ def test_what_cannot_be_learned_or_measured_is_said(shapes, fitted, tmp_path):
 
 
 @pytest.mark.parametrize("augment", ["none", "flip", "ssd"])
-def test_boxes_stay_where_the_objects_are(augment):
+def test_boxes_stay_where_the_objects_are(augment, monkeypatch):
     """A white rectangle on black: after any change the box is that of the white pixels."""
+    monkeypatch.setattr("torchvision.transforms.v2.RandomPhotometricDistort", v2.Identity)
     image = torch.zeros((3, 60, 90), dtype=torch.uint8)
     image[:, 20:44, 30:72] = 255
     changed, seen = Changed((64, 64), augment), 0
@@ -144,8 +147,7 @@ def test_boxes_stay_where_the_objects_are(augment):
             continue
         seen += 1
         assert known["labels"].tolist() == [4]
-        light = made.float().mean(0)
-        white = light > (light.max() + light.median()) / 2
+        white = made.float().mean(0) > 190
         if augment == "ssd":
             inside = torch.zeros_like(white)
             x1, y1, x2, y2 = known["boxes"][0].round().int().tolist()
@@ -177,13 +179,13 @@ def test_pictures_without_an_object_are_learned_from_and_measured(shapes):
     assert measured.metrics.headline == 0
 
 
-YOLO = {"epochs": 4, "device": "cpu", "workers": 0, "closing": 0.5, "batch_size": 12}
+YOLO = {"epochs": 2, "device": "cpu", "workers": 0, "closing": 0.5, "batch_size": 8}
 
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
-    """A detector without anchors on wide pictures, some of which have no object."""
-    data = sightline.load_data("shapes:count=40,size=64")
+    """A detector without anchors, whose second epoch is the closing one."""
+    data = sightline.load_data("shapes:count=24,size=32")
     folder = tmp_path_factory.mktemp("grid")
     model = sightline.create_model("yolo-nano", data, **YOLO)
     return model.fit(data.train, data.val, folder=folder), data, folder
@@ -196,8 +198,7 @@ def test_pictures_put_together_train_to_the_same_bits_when_resumed(grid, tmp_pat
         pass
 
     def stop(row):
-        if row["epoch"] == 3:
-            raise StopError
+        raise StopError
 
     half = sightline.create_model("yolo-nano", data, **YOLO)
     with pytest.raises(StopError):
@@ -217,6 +218,15 @@ def test_pictures_put_together_train_to_the_same_bits_when_resumed(grid, tmp_pat
 def test_a_network_sees_pictures_in_their_proportions(own, longer, size):
     card = registry.card("yolo-tiny")
     assert backbone.in_proportion(own, longer, card) == size
+
+
+def test_small_pictures_are_not_enlarged_unless_asked_for(shapes):
+    card = registry.card("yolo-tiny")
+    sizes = [
+        backbone.fit(Preprocess(size=side, resize="pad"), shapes.train, card).size
+        for side in (0, 128)
+    ]
+    assert sizes == [(64, 64), (128, 128)]
 
 
 @pytest.mark.skipif(

@@ -61,39 +61,42 @@ def decode(
 def agreement(said: Sequence[Detections], got: Sequence[Detections]) -> tuple[float, float]:
     """Return the largest difference of two detectors' answers, and the share of alike pictures.
 
-    Answers are compared in the order of class and score; pictures are alike where they have as many
-    of each class.
+    Each answer is compared with the one of its class that differs least, so that the order of two
+    which are as sure does not matter; pictures are alike where they have as many of each class.
     """
     worst, same = 0.0, []
-    for a, b in zip(map(_ordered, said), map(_ordered, got), strict=True):
-        alike = np.array_equal(a.labels, b.labels)
+    for a, b in zip(map(_surer, said), map(_surer, got), strict=True):
+        alike = True
+        for label in np.union1d(a.labels, b.labels):
+            one, other = (d.labels == label for d in (a, b))
+            if one.sum() == other.sum():
+                worst = max(worst, _difference(a, one, b, other))
+                continue
+            alike = False
+            few, many = sorted(
+                (np.sort(a.scores[one])[::-1], np.sort(b.scores[other])[::-1]), key=len
+            )
+            worst = max(worst, float(many[len(few)]) - SURE)
         same.append(alike)
-        if alike and len(a):
-            worst = max(
-                worst, float(np.abs(a.scores - b.scores).max()),
-                float(np.abs(a.boxes - b.boxes).max()) / PIXELS,
-            )  # fmt: skip
-        elif not alike:
-            worst = max(worst, _unmatched(a, b))
     return worst, float(np.mean(same)) if same else 1.0
 
 
-def _ordered(answer: Detections) -> Detections:
-    """Return the surer answers, by class, then by score."""
+def _surer(answer: Detections) -> Detections:
+    """Return the answers that are compared."""
     rows = np.flatnonzero(answer.scores >= SURE)
-    rows = rows[np.lexsort((-answer.scores[rows], answer.labels[rows]))]
     return Detections(answer.boxes[rows], answer.labels[rows], answer.classes, answer.scores[rows])
 
 
-def _unmatched(a: Detections, b: Detections) -> float:
-    """Return how far above `SURE` the surest answer is that only one of two has."""
-    worst = 0.0
-    for label in np.union1d(a.labels, b.labels):
-        one, other = (np.sort(d.scores[d.labels == label])[::-1] for d in (a, b))
-        longer = one if len(one) > len(other) else other
-        if len(one) != len(other):
-            worst = max(worst, float(longer[min(len(one), len(other))]) - SURE)
-    return worst
+def _difference(
+    a: Detections, one: NDArray[np.bool_], b: Detections, other: NDArray[np.bool_]
+) -> float:
+    """Return the largest difference of as many answers of two detectors, paired one to one."""
+    from scipy.optimize import linear_sum_assignment
+
+    scores = np.abs(a.scores[one][:, None] - b.scores[other])
+    corners = np.abs(a.boxes[one][:, None] - b.boxes[other]).max(2) / PIXELS
+    each = np.maximum(scores, corners)
+    return float(each[linear_sum_assignment(each)].max(initial=0.0))
 
 
 class Box(BaseModel):

@@ -416,7 +416,8 @@ def fit(options: Preprocess, train: Split, card: ModelCard) -> Fitted:
     own = train.data.size
     if not options.features:
         if card.step:
-            shape = in_proportion(own, options.size or card.largest_side, card)
+            most = min(max(own), card.largest_side) if own else card.largest_side
+            shape = in_proportion(own, options.size or most, card)
             return transforms.fit(options, train, size=shape)
         if card.starts_from and not options.size and own and max(own) > card.largest_side:
             options = dataclasses.replace(options, size=card.largest_side)

@@ -224,7 +224,7 @@ def in_colours(given: Tensor | None, own: Tensor, stem: bool) -> Tensor | None:
     A network whose first layer sees several pixels at once has the three colours of each.
     """
     if given is not None and stem and 3 * own.shape[1] == given.shape[1]:
-        return given.unflatten(1, (own.shape[1], 3)).sum(2)
+        return given.view(len(given), own.shape[1], 3, *given.shape[2:]).sum(2)
     return given
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -240,7 +240,8 @@ def _state(about: Detector) -> Mapping[str, Tensor]:
         _download(about, path)
     remedy = f"delete it, and put the file {file} from {about.url} into the folder {folder}"
     given = keeping.checked(path, about.sha256, remedy)
-    given = given.get("model", given)  # YOLOX's file holds its optimiser, too
+    inside = cast(Mapping[str, Any], given).get("model", given)  # YOLOX's has more beside
+    given = cast(Mapping[str, Tensor], inside)
     keeping.keep(given, place)
     return given
 
