@@ -14,7 +14,7 @@ from sightline.deploy import detect
 from sightline.deploy.export import export
 from sightline.deploy.graphs.detect import chosen
 from sightline.deploy.runtime import Runtime
-from sightline.models.detect.answers import Answering, free_of_overlap
+from sightline.models.detect.answers import Answering, free_of_overlap, kept
 from sightline.report import detect as page
 from sightline.types import Detections, Frame
 
@@ -127,3 +127,20 @@ def test_boxes_are_drawn_with_names_of_any_script():
     assert changed.max() == 149
     assert page.cells(answer, top=3, threshold=0.0) == ("1 猫", "猫 0.75")
     assert page.cells(answer, top=3, threshold=0.9)[0] is None
+
+
+def test_boxes_of_each_class_are_chosen_as_the_run_chooses_them():
+    random = torch.Generator().manual_seed(0)
+    corner = torch.rand(2, 30, 3, 2, generator=random) * 40
+    boxes = torch.cat((corner, corner + 10 + torch.rand(2, 30, 3, 2, generator=random) * 20), -1)
+    scores = torch.rand(2, 3, 30, generator=random)
+    rules = Answering(score=0.3, overlap=0.3, candidates=20, most=25)
+    corners, best, labels = chosen(boxes, scores, rules)
+    for i in range(2):
+        answer = kept(boxes[i], scores[i], rules)
+        n = len(answer["scores"])
+        assert 10 < n <= 25
+        assert torch.equal(best[i, :n], answer["scores"])
+        assert (best[i, n:] == 0).all()
+        assert torch.equal(corners[i, :n], answer["boxes"])
+        assert torch.equal(labels[i, :n], answer["labels"])

@@ -164,3 +164,8 @@ def test_simota_without_objects_and_of_one_beyond_the_picture():
         assigned, shared = SimOTA()(corners + 4, strides, boxes, scores, objects, labels)
         assert (assigned == BACKGROUND).all()
         assert (shared == 0).all()
+
+
+def test_an_object_that_meets_no_anchor_takes_none_of_the_regions():
+    overlaps = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.8, 0.4]])
+    assert match_regions(overlaps, 0.7, 0.3).tolist() == [BACKGROUND, 1, NEITHER]

@@ -44,7 +44,7 @@ def graph(run: Detector) -> nn.Module:
     method = run.method_
     if isinstance(method, AverageBox):
         return Always(method).eval()
-    if hasattr(getattr(method, "model", None), "candidates"):
+    if hasattr(getattr(method, "model", None), "outputs"):
         return Detected(Standardised(method.mean_, method.std_), method.model).eval()
     raise ParameterError(f"the method {run.name} has no ONNX graph, so it cannot be exported")
 

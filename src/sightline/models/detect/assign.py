@@ -132,7 +132,8 @@ def match_regions(
         0.5 those of the regions' classes.
     best_too : bool
         Whether the anchors that overlap an object most are taken below `upper` too (ties all of
-        them), each for the object that it overlaps most itself.
+        them), each for the object that it overlaps most itself. An object that meets no anchor
+        takes none; in torchvision it takes all of them.
 
     Returns
     -------
@@ -145,7 +146,7 @@ def match_regions(
     best, nearest = overlaps.max(0)
     assigned = torch.where(best < lower, BACKGROUND, torch.where(best < upper, NEITHER, nearest))
     if best_too:
-        highest = overlaps == overlaps.max(1, keepdim=True).values
+        highest = (overlaps == overlaps.max(1, keepdim=True).values) & (overlaps > 0)
         assigned = torch.where(highest.any(0), nearest, assigned)
     return assigned
 
