@@ -27,7 +27,7 @@ _VERBS = """
     Join Keep Label Learn Leave Let Limit Link List Listen Load Lock Log Look Lower Make Map
     Mark Match Measure Merge Minimise Mirror Mix Move Multiply Name Normalise Note Number Open
     Order Pack Pad Parse Part Partition Pass Pause Permute Pick Place Plot Pool Predict Prepare
-    Preprocess Print Project Provide Put Quantise Quote Raise Rank Read Receive Record Reduce
+    Preprocess Print Project Propose Provide Put Quantise Quote Raise Rank Read Receive Record Reduce
     Refuse Register Regularise Release Reload Remove Rename Render Replace Report Represent
     Resample Reserve Reset Reshape Resize Resolve Restart Restore Resume Return Reuse Rotate
     Round Route Run Sample Save Say Scale Schedule Search Select Send Serve Set Shift Show

@@ -77,3 +77,10 @@ def test_cells_cover_the_image_once():
     assert (covered[0] == 1).all()
     assert (covered[1, :32] == 1).all()
     assert corners[1].tolist() == [16, 0]  # along a row first
+
+
+def test_strides_of_region_anchors_hold_where_a_map_has_a_place_more():
+    odd = RegionAnchors([(8,)], (1.0,), strides=[8])([(13, 13)], (100, 100)).view(13, 13, 4)
+    assert odd[12, 11].tolist() == [84.0, 92.0, 92.0, 100.0]
+    plain = RegionAnchors([(8,)], (1.0,))([(13, 13)], (100, 100)).view(13, 13, 4)
+    assert plain[12, 11].tolist() == [73.0, 80.0, 81.0, 88.0]

@@ -146,6 +146,9 @@ class RegionAnchors:
         Roots of the areas of each map's anchors, in pixels.
     ratios : sequence of float
         Height over width.
+    strides : sequence of int, optional
+        Pixels between the places of each map, where that is not the image's side over the map's,
+        rounded down, as in torchvision: so images may have any side.
 
     Notes
     -----
@@ -155,6 +158,7 @@ class RegionAnchors:
 
     sizes: Sequence[Sequence[float]]
     ratios: Sequence[float] = (0.5, 1.0, 2.0)
+    strides: Sequence[int] | None = None
 
     @property
     def counts(self) -> list[int]:
@@ -186,8 +190,10 @@ class RegionAnchors:
         """
         placed = []
         for k, (rows, columns) in enumerate(maps):
-            y = torch.arange(rows) * (image[0] // rows)
-            x = torch.arange(columns) * (image[1] // columns)
+            down, across = image[0] // rows, image[1] // columns
+            if self.strides is not None:
+                down = across = self.strides[k]
+            y, x = torch.arange(rows) * down, torch.arange(columns) * across
             places = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1).view(-1, 1, 2)
             placed.append((torch.cat((places, places), -1) + self.shapes(k)).view(-1, 4))
         return torch.cat(placed).to(device)

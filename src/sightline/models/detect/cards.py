@@ -13,6 +13,7 @@ from sightline.types import Task
 _HERE = "sightline.models.detect"
 _SSD = "Liu et al., SSD: Single shot multibox detector, 2016"
 _MOBILE = "Sandler et al., MobileNetV2, 2018"
+_FASTER = "Ren et al., Faster R-CNN, 2015; Lin et al., Feature pyramid networks, 2017"
 
 SCRATCH_RECIPE: Mapping[str, Any] = MappingProxyType(
     {
@@ -39,6 +40,14 @@ SSD300_RECIPE: Mapping[str, Any] = MappingProxyType(
     }
 )  # fmt: skip
 """As the paper trains: SGD with a momentum of 0.9."""
+
+FASTER_RECIPE: Mapping[str, Any] = MappingProxyType(
+    {
+        "epochs": 24.0, "batch_size": 4, "lr": 5e-3, "weight_decay": 1e-4, "schedule": "cosine",
+        "warmup": 0.05, "clip": 10.0, "channels_last": True, "augment": "flip",
+    }
+)  # fmt: skip
+"""As Faster R-CNN is trained: SGD with a momentum of 0.9, few images a step, mirrored by chance."""
 
 
 FINETUNE_RECIPE: Mapping[str, Any] = MappingProxyType(
@@ -159,5 +168,11 @@ CARDS: tuple[ModelCard, ...] = (
     _yolo("m", 640, 25_326_495),
     _yolo("l", 640, 54_208_895),
     _yolo("x", 640, 99_071_455),
+    _network("faster-rcnn-small", "faster_rcnn:faster_rcnn_small",
+             "proposes regions on EfficientNet-Lite0, then classifies them", _FASTER, 320,
+             4_726_725, SCRATCH_RECIPE, costly=True),
+    _network("faster-rcnn", "faster_rcnn:faster_rcnn",
+             "proposes regions on the pyramid of a ResNet-50, then classifies them", _FASTER, 512,
+             41_808_406, FASTER_RECIPE, smallest=64, costly=True, arguments={"frozen": False}),
 )  # fmt: skip
 """All of them."""
