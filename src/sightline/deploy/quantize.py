@@ -66,7 +66,7 @@ def to_int8(
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_before_first(ready),
+            nodes_to_exclude=[*_before_first(ready), *_beside_layers(ready)],
         )
     ready.unlink()
 
@@ -153,6 +153,32 @@ def _before_first(path: Path) -> list[str]:
             break
         names.append(node.name)
     return names
+
+
+LAYERS = frozenset(("Conv", "MatMul", "Gemm"))
+"""Operators with weights."""
+
+PLACES = frozenset(("NonZero", "NonMaxSuppression", "TopK", "Shape"))
+"""Operators whose outputs say where something is: not what a layer computes with."""
+
+
+def _beside_layers(path: Path) -> list[str]:
+    """List the nodes whose outputs go into no layer: the boxes of a detector, which 8 bits move."""
+    nodes = onnx.load(str(path)).graph.node
+    made_by = {output: node for node in nodes for output in node.output}
+    waiting = [node for node in nodes if node.op_type in LAYERS]
+    inside = {node.name for node in waiting}
+    while waiting:
+        node = waiting.pop()
+        # A region is cut by its corners, which are no numbers to compute with either.
+        inputs = node.input[:1] if node.op_type == "RoiAlign" else node.input
+        for name in inputs:
+            source = made_by.get(name)
+            if source is None or source.name in inside or source.op_type in PLACES:
+                continue
+            inside.add(source.name)
+            waiting.append(source)
+    return [node.name for node in nodes if node.name not in inside]
 
 
 @contextlib.contextmanager
