@@ -27,14 +27,14 @@ _VERBS = """
     Join Keep Label Learn Leave Let Limit Link List Listen Load Lock Log Look Lower Make Map
     Mark Match Measure Merge Minimise Mirror Mix Move Multiply Name Normalise Note Number Open
     Order Pack Pad Parse Part Partition Pass Pause Permute Pick Place Plot Pool Predict Prepare
-    Preprocess Print Project Propose Provide Put Quantise Quote Raise Rank Read Receive Record Reduce
-    Refuse Register Regularise Release Reload Remove Rename Render Replace Report Represent
-    Resample Reserve Reset Reshape Resize Resolve Restart Restore Resume Return Reuse Rotate
-    Round Route Run Sample Save Say Scale Schedule Search Select Send Serve Set Shift Show
-    Shrink Shuffle Silence Simulate Skip Solve Sort Split Squeeze Stack Stamp Standardise Start Step
-    Stop Store Stream Subtract Sum Swap Switch Take Tell Test Time Tint Tokenise Trace Train Try
-    Tune Turn Undo Unpack Update Upload Use Validate Verify Visit Wait Walk Warn Watch Weigh Wrap
-    Write Yield Zero
+    Preprocess Print Project Propose Provide Put Quantise Quote Raise Rank Read Receive Record
+    Reduce Refuse Register Regularise Release Reload Remove Rename Render Replace Report
+    Represent Resample Reserve Reset Reshape Resize Resolve Restart Restore Resume Return Reuse
+    Rotate Round Route Run Sample Save Say Scale Schedule Search Segment Select Send Serve Set
+    Shift Show Shrink Shuffle Silence Simulate Skip Solve Sort Split Squeeze Stack Stamp
+    Standardise Start Step Stop Store Stream Subtract Sum Swap Switch Take Tell Test Time Tint
+    Tokenise Trace Train Try Tune Turn Undo Unpack Update Upload Use Validate Verify Visit Wait
+    Walk Warn Watch Weigh Wrap Write Yield Zero
     """
 VERBS = frozenset(_VERBS.split())
 
