@@ -43,6 +43,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("explain gradients runs/mine", "of mlp-numpy or convnet-numpy"),
         ("explain gradients runs/mine --images 4 --samples 100", "more of each layer"),
     ),
+    "explain proposals": (
+        ("explain proposals photos/", "recall against proposals, into proposals-photos.png here"),
+        ("explain proposals photos/ --split val --images 200 --most 500", "more pictures"),
+    ),
     "export": (
         ("export runs/mine -o model.onnx", "one file, checked against the run"),
         ("export runs/mine --to web -o site/", "a page that answers in the browser"),

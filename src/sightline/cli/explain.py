@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Annotated
 
@@ -146,3 +147,71 @@ def gradients(
     )
     screen.print(f"picture: {target}", soft_wrap=True)
     return 0 if check.agrees else 1
+
+
+@app.command(help_epilogue=under("explain proposals"))
+def proposals(
+    data: str = "shapes",
+    /,
+    *,
+    split: str = "test",
+    images: int = 50,
+    most: int = 2000,
+    seed: console.Seed = 0,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    json: console.Json = False,
+) -> int:
+    """Show how many of the objects of DATA selective search proposes, and some of them (PNG).
+
+    Parameters
+    ----------
+    data
+        Name, folder or archive of pictures with boxes.
+    split
+        Of the data: train, val or test.
+    images
+        Pictures that are searched, drawn at random.
+    most
+        Proposals of a picture at most.
+    output
+        PNG to write; default proposals-DATA.png here.
+    """
+    # By its name, as all that belongs to one task.
+    figure = importlib.import_module("sightline.explain.detect_proposals")
+    loaded = console.load(data, seed=seed, quiet=json)
+    with console.bar("searching pictures") as report:
+        study = figure.study(loaded, split, images=images, most=most, seed=seed, progress=report)
+    target = console.save_picture(
+        figure.draw(study), output or Path(f"proposals-{loaded.name}.png")
+    )
+    if json:
+        console.print_json(
+            {
+                "data": loaded.name, "split": split, "images": study.images,
+                "objects": study.best.shape[1], "seconds": study.seconds, "rows": study.rows(),
+                "notes": study.notes, "picture": str(target),
+            }
+        )  # fmt: skip
+        return 0
+    screen = console.out()
+    for line in study.notes:
+        console.note(line)
+    rows = study.rows()
+    names = [name for name in rows[0] if name != "proposals"]
+    wanted = {1, 10, 100, 500, 1000, most}
+    shown = [min(rows, key=lambda row: abs(row["proposals"] - n)) for n in sorted(wanted)]
+    tables.show(
+        screen,
+        (tables.Column("proposals"), *(tables.Column(name) for name in names)),
+        [
+            (f"{row['proposals']:,}", *(f"{row[name]:.1%}" for name in names))
+            for i, row in enumerate(shown)
+            if row not in shown[:i]
+        ],
+    )
+    screen.print(
+        f"{counted(study.images, 'picture')}, {counted(study.best.shape[1], 'object')}, "
+        f"{study.proposals / study.images:,.0f} proposals and {study.seconds:.2f} s a picture"
+    )
+    screen.print(f"picture: {target}", soft_wrap=True)
+    return 0
