@@ -17,6 +17,7 @@ from sightline.errors import ParameterError
 from sightline.estimators.detect import Detector
 from sightline.models.detect.answers import Answering, free_of_overlap
 from sightline.models.detect.baselines import AverageBox
+from sightline.models.detect.network import DetectionModule
 from sightline.models.features import Standardised
 
 Outputs = tuple[Tensor, Tensor, Tensor]
@@ -44,7 +45,7 @@ def graph(run: Detector) -> nn.Module:
     method = run.method_
     if isinstance(method, AverageBox):
         return Always(method).eval()
-    if hasattr(getattr(method, "model", None), "outputs"):
+    if isinstance(getattr(method, "model", None), DetectionModule):
         return Detected(Standardised(method.mean_, method.std_), method.model).eval()
     raise ParameterError(f"the method {run.name} has no ONNX graph, so it cannot be exported")
 
@@ -71,16 +72,9 @@ class Always(nn.Module):
 
 
 class Detected(nn.Module):
-    """A network that scores boxes, and the choice among them.
+    """A network that scores boxes, and the choice among them."""
 
-    Parameters
-    ----------
-    standardised : Module
-    model : Module
-        Has ``outputs``, ``candidates`` and ``answering``, as `sightline.models.detect.ssd.SSD` has.
-    """
-
-    def __init__(self, standardised: nn.Module, model: Any) -> None:
+    def __init__(self, standardised: nn.Module, model: DetectionModule) -> None:
         super().__init__()
         self.standardised, self.model = standardised, model
 

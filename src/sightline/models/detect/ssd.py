@@ -59,16 +59,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import ops
 
-from sightline.errors import ParameterError
 from sightline.models.classify import vgg
 from sightline.models.detect import boxes as coding
 from sightline.models.detect.anchors import SCALES, DefaultBoxes
-from sightline.models.detect.answers import Answering, kept
+from sightline.models.detect.answers import Answering
 from sightline.models.detect.assign import BACKGROUND, match_default_boxes
 from sightline.models.detect.losses import mined_cross_entropy, smooth_l1
-
-Targets = Sequence[Mapping[str, Tensor]]
-"""Of each image ``boxes``, float (G, 4), xyxy in its pixels, and ``labels``, int64 (G,), from 0."""
+from sightline.models.detect.network import DetectionModule, Targets
 
 Predictor = Callable[[int, int], nn.Module]
 """Makes what computes so many outputs from maps of so many channels."""
@@ -121,7 +118,7 @@ class Outputs(NamedTuple):
     size: tuple[int, int]
 
 
-class SSD(nn.Module):
+class SSD(DetectionModule):
     """Score default boxes on the maps of a backbone.
 
     Parameters
@@ -144,45 +141,11 @@ class SSD(nn.Module):
         predictor: Predictor | None = None, teaching: Teaching | None = None,
         answering: Answering | None = None,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(answering or Answering())
         self.backbone, self.boxes, self.num_classes = backbone, boxes, num_classes
-        self.teaching, self.answering = teaching or Teaching(), answering or Answering()
+        self.teaching = teaching or Teaching()
         channels = cast(Sequence[int], backbone.out_channels)
         self.head = Head(channels, boxes.counts, 1 + num_classes, predictor or _convolution)
-
-    def forward(
-        self, images: Tensor, targets: Targets | None = None
-    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """Compute the losses in training, answers in evaluation.
-
-        Parameters
-        ----------
-        images : float Tensor, shape (N, C, H, W)
-            Standardised.
-        targets : sequence of mappings, optional
-            One an image, perhaps without an object; needed in training.
-
-        Returns
-        -------
-        dict of str to Tensor, shape ()
-            In training: ``classification`` and ``bbox_regression``, to be added up.
-        list of dict of str to Tensor
-            In evaluation, of each image: ``boxes`` (K, 4), xyxy in its pixels, ``scores`` (K,),
-            falling, and ``labels`` (K,), from 0.
-
-        Raises
-        ------
-        ParameterError
-            When targets are missing in training, or are not one for each image.
-        """
-        if not self.training:
-            return self.answers(self.outputs(images))
-        if targets is None or len(targets) != len(images):
-            raise ParameterError(
-                "targets must be one for each image in training: "
-                f"{len(images)} images, {'none' if targets is None else len(targets)} given"
-            )
-        return self.losses(self.outputs(images), targets)
 
     def outputs(self, images: Tensor) -> Outputs:
         """Compute what the network says of every default box.
@@ -257,18 +220,6 @@ class SSD(nn.Module):
         moved = coding.decode(said.deltas.float(), said.anchors)
         scores = functional.softmax(said.logits.float(), -1)[..., 1:]
         return ops.clip_boxes_to_image(moved, said.size), scores
-
-    def answers(self, said: Outputs) -> list[dict[str, Tensor]]:
-        """Choose answers among the candidates of each image; see `forward`.
-
-        Parameters
-        ----------
-        said : Outputs
-        """
-        boxes, scores = self.candidates(said)
-        return [
-            kept(b, s, self.answering) for b, s in zip(boxes, scores.transpose(1, 2), strict=True)
-        ]
 
 
 class Head(nn.Module):
