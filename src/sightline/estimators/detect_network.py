@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sightline.data.dataset import Split
 from sightline.data.transforms import Fitted
+from sightline.estimators.detect_untaught import untaught
 from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std, time_left
 from sightline.metrics import detect_precision as precision
 from sightline.metrics import threads
@@ -64,7 +65,7 @@ class DetectionNetwork(NetworkMethod):
         left = time_left(how.budget, begun)
         self.run(training, how.progress, left, how.resume, how.on_epoch)
         feed: Any = training.feed
-        self.remarks = [*self.remarks, *feed.remarks]
+        self.remarks = [*self.remarks, *feed.remarks, *untaught(train, self.model)]
         return len(train) - len(feed.unread)
 
     def training(

@@ -141,7 +141,7 @@ class FeatureExtractor(nn.Module):
             if len(kept) == len(self.layers) and not torch.compiler.is_exporting():
                 raise _ReachedError
 
-        with _watched(self.model, self.layers, keep):
+        with watched(self.model, self.layers, keep):
             try:
                 self.model(x)
             except _ReachedError:
@@ -167,7 +167,7 @@ class FeatureExtractor(nn.Module):
                 last[:] = [value]
 
         leaves = [name for name, m in self.model.named_modules() if name and not list(m.children())]
-        with _watched(self.model, leaves, keep):
+        with watched(self.model, leaves, keep):
             self.model(x)
         if not last:
             raise ParameterError(
@@ -182,7 +182,7 @@ class _ReachedError(Exception):
 
 
 @contextmanager
-def _watched(
+def watched(
     model: nn.Module, layers: Sequence[str], keep: Callable[[str, Any], None]
 ) -> Iterator[None]:
     """Pass on what layers put out, by name; of the head what goes in."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from sightline.errors import ParameterError
 from sightline.models import licences
 from sightline.models.card import ModelCard
 from sightline.types import Task
@@ -134,6 +136,62 @@ def _yolo(form: str, side: int, parameters: int) -> ModelCard:
     )  # fmt: skip
 
 
+LOCALIZER_RECIPE: Mapping[str, Any] = MappingProxyType(
+    dict(SCRATCH_RECIPE) | {"epochs": 40.0, "augment": "flip"}
+)
+"""With the picture mirrored alone: what cuts it may cut its one object away."""
+
+LOCALIZER = dataclasses.replace(
+    _network(
+        "localizer", "localizer:localizer",
+        "one object a picture: a classifier with four numbers more for its box",
+        "Sermanet et al., OverFeat, 2014", 224, 3_630_859, LOCALIZER_RECIPE, costly=True,
+        published=_LITE,
+    ),
+    arguments=MappingProxyType({"backbone": "efficientnet_lite0"}),
+)  # fmt: skip
+"""On EfficientNet-Lite0; `localizer_card` puts it on others."""
+
+
+def localizer_card(name: str) -> ModelCard:
+    """Return the card of a localiser on another classifier: ``localizer:NAME``.
+
+    Parameters
+    ----------
+    name : str
+        Of a network of the registry that classifies, ``torchvision:NAME`` and ``timm:NAME`` too.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such network.
+    ParameterError
+        When it is no network that classifies.
+    """
+    from sightline.models import registry
+
+    base = registry.card(name)
+    if base.kind != "module" or base.task != Task.CLASSIFY:
+        raise ParameterError(f"localizer:{name}: {name} is no network that classifies")
+    published = tuple(kind for kind in base.weights if kind == "imagenet")
+    return dataclasses.replace(
+        LOCALIZER,
+        name=f"localizer:{name}",
+        summary=f"{LOCALIZER.summary}; on {name}",
+        largest_side=max(base.largest_side, 128),
+        smallest_side=base.smallest_side,
+        pretrained=(base.pretrained or base.name) if published else "",
+        weights=published,
+        licence=base.licence,
+        origin=base.origin,
+        code=base.code,
+        parameters=None,
+        shape=None,
+        rung=False,
+        arguments=MappingProxyType({"backbone": name}),
+    )
+
+
 CARDS: tuple[ModelCard, ...] = (
     ModelCard(
         name="average-box",
@@ -146,6 +204,9 @@ CARDS: tuple[ModelCard, ...] = (
         resize="stretch",
         largest_side=128,
     ),
+    LOCALIZER,
+    _network("yolo-v1", "yolo_v1:yolo_v1", "each cell of a grid says what is in it: for the reader",
+             "Redmon et al., You only look once, 2016", 224, 3_062_782, SCRATCH_RECIPE),
     _network("ssd-small", "ssd_light:ssd_small", "SSD on a few convolutions, for small pictures",
              _SSD, 128, 3_524_178, SCRATCH_RECIPE),
     _network("ssdlite", "ssd_light:ssdlite", "SSD on EfficientNet-Lite0, with light blocks",
@@ -176,3 +237,6 @@ CARDS: tuple[ModelCard, ...] = (
              41_808_406, FASTER_RECIPE, smallest=64, costly=True, arguments={"frozen": False}),
 )  # fmt: skip
 """All of them."""
+
+FOREIGN = MappingProxyType({"localizer": f"{_HERE}.cards:localizer_card"})
+"""What makes cards of networks that are named after others, by the prefix of the name."""

@@ -1,0 +1,70 @@
+"""Tell which annotated objects play no part in a detector's training, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.counting import counted
+from sightline.data.annotation import Annotation
+from sightline.data.dataset import Split
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NAMED = 3
+"""Pictures that are named, of each reason."""
+
+
+def untaught(train: Split, model: nn.Module) -> list[str]:
+    """Return a remark on the objects that teach nothing, or none where all of them do.
+
+    They are those without an area in their picture, those of a crowd, and those that the network
+    itself leaves out: it says so by ``learned``, and why by ``untaught``.
+
+    Parameters
+    ----------
+    train : Split
+    model : Module
+    """
+    total = 0
+    counts: dict[str, int] = {}
+    pictures: dict[str, list[str]] = {}
+    for item in train.items:
+        known = item.read_annotation()
+        if known is None or not len(known.boxes):
+            continue
+        total += len(known.boxes)
+        for why, marked in _marks(known, model).items():
+            if marked.any():
+                counts[why] = counts.get(why, 0) + int(marked.sum())
+                pictures.setdefault(why, []).append(item.id)
+    if not counts:
+        return []
+    said = [
+        f"{n:,} {why} ({', '.join(pictures[why][:NAMED])}{' ...' * (len(pictures[why]) > NAMED)})"
+        for why, n in counts.items()
+    ]
+    of = counted(total, "object")
+    return [f"{sum(counts.values()):,} of {of} play no part in training: {'; '.join(said)}"]
+
+
+def _marks(known: Annotation, model: nn.Module) -> dict[str, NDArray[np.bool_]]:
+    """Return which objects of a picture are left out, by the reason; each has one."""
+    size = (known.height, known.width)
+    boxes = known.boxes.clip(0, (size[1], size[0]) * 2) if all(size) else known.boxes
+    empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
+    crowd = np.asarray(known.crowd, np.bool_) & ~empty
+    marks = {"without an area in the picture": empty, "of a crowd": crowd}
+    network: Any = model
+    if not all(size) or not hasattr(network, "learned"):
+        return marks
+    import torch
+
+    rest = np.flatnonzero(~empty & ~crowd)
+    taught = network.learned(torch.from_numpy(boxes[rest]), size).numpy()
+    left = np.zeros(len(boxes), np.bool_)
+    left[rest[~taught]] = True
+    return marks | {f"as {network.untaught}": left}
