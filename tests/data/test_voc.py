@@ -74,6 +74,25 @@ def test_a_size_of_zero_is_not_stated(one, draw):
     assert (a.width, a.height) == (0, 0)
 
 
+def test_a_missing_size_is_not_stated_and_corners_may_be_floats(one, draw):
+    page = draw.page(draw.object(box=(4.5, 4, 10.25, 8)))
+    bare = page[: page.index("<size>")] + page[page.index("</size>") + len("</size>") :]
+    data = voc.read(one(bare), "x")
+    assert (annotation(data).width, annotation(data).height) == (0, 0)
+    assert annotation(data).boxes.tolist() == [[3.5, 3, 10.25, 8]]
+    assert data.train[0].objects.boxes.tolist() == [[3.5, 3, 10.25, 8]]
+
+
+def test_swapped_corners_are_put_right_counted_and_named(one, draw):
+    page = draw.page(draw.object(box=(12, 4, 3, 8)) + draw.object(box=(3, 4, 12, 8)))
+    data = load_data(one(page))
+    boxes = annotation(data).boxes
+    assert boxes[0].tolist() == boxes[1].tolist() == [2, 3, 12, 8]
+    (note,) = [n for n in data.notes if "swapped" in n]
+    assert note.startswith("1 box has its corners swapped and is read the right way round, first ")
+    assert "a.jpg (12, 3, 2, 8)" in note
+
+
 @pytest.mark.parametrize("root", ["", "VOC2007", "VOCdevkit/VOC2012"])
 def test_nesting(one, draw, root):
     folder = one(draw.page(draw.object()), root)
@@ -195,7 +214,6 @@ def test_names_in_the_encodings_of_chinese_programs(one, draw, declared, encodin
     ("page", "message"),
     [
         ("<annotation><size>", "a.xml: not well-formed XML"),
-        ("<annotation></annotation>", "a.xml: no <size>"),
         (
             "<annotation><size><width>9</width></size></annotation>",
             "a.xml: <size/height> is None",

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from sightline.data import yolo
+from sightline.data.audit import audit
 from sightline.data.load import load_data
 from sightline.errors import DataError
 from sightline.types import Task
@@ -223,6 +224,51 @@ def test_boxes_of_an_unrotated_image_keep_their_place(tmp_path, plain, draw):
     have = yolo.read(tmp_path / "out", "x").train[0]
     assert (want.image == have.image).all()
     assert np.allclose(want.objects.boxes, have.objects.boxes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0, 1] * 6 + [1, 2] * 6, "at images/13.png: no cat from it on, no fox before it"),
+        ([0, 1] * 6 + [1, 0] * 6, None),
+        ([0, 1, 0, 1, 2, 2], None),  # too few to tell
+    ],
+)
+def test_a_rewritten_list_of_classes_shows_as_a_jump(tmp_path, draw, write, labels, said):
+    for i, label in enumerate(labels):
+        draw.photo(tmp_path / f"images/{i:02}.png")
+        write(f"labels/{i:02}.txt", f"{label} 0.5 0.5 0.5 0.5\n")
+    write("classes.txt", "cat\n狗\nfox\n")
+    finding = audit(load_data(tmp_path)).find("class-jump")
+    assert (finding is None) == (said is None)
+    if said:
+        assert finding.severity == "warning"
+        assert finding.examples[0].startswith(said)
+
+
+def test_pictures_sorted_by_class_are_no_jump(tmp_path, draw, write):
+    for i in range(24):
+        stem = f"{'cat' if i < 12 else 'fox'}_{i:02}"
+        draw.photo(tmp_path / f"images/{stem}.png")
+        write(f"labels/{stem}.txt", f"{i // 12 * 2} 0.5 0.5 0.5 0.5\n")
+    write("classes.txt", "cat\ndog\nfox\n")
+    assert audit(load_data(tmp_path)).find("class-jump") is None
+
+
+def test_a_box_that_reaches_a_little_outside_is_cut_and_counted(tmp_path, plain, draw):
+    """0.75 + 0.5042 / 2 is 1.0021 of the width: some pixels outside a picture of 1000."""
+    folder = plain("0 0.75 0.5 0.5042 0.5\n1 0.5 0.5 -0.5 0.5\n1 0.5 0.5 0 0.5\n")
+    draw.photo(tmp_path / "images/a.jpg", (1000, 30))
+    data = load_data(folder)
+    np.testing.assert_allclose(
+        data.train[0].objects.boxes, [[497.9, 7.5, 1000, 22.5], [250, 7.5, 750, 22.5]], rtol=1e-5
+    )
+    assert annotation(data).boxes[0, 2] == pytest.approx(1002.1)
+    findings = audit(data)
+    assert findings.find("box-outside").count == 1
+    assert findings.find("box-without-area").count == 1
+    assert [n for n in data.notes if "1 object has no area and plays no part" in n]
+    assert [n for n in data.notes if "1 box has its corners swapped" in n]
 
 
 def test_data_without_boxes_is_refused(tmp_path, draw):

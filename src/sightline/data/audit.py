@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import audit_outlines, depth, duplicates, images, place, store
+from sightline.data import audit_jumps, audit_outlines, depth, duplicates, images, place, store
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
@@ -120,6 +120,7 @@ def audit(data: Dataset, progress: Progress | None = None) -> Audit:
         *_boxes(data, facts),
         *_outlines(data),
         *_classes(data),
+        *_jumps(data),
         *_notes(data),
     ]
     order = {"error": 0, "warning": 1, "note": 2}
@@ -375,6 +376,18 @@ def _classes(data: Dataset) -> list[Finding]:
             "name the folder that holds the folders of classes, or add a class", data.classes,
         ))  # fmt: skip
     return findings
+
+
+def _jumps(data: Dataset) -> list[Finding]:
+    jump = audit_jumps.jump(data)
+    if jump is None:
+        return []
+    return [Finding(
+        "class-jump", "warning", 1, "place where classes end and others begin",
+        "if the list of classes was rewritten while labels were drawn, the earlier ones mean other "
+        "classes: look at pictures of both sides, and draw anew or renumber one of them",
+        (str(jump),),
+    )]  # fmt: skip
 
 
 def class_counts(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sightline.counting import counted
-from sightline.data import images, place, recognise, splits, store
+from sightline.data import check_boxes, images, place, recognise, splits, store
 from sightline.data import text as texts
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import UNSPLIT, Dataset
@@ -137,7 +137,7 @@ def load_data(
     group = table.group
     if strict:
         _refuse_broken(loaded)
-    loaded.notes += _objects_note(loaded)
+    loaded.notes += [*_objects_note(loaded), *check_boxes.check(loaded)]
     _probe(loaded, progress, verify=verify)
     loaded = _with_splits(loaded, seed, group)
     if "train" in loaded.rows and loaded.task is Task.CLASSIFY:

@@ -90,8 +90,7 @@ def read(folder: Path, name: str) -> Dataset:
     Raises
     ------
     DataError
-        When an annotation is missing, is not well-formed or lacks a size or a box, or an
-        image is missing.
+        When an annotation is missing, is not well-formed or lacks a box, or an image is missing.
     """
     folder = folder.resolve()
     years = _roots(folder)
@@ -354,9 +353,9 @@ def _classes(roots: list[Path], pages: list[_Page], *, devkit: bool) -> tuple[st
 
 def _parse(path: Path) -> _Page:
     tree = documents.read_xml(path)
-    if tree.find("size") is None:
-        raise DataError(f"{path}: no <size>; add the image's <width> and <height>")
-    size = int(_number(path, tree, "size/width")), int(_number(path, tree, "size/height"))
+    size = (0, 0)  # not stated
+    if tree.find("size") is not None:
+        size = int(_number(path, tree, "size/width")), int(_number(path, tree, "size/height"))
     names, boxes, difficult = [], [], []
     for number, thing in enumerate(tree.iterfind("object"), start=1):
         name = (thing.findtext("name") or "").strip()
@@ -366,9 +365,16 @@ def _parse(path: Path) -> _Page:
             raise DataError(f"{path}: object {number} ({name}) has no <bndbox>; add or delete it")
         x1, y1, x2, y2 = (_number(path, thing, f"bndbox/{c}") for c in CORNERS)
         names.append(name)
-        boxes.append([x1 - 1, y1 - 1, x2, y2])
+        # Corners that are swapped stay so for now, as `check_boxes` counts them.
+        (x1, x2), (y1, y2) = _exclusive(x1, x2), _exclusive(y1, y2)
+        boxes.append([x1, y1, x2, y2])
         difficult.append((thing.findtext("difficult") or "0").strip() not in ("0", "false"))
     return _Page(path, size, names, boxes, difficult)
+
+
+def _exclusive(first: float, last: float) -> tuple[float, float]:
+    """Return where an interval from one pixel to another begins and ends, swapped or not."""
+    return (first, last - 1) if first > last + 1 else (first - 1, last)
 
 
 def _number(path: Path, element: ElementTree.Element, tag: str) -> float:
