@@ -315,16 +315,27 @@ class Detections:
             masks=detections.mask,
         )
 
-    def to_coco(self, image_id: int, *, first_category: int = 1) -> list[dict[str, Any]]:
+    def to_coco(
+        self, image_id: int, *, first_category: int = 1, categories: Sequence[int] = ()
+    ) -> list[dict[str, Any]]:
         """Return COCO's result form: a list of dicts with ``bbox`` as xywh.
 
-        Category ids are `first_category` + label. Masks become compressed RLE.
+        Masks become compressed RLE.
+
+        Parameters
+        ----------
+        image_id : int
+        first_category : int
+            Number of the first class; the others follow.
+        categories : sequence of int, optional
+            Number of each class instead, as data sets have them with gaps.
         """
+        ids = categories or range(first_category, first_category + len(self.classes))
         rows: list[dict[str, Any]] = []
         for i, (x1, y1, x2, y2) in enumerate(self.boxes.astype(float).tolist()):
             row: dict[str, Any] = {
                 "image_id": image_id,
-                "category_id": first_category + int(self.labels[i]),
+                "category_id": int(ids[self.labels[i]]),
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "score": float(self.scores[i]),
             }
@@ -341,9 +352,28 @@ class Detections:
 
     @classmethod
     def from_coco(
-        cls, rows: Sequence[dict[str, Any]], classes: Sequence[str], *, first_category: int = 1
-    ) -> Detections:
-        """Read COCO result rows of one image (the inverse of `to_coco`)."""
+        cls, rows: Sequence[dict[str, Any]], classes: Sequence[str], *, first_category: int = 1,
+        categories: Sequence[int] = (),
+    ) -> Detections:  # fmt: skip
+        """Read COCO result rows of one image (the inverse of `to_coco`).
+
+        Parameters
+        ----------
+        rows : sequence of dict
+        classes : sequence of str
+        first_category : int
+        categories : sequence of int, optional
+            See `to_coco`.
+
+        Raises
+        ------
+        DataError
+            When a row's category is none of them.
+        """
+        ids = list(categories or range(first_category, first_category + len(classes)))
+        unknown = [row["category_id"] for row in rows if row["category_id"] not in ids]
+        if unknown:
+            raise DataError(f"the category {unknown[0]} is none of {', '.join(map(str, ids))}")
         xywh = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
         masks = None
         if rows and all("segmentation" in row for row in rows):
@@ -354,7 +384,7 @@ class Detections:
             boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(
                 np.float32
             ),
-            labels=np.array([row["category_id"] - first_category for row in rows], np.int64),
+            labels=np.array([ids.index(row["category_id"]) for row in rows], np.int64),
             classes=tuple(classes),
             scores=np.array([row.get("score", 1.0) for row in rows], np.float32),
             masks=masks,

@@ -99,7 +99,7 @@ def test_what_cannot_be_is_said_in_one_line(place, capsys, tmp_path):
     for words, said in (
         (["predict", tmp_path / "bare", picture, "--threshold", "auto"], "has no thresholds"),
         (["predict", place / "run", picture, "--threshold", "auto", "--reject", "0.5"], "exclude"),
-        (["predict", place / "run", picture, "--threshold", "0.5"], "auto"),
+        (["predict", place / "run", picture, "--threshold", "most"], "auto"),
     ):
         assert main([*map(str, words)]) == 2
         error = capsys.readouterr().err.strip()

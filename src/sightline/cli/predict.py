@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, cast
 
 from cyclopts import Parameter
 from rich.markup import escape
 from rich.text import Text
 
 from sightline import tasks
-from sightline.cli import console, tables
+from sightline.cli import console, predict_video, tables
+from sightline.cli.asked import Asked
 from sightline.counting import counted
-from sightline.data import images, naming, scan, unused
-from sightline.errors import DataError, ParameterError
+from sightline.data import images, naming, scan, unused, video
+from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.estimators import load_model
 from sightline.metrics.duration import human
 from sightline.models.device import check as check_device
@@ -41,7 +41,9 @@ def predict(
     *,
     top: int = 5,
     reject: float = 0.0,
-    threshold: Literal["auto"] | None = None,
+    threshold: Literal["auto"] | float | None = None,
+    tile: int = 0,
+    save: tuple[str, ...] | None = None,
     output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
     engine: Literal["local", "ray"] = "local",
     workers: int = 0,
@@ -50,7 +52,7 @@ def predict(
     device: console.Device = "auto",
     json: console.Json = False,
 ) -> int:
-    """Say what a RUN sees in images. A file that cannot be read is named; the others go on.
+    """Say what a RUN sees in images and videos. What cannot be read is named; the others go on.
 
     Parameters
     ----------
@@ -58,18 +60,26 @@ def predict(
         Folder that train or compare wrote, or an .onnx file that export wrote; or imagenet:NAME,
         which knows ImageNet's 1,000 classes, or onnx:FILE.
     pictures
-        Image files, or folders of them; for an output in bulk one folder, Parquet file or URL such
-        as s3://BUCKET/FOLDER.
+        Image files, folders of them, or videos (.mp4, .mov, .avi, .mkv, .webm); for an output in
+        bulk one folder, Parquet file or URL such as s3://BUCKET/FOLDER.
     top
         How many classes to name, the most probable first.
     reject
         Below this score the answer is none of the classes.
     threshold
         auto: below the threshold of its class, which training chose on validation images, the
-        answer is none of the classes.
+        answer is none of the classes, and an object is not told; detectors do so by themselves,
+        where the run has thresholds. A number: one for all, as --reject.
+    tile
+        Of detectors: cut each picture into tiles of so many pixels a side, which overlap, and see
+        each at the size of the network: for small objects in large pictures, such as 640. 0: whole.
+    save
+        Of detectors: what the output folder gets beside the pictures: json, coco, yolo, csv, or
+        none; default: all of them.
     output
-        Folder for the pictures with the answer written on them, in the folders of the images;
-        NAME.parquet: a folder of shards with all answers, restartable, for any number of pictures.
+        Folder for the pictures with the answer written on them, in the folders of the images, and
+        for videos; NAME.parquet: a folder of shards with all answers, restartable, for any number
+        of pictures.
     engine
         Of bulk prediction: this process, or a Ray cluster.
     workers
@@ -86,9 +96,16 @@ def predict(
     if not 0 <= reject <= 1:
         raise ParameterError(f"--reject must be between 0 and 1, not {reject}")
     if threshold is not None and reject:
-        raise ParameterError("--threshold auto and --reject exclude each other; give one of them")
+        raise ParameterError("--threshold and --reject exclude each other; give one of them")
+    if not (threshold is None or isinstance(threshold, str)):
+        if not 0 <= threshold <= 1:
+            raise ParameterError(f"--threshold must be between 0 and 1, or auto, not {threshold}")
+        reject = threshold
+    auto = threshold == "auto"
     if output is not None and output.endswith(".parquet"):
-        least = reject if threshold is None else threshold
+        if tile or save is not None:
+            raise ParameterError("--tile and --save are for an output folder: -o FOLDER")
+        least: float | Literal["auto"] = "auto" if auto else reject
         return _bulk(
             run_folder, pictures, output, top, least, engine, workers, allow_schemes, raw, json
         )
@@ -97,31 +114,65 @@ def predict(
         raise ParameterError(
             "--engine, --workers, --allow-schemes and --raw need an output in bulk: -o NAME.parquet"
         )
-    paths = expand([Path(picture) for picture in pictures])
+    given = [Path(picture) for picture in pictures]
+    films = [path for path in given if video.is_video(path)]
+    paths = expand([path for path in given if path not in films]) if len(films) < len(given) else []
     model, task, classes = _loaded(run_folder, device)
-    limit = _limits(model, run_folder, reject, auto=threshold is not None)
-    top = min(top, max(len(classes), 1))
-    draw, say = tasks.module("report", task), tasks.module("deploy", task).document
+    many = getattr(tasks.module("deploy", task), "MANY", False)
+    asked = Asked(
+        model, task, top if many else min(top, max(len(classes), 1)),
+        _limits(model, task, run_folder, reject, auto=auto), tile, _kinds(task, save, output),
+    )  # fmt: skip
+    if tile and not hasattr(asked.says, "tiled"):
+        raise ParameterError(f"--tile is for detectors; {run_folder} is for the task {task}")
     target = None if output is None else run.create(output)
-    places = {} if target is None else _places(paths, target, [Path(p) for p in pictures])
-    answers: list[tuple[Path, Prediction | None, str]] = []
-    side, small = _side(model), list[str]()
+    places = {} if target is None else _places([*paths, *films], target, given)
+    answers = _answered(asked, paths, places)
+    told = [predict_video.answer(asked, film, places.get(film)) for film in films]
+    files = _files(asked, answers, places, target)
+    bad = sum(one.answer is None for one in answers) + sum(one.failed for one in told)
+    if json:
+        console.print_json([*(_page(asked, one, places) for one in answers),
+                            *(one.page() for one in told)])  # fmt: skip
+        return 2 if bad else 0
+    if answers:
+        _print(asked, answers, places)
+    for one in told:
+        one.print()
+    if target is not None:
+        console.out().print(f"pictures: {target}", soft_wrap=True)
+        for file in files:
+            console.out().print(f"answers: {file}", soft_wrap=True)
+    return 2 if bad else 0
+
+
+class One(NamedTuple):
+    """A picture that was asked about; without an answer, why."""
+
+    path: Path
+    answer: Prediction | None
+    why: str
+    size: tuple[int, int]
+
+
+def _answered(asked: Asked, paths: list[Path], places: dict[Path, Path]) -> list[One]:
+    """Answer for pictures, and draw the answers where places are given."""
+    made: list[One] = []
+    side, small = _side(asked.model), list[str]()
+    step = 1 if asked.tile else _BATCH
     with console.bar("predicting") as report:
-        for start in range(0, len(paths), _BATCH):
-            part = paths[start : start + _BATCH]
+        for start in range(0, len(paths), step):
+            part = paths[start : start + step]
             good, failed = _readable(part)
             sizes = {path: image.size for path, image in good.items()}
             small += [f"{p} ({w} x {h})" for p, (w, h) in sizes.items() if 2 * min(w, h) < side]
-            said = iter(model.predict(list(good.values())))
+            said = dict(zip(good, asked.of(list(good.values())), strict=True))
             for path in part:
-                answer = next(said) if path in good else None
-                answers.append((path, answer, failed.get(path, "")))
-                if answer is not None and target is not None:
-                    pixels = images.to_mode(images.decode(path), "RGB")
+                width, height = sizes.get(path, (0, 0))
+                made.append(One(path, said.get(path), failed.get(path, ""), (height, width)))
+                if path in said and path in places:
                     places[path].parent.mkdir(parents=True, exist_ok=True)
-                    draw.annotate(pixels, answer, top=top, threshold=limit(answer)).save(
-                        places[path]
-                    )
+                    asked.drawn(good[path], said[path]).save(places[path])
             report(start + len(part), len(paths))
     if small:
         console.note(
@@ -129,25 +180,57 @@ def predict(
             f"pixels a side, and enlarged for it: {', '.join(small[:3])}"
             f"{' ...' if len(small) > 3 else ''}"
         )
-    bad = sum(answer is None for _, answer, _ in answers)
-    if json:
-        console.print_json(
-            [
-                {"image": str(path), "error": why}
-                if answer is None
-                else {
-                    "image": str(path),
-                    **say(answer, top=top, threshold=limit(answer)).model_dump(exclude_none=True),
-                }
-                | ({"picture": str(places[path])} if places else {})
-                for path, answer, why in answers
-            ]
+    return made
+
+
+def _page(asked: Asked, one: One, places: dict[Path, Path]) -> dict[str, Any]:
+    if one.answer is None:
+        return {"image": str(one.path), "error": one.why}
+    page = {"image": str(one.path), **asked.page(one.answer)}
+    return page | ({"picture": str(places[one.path])} if places else {})
+
+
+def _kinds(task: str, save: tuple[str, ...] | None, output: str | None) -> Sequence[str]:
+    """Return the formats of files that are written beside the pictures.
+
+    Raises
+    ------
+    ParameterError, UnknownNameError
+        When there are none of the task, or none of that name.
+    """
+    known: Sequence[str] = getattr(tasks.module("deploy", task), "FILES", ())
+    if save is None:
+        return known if output is not None else ()
+    if output is None:
+        raise ParameterError("--save needs a folder for the files: -o FOLDER")
+    if not known:
+        raise ParameterError(f"--save is for detectors, not for the task {task}")
+    wanted = [kind for part in save for kind in part.replace(",", " ").split()]
+    for kind in wanted:
+        if kind not in (*known, "none"):
+            raise UnknownNameError("--save", kind, (*known, "none"))
+    return [kind for kind in known if kind in wanted]
+
+
+def _files(
+    asked: Asked, answers: list[One], places: dict[Path, Path], target: Path | None
+) -> list[Path]:
+    """Write the answers in the formats that are asked for."""
+    good = {one.path: one for one in answers if one.answer is not None}
+    if target is None or not asked.kinds or not good:
+        return []
+    known = getattr(asked.model, "config", {}).get("data", {})
+    rows = [
+        (
+            places[path].relative_to(target).with_suffix(path.suffix).as_posix(), one.size,
+            asked.says.told(one.answer, asked.limit(cast("Prediction", one.answer))),
         )
-    else:
-        _print(draw, answers, places, top, limit)
-        if target is not None:
-            console.out().print(f"pictures: {target}", soft_wrap=True)
-    return 2 if bad else 0
+        for path, one in good.items()
+    ]  # fmt: skip
+    written: list[Path] = asked.says.write_files(
+        target, rows, asked.kinds, known.get("category_ids", ())
+    )
+    return written
 
 
 def _bulk(
@@ -188,13 +271,13 @@ def _loaded(place: Path, device: str) -> tuple[Estimator | Runtime, str, tuple[s
 
 
 def _limits(
-    model: Estimator | Runtime, place: Path, reject: float, *, auto: bool
-) -> Callable[[Prediction], float]:
+    model: Estimator | Runtime, task: str, place: Path, reject: float, *, auto: bool
+) -> Callable[[Prediction], Any]:
     """Return a function that says below which score an answer is none of the classes."""
-    from sightline.deploy.runtime import Runtime, limit_of, limits_in
+    from sightline.deploy.runtime import Runtime, limit_of, limits_in, own_limits
 
     own = model.about.thresholds if isinstance(model, Runtime) else model.thresholds
-    limit = limits_in(own, place) if auto else reject
+    limit = limits_in(own, place) if auto else own_limits(task, own, reject)
     return lambda answer: limit_of(answer, limit)
 
 
@@ -242,23 +325,25 @@ def _readable(paths: list[Path]) -> tuple[dict[Path, Image.Image], dict[Path, st
     return good, failed
 
 
-def _print(
-    draw: ModuleType, answers: list[tuple[Path, Prediction | None, str]],
-    places: dict[Path, Path], top: int, limit: Callable[[Prediction], float],
-) -> None:  # fmt: skip
-    headings = ("image", *draw.headings(top), *(["picture"] if places else []))
+def _print(asked: Asked, answers: list[One], places: dict[Path, Path]) -> None:
+    draw = asked.draw
+    headings = ("image", *draw.headings(asked.top), *(["picture"] if places else []))
     rows: list[list[tables.Cell]] = []
-    for path, answer, why in answers:
+    for path, answer, why, _ in answers:
         if answer is None:
             rows.append([str(path), Text(why.removeprefix(f"{path}: "), style="red")])
             continue
-        said, *rest = draw.cells(answer, top=top, threshold=limit(answer))
+        said, *rest = draw.cells(answer, top=asked.top, threshold=asked.limit(answer))
         given = Text(NONE, style="dim") if said is None else Text(said, style="bold")
         rows.append([str(path), given, *rest, *([str(places[path])] if places else [])])
     tables.show(console.out(), tables.columns_of(headings, rows), rows)
 
 
 def _places(paths: list[Path], target: Path, given: list[Path]) -> dict[Path, Path]:
-    """Return where each image's picture goes; an image that is named twice has one picture."""
+    """Return where each image's picture goes; an image that is named twice has one picture.
+
+    The picture of a video is a video.
+    """
     once = list(dict.fromkeys(paths))
-    return dict(zip(once, naming.pictures(once, target, given=given), strict=True))
+    named = dict(zip(once, naming.pictures(once, target, given=given), strict=True))
+    return {p: q.with_suffix(".mp4") if video.is_video(p) else q for p, q in named.items()}

@@ -24,7 +24,7 @@ import numpy as np
 from sightline.data.cells import quoted
 from sightline.data.text import readable
 from sightline.deploy.export import exported
-from sightline.deploy.runtime import Runtime, limit_of, limits_in
+from sightline.deploy.runtime import Runtime, limit_of, limits_in, own_limits
 from sightline.deploy.sources import Place, Reader, listed, root_of, storage
 from sightline.errors import MissingExtraError, ParameterError, RunError
 from sightline.types import Progress
@@ -159,7 +159,11 @@ def predict(
     model = exported(run_or_model)
     runtime = Runtime(model)
     own = runtime.about.thresholds
-    limit = list(limits_in(own, run_or_model)) if isinstance(reject, str) else reject
+    limit: float | list[float]
+    if isinstance(reject, str):
+        limit = list(limits_in(own, run_or_model))
+    else:
+        limit = own_limits(runtime.about.task, own, reject)
     order = Order(source, output, top, limit, schemes=tuple(allow_schemes), raw=raw)
     places = listed(source)
     job = {

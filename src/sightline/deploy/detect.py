@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from sightline.types import Detections, Frame
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from PIL import Image
 
     from sightline.deploy.runtime import About
+    from sightline.types import Progress
 
 OUTPUTS = ("boxes", "scores", "labels")
 """What a detector's graph gives: of each image as many rows, the best first; without an object a
@@ -126,7 +129,14 @@ LEAST = 0.3
 """Score below which an object is not told, where no threshold is given."""
 
 
-def document(answer: Detections, *, top: int = 5, threshold: float = 0.0) -> Answer:
+MANY = True
+"""An answer is any number of objects. How many are told is none of how many classes there are, and
+where no threshold is asked for, they are told from the run's own of their class on."""
+
+
+def document(
+    answer: Detections, *, top: int = 5, threshold: float | Sequence[float] = 0.0
+) -> Answer:
     """Return an answer as the JSON model that the server, the command line and bulk share.
 
     Parameters
@@ -134,7 +144,7 @@ def document(answer: Detections, *, top: int = 5, threshold: float = 0.0) -> Ans
     answer : Detections
     top : int
         How many objects to tell at most; 5, the default of all tasks, tells all.
-    threshold : float
+    threshold : float, or one a class
         Objects with a lower score are not told; 0, the default of all tasks, is 0.3.
     """
     rows = shown(answer, threshold)
@@ -151,11 +161,51 @@ def document(answer: Detections, *, top: int = 5, threshold: float = 0.0) -> Ans
     )  # fmt: skip
 
 
-def shown(answer: Detections, threshold: float) -> list[int]:
+def shown(answer: Detections, threshold: float | Sequence[float]) -> list[int]:
     """Return which objects to tell, the surest first; see `document`."""
-    least = threshold or LEAST
+    limits = np.asarray(threshold, np.float64)
+    least = limits[answer.labels] if limits.ndim else np.full(len(answer), limits)
+    least = np.where(least > 0, least, LEAST)
     order = np.argsort(-answer.scores, kind="stable")
-    return [int(i) for i in order if answer.scores[i] >= least]
+    return [int(i) for i in order if answer.scores[i] >= least[i]]
+
+
+def told(answer: Detections, threshold: float | Sequence[float]) -> Detections:
+    """Return the objects to tell alone, the surest first; see `document`."""
+    rows = shown(answer, threshold)
+    return Detections(
+        answer.boxes[rows], answer.labels[rows], answer.classes, answer.scores[rows]
+    )  # fmt: skip
+
+
+def tiled(
+    predict: Callable[[list[Image.Image]], Sequence[Any]], picture: Image.Image, side: int,
+    progress: Progress | None = None,
+) -> Detections:  # fmt: skip
+    """Detect objects in a large picture tile by tile; see `detect_tiles.detect`."""
+    from sightline.deploy.detect_tiles import detect
+
+    return detect(predict, picture, side, progress)
+
+
+FILES = ("json", "coco", "yolo", "csv")
+"""Formats that answers can be written in; see `write_files`."""
+
+
+def write_files(
+    folder: Path, pictures: Sequence[tuple[str, tuple[int, int], Detections]],
+    kinds: Sequence[str] = FILES, categories: Sequence[int] = (),
+) -> list[Path]:  # fmt: skip
+    """Write the answers for pictures in some formats; see `detect_files.write`."""
+    from sightline.deploy import detect_files
+
+    made = [
+        detect_files.Answered(
+            name, size, answer, document(answer, threshold=1e-9).model_dump(exclude_none=True)
+        )
+        for name, size, answer in pictures
+    ]
+    return detect_files.write(folder, made, kinds, categories)
 
 
 def columns() -> list[tuple[str, pa.DataType]]:

@@ -51,9 +51,28 @@ def limits_in(thresholds: Sequence[float], where: str | Path) -> Sequence[float]
     return thresholds
 
 
-def limit_of(answer: Any, limit: float | Sequence[float]) -> float:
-    """Return the score below which an answer is none of the classes: its class's, or one of all."""
-    return limit[answer.label] if isinstance(limit, Sequence) else limit
+def limit_of(answer: Any, limit: float | Sequence[float]) -> float | Sequence[float]:
+    """Return the score below which an answer is none of the classes: its class's, or one of all.
+
+    Of an answer that is many objects it is that of each class.
+    """
+    one = isinstance(limit, Sequence) and hasattr(answer, "label")
+    return limit[answer.label] if one and isinstance(limit, Sequence) else limit
+
+
+def own_limits(task: str, thresholds: Sequence[float], asked: float) -> float | list[float]:
+    """Return the thresholds that a task takes where none is asked for.
+
+    Parameters
+    ----------
+    task : str
+    thresholds : sequence of float
+        The model's, of each class; perhaps none.
+    asked : float
+        0: none is asked for.
+    """
+    own = getattr(tasks.module("deploy", task), "MANY", False)
+    return list(thresholds) if own and len(thresholds) and not asked else asked
 
 
 @dataclass(frozen=True)

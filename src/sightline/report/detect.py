@@ -10,7 +10,7 @@ import numpy as np
 from sightline.data import draw as sheets
 from sightline.data import fonts, images
 from sightline.data.dataset import Dataset
-from sightline.deploy.detect import LEAST, shown
+from sightline.deploy.detect import LEAST, shown, told
 from sightline.errors import SightlineError
 from sightline.metrics import figure_text
 from sightline.metrics.detect import Evaluation
@@ -194,7 +194,9 @@ def _box(draw: Any, box: Sequence[float], colour: Any, line: int, *, dashed: boo
             draw.line(ends, fill=colour, width=line)
 
 
-def annotate(pixels: Image.Image, answer: Detections, *, top: int, threshold: float) -> Image.Image:
+def annotate(
+    pixels: Image.Image, answer: Detections, *, top: int, threshold: float | Sequence[float]
+) -> Image.Image:
     """Draw the objects on a picture; see `drawn_on`.
 
     Parameters
@@ -203,12 +205,10 @@ def annotate(pixels: Image.Image, answer: Detections, *, top: int, threshold: fl
     answer : Detections
     top : int
         Not looked at: all objects are drawn.
-    threshold : float
+    threshold : float, or one a class
         Objects with a lower score are not drawn; 0 is 0.3.
     """
-    rows = shown(answer, threshold)
-    kept = Detections(answer.boxes[rows], answer.labels[rows], answer.classes, answer.scores[rows])
-    return drawn_on(pixels, kept)
+    return drawn_on(pixels, told(answer, threshold))
 
 
 def headings(top: int) -> tuple[str, ...]:
@@ -216,7 +216,9 @@ def headings(top: int) -> tuple[str, ...]:
     return ("objects", "the surest")
 
 
-def cells(answer: Detections, *, top: int, threshold: float) -> tuple[str | None, ...]:
+def cells(
+    answer: Detections, *, top: int, threshold: float | Sequence[float]
+) -> tuple[str | None, ...]:
     """Return an answer as cells of `predict`'s row: how many of each class, and the surest.
 
     Parameters
@@ -224,14 +226,16 @@ def cells(answer: Detections, *, top: int, threshold: float) -> tuple[str | None
     answer : Detections
     top : int
         How many objects to name.
-    threshold : float
+    threshold : float, or one a class
         Objects with a lower score are not told; 0 is 0.3.
     """
     rows = shown(answer, threshold)
+    if not rows and not len(answer):
+        return None, ""
     if not rows:
-        least = threshold or LEAST
-        near = f"the surest below {least:g}: {answer.scores.max():.2f}" if len(answer) else ""
-        return None, near
+        best = int(answer.scores.argmax())
+        least = threshold[answer.labels[best]] if isinstance(threshold, Sequence) else threshold
+        return None, f"the surest below {least or LEAST:.2g}: {answer.scores[best]:.2f}"
     counts = np.bincount(answer.labels[rows], minlength=len(answer.classes))
     many = ", ".join(
         f"{counts[c]:,} {answer.classes[c]}"
