@@ -43,14 +43,13 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torchvision import ops
 
-from sightline.errors import ParameterError
 from sightline.models.detect.anchors import RegionAnchors
-from sightline.models.detect.answers import Answering, kept
+from sightline.models.detect.answers import Answering
 from sightline.models.detect.boxes import with_area
+from sightline.models.detect.network import DetectionModule, Targets
 from sightline.models.detect.pyramid import LiteMaps, PyramidMaps, ResNetMaps
 from sightline.models.detect.roi_heads import RegionPool, RegionTeaching, RoIHeads
 from sightline.models.detect.rpn import Proposing, RegionProposals, Scored
-from sightline.models.detect.ssd import Targets
 
 FINE_SIDE = 192
 """Pixels a side up to which the small form has maps of stride 4."""
@@ -71,7 +70,7 @@ class Outputs(NamedTuple):
     scored: Scored
 
 
-class FasterRCNN(nn.Module):
+class FasterRCNN(DetectionModule):
     """Propose regions on the maps of a backbone, and classify them.
 
     Parameters
@@ -97,42 +96,11 @@ class FasterRCNN(nn.Module):
         hidden: int = 1024, proposing: Proposing | None = None,
         teaching: RegionTeaching | None = None, answering: Answering | None = None,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(answering or Answering(0.05, 0.5, 1000, 100))
         self.backbone, self.num_classes = backbone, num_classes
-        self.answering = answering or Answering(0.05, 0.5, 1000, 100)
         channels = backbone.out_channels
         self.rpn = RegionProposals(channels, anchors, proposing)
         self.roi_heads = RoIHeads(RegionPool(), channels, 1 + num_classes, hidden, teaching)
-
-    def forward(
-        self, images: Tensor, targets: Targets | None = None
-    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """Compute the losses in training, answers in evaluation.
-
-        Parameters
-        ----------
-        images : float Tensor, shape (N, C, H, W)
-            Standardised.
-        targets : sequence of mappings, optional
-            One an image, perhaps without an object; needed in training.
-
-        Returns
-        -------
-        dict of str to Tensor, shape ()
-            In training: ``loss_classifier``, ``loss_box_reg``, ``loss_objectness`` and
-            ``loss_rpn_box_reg``, to be added up.
-        list of dict of str to Tensor
-            In evaluation, of each image: ``boxes`` (K, 4), xyxy in its pixels, ``scores`` (K,),
-            falling, and ``labels`` (K,), from 0.
-
-        Raises
-        ------
-        ParameterError
-            When targets are missing in training, or are not one for each image.
-        """
-        if not self.training:
-            return self.answers(self.outputs(images))
-        return self.losses(self.outputs(images), for_each(images, targets))
 
     def outputs(self, images: Tensor) -> Outputs:
         """Compute the maps, and what the network says of every anchor.
@@ -145,7 +113,7 @@ class FasterRCNN(nn.Module):
         return Outputs(maps, self.rpn(maps, (images.shape[2], images.shape[3])))
 
     def losses(self, said: Outputs, targets: Targets) -> dict[str, Tensor]:
-        """Compute the four losses of what the network says; see `forward`.
+        """Compute the losses of classes, boxes and proposals of what the network says.
 
         Parameters
         ----------
@@ -168,34 +136,6 @@ class FasterRCNN(nn.Module):
         """
         proposals = self.rpn.proposals(said.scored)
         return self.roi_heads.candidates(said.maps[:-1], proposals, said.scored.size)
-
-    def answers(self, said: Outputs) -> list[dict[str, Tensor]]:
-        """Choose answers among the candidates of each image; see `forward`.
-
-        Parameters
-        ----------
-        said : Outputs
-        """
-        boxes, scores = self.candidates(said)
-        return [
-            kept(b, s, self.answering) for b, s in zip(boxes, scores.transpose(1, 2), strict=True)
-        ]
-
-
-def for_each(images: Tensor, targets: Targets | None) -> Targets:
-    """Return targets that are one for each image.
-
-    Raises
-    ------
-    ParameterError
-        When they are not.
-    """
-    if targets is None or len(targets) != len(images):
-        raise ParameterError(
-            "targets must be one for each image in training: "
-            f"{len(images)} images, {'none' if targets is None else len(targets)} given"
-        )
-    return targets
 
 
 def areas(targets: Targets) -> list[dict[str, Tensor]]:

@@ -31,8 +31,9 @@ from torch.nn import functional
 
 from sightline.models import registry
 from sightline.models.card import resolve
+from sightline.models.detect.answers import Answering
 from sightline.models.detect.boxes import with_area
-from sightline.models.detect.network import Answering, DetectionModule, Targets
+from sightline.models.detect.network import DetectionModule, Targets
 from sightline.models.features import HEAD, watched
 from sightline.models.head import head_of, heads_of, is_within
 from sightline.models.weights import stem_weight

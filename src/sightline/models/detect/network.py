@@ -61,12 +61,7 @@ class DetectionModule(nn.Module, ABC):
         """
         if not self.training:
             return self.answers(self.outputs(images))
-        if targets is None or len(targets) != len(images):
-            raise ParameterError(
-                "targets must be one for each image in training: "
-                f"{len(images)} images, {'none' if targets is None else len(targets)} given"
-            )
-        return self.losses(self.outputs(images), targets)
+        return self.losses(self.outputs(images), for_each(images, targets))
 
     @abstractmethod
     def outputs(self, images: Tensor) -> Any:
@@ -78,7 +73,10 @@ class DetectionModule(nn.Module, ABC):
 
     @abstractmethod
     def candidates(self, said: Any) -> tuple[Tensor, Tensor]:
-        """Compute boxes (N, A, 4), xyxy in pixels, and their scores (N, A, C)."""
+        """Compute boxes (N, A, 4), xyxy in pixels, and their scores (N, A, C).
+
+        Boxes are (N, A, C, 4) where there is one for each class.
+        """
 
     def answers(self, said: Any) -> list[dict[str, Tensor]]:
         """Choose answers among the candidates of each image; see `forward`.
@@ -90,3 +88,19 @@ class DetectionModule(nn.Module, ABC):
         boxes, scores = self.candidates(said)
         pairs = zip(boxes, scores.transpose(1, 2), strict=True)
         return [kept(b, s, self.answering) for b, s in pairs]
+
+
+def for_each(images: Tensor, targets: Targets | None) -> Targets:
+    """Return targets that are one for each image.
+
+    Raises
+    ------
+    ParameterError
+        When they are not.
+    """
+    if targets is None or len(targets) != len(images):
+        raise ParameterError(
+            "targets must be one for each image in training: "
+            f"{len(images)} images, {'none' if targets is None else len(targets)} given"
+        )
+    return targets

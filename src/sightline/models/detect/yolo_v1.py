@@ -56,8 +56,9 @@ from torch.nn import functional
 from torchvision import ops
 
 from sightline.models.classify import vgg
+from sightline.models.detect.answers import Answering
 from sightline.models.detect.boxes import with_area
-from sightline.models.detect.network import Answering, DetectionModule, Targets
+from sightline.models.detect.network import DetectionModule, Targets
 
 CELLS = 7
 """S of the paper: cells a side, about."""

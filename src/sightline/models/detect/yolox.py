@@ -41,14 +41,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import ops
 
-from sightline.errors import DataError, ParameterError
+from sightline.errors import DataError
 from sightline.models.detect.anchors import grid
-from sightline.models.detect.answers import Answering, kept
+from sightline.models.detect.answers import Answering
 from sightline.models.detect.assign import BACKGROUND, SimOTA
 from sightline.models.detect.boxes import with_area
 from sightline.models.detect.csp_darknet import CSPDarknet, PartialBlock, Unit, wide_unit
 from sightline.models.detect.losses import overlap_loss
-from sightline.models.detect.ssd import Targets
+from sightline.models.detect.network import DetectionModule, Targets
 
 STRIDES = (8, 16, 32)
 """Pixels a cell of the three maps."""
@@ -180,7 +180,7 @@ class Head(nn.Module):
         return codes, objects, classes
 
 
-class YOLOX(nn.Module):
+class YOLOX(DetectionModule):
     """Detect objects by the cells of three grids.
 
     Parameters
@@ -205,54 +205,25 @@ class YOLOX(nn.Module):
         self, num_classes: int, depth: float, width: float, in_channels: int = 3, *,
         light: bool = False, answering: Answering | None = None,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(answering or Answering(overlap=0.65))
         self.num_classes, self.closing = num_classes, False
-        self.answering = answering or Answering(overlap=0.65)
         self.assign = SimOTA()
         self.backbone = Neck(depth, width, in_channels, light)
         self.head = Head(self.backbone.out_channels, width, num_classes, light)
 
-    def forward(
-        self, images: Tensor, targets: Targets | None = None
-    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """Compute the losses in training, answers in evaluation; see `ssd.SSD.forward`.
+    def outputs(self, images: Tensor) -> Outputs:
+        """Compute what the network says of every cell.
 
         Parameters
         ----------
         images : float Tensor, shape (N, C, H, W)
             Standardised; sides are multiples of 32.
-        targets : sequence of mappings, optional
-            One an image, perhaps without an object; needed in training.
-
-        Returns
-        -------
-        dict of str to Tensor, shape ()
-            In training: ``boxes``, ``objects`` and ``classes``, towards its end ``codes``, too; to
-            be added up.
-        list of dict of str to Tensor
-            In evaluation.
 
         Raises
         ------
-        ParameterError
-            When targets are missing in training, or are not one for each image.
         DataError
-            When a side is no multiple of 32.
+            When a side is none.
         """
-        said = self.outputs(images)
-        if not self.training:
-            boxes, scores = self.candidates(said)
-            pairs = zip(boxes, scores.transpose(1, 2), strict=True)
-            return [kept(b, s, self.answering) for b, s in pairs]
-        if targets is None or len(targets) != len(images):
-            raise ParameterError(
-                "targets must be one for each image in training: "
-                f"{len(images)} images, {'none' if targets is None else len(targets)} given"
-            )
-        return self.losses(said, targets)
-
-    def outputs(self, images: Tensor) -> Outputs:
-        """Compute what the network says of every cell."""
         size = (images.shape[2], images.shape[3])
         if size[0] % STRIDES[-1] or size[1] % STRIDES[-1]:
             raise DataError(
@@ -278,7 +249,13 @@ class YOLOX(nn.Module):
         return ops.clip_boxes_to_image(self.boxes(said), said.size), scores
 
     def losses(self, said: Outputs, targets: Targets) -> dict[str, Tensor]:
-        """Compute the losses of what the network says; see `forward`."""
+        """Compute the losses of what the network says.
+
+        Returns
+        -------
+        dict of str to Tensor, shape ()
+            ``boxes``, ``objects`` and ``classes``, towards the end of training ``codes``, too.
+        """
         boxes = self.boxes(said)
         known = [self._assigned(said, boxes, i, target) for i, target in enumerate(targets)]
         assigned = torch.stack([cells for cells, _, _, _ in known])
