@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 import sightline
 from sightline.data.transforms import Preprocess
 from sightline.errors import DataError, ParameterError, UnknownNameError
-from sightline.estimators import backbone
+from sightline.estimators import backbone, proportions
 from sightline.metrics.detect import Evaluation
 from sightline.models import carried, registry
 from sightline.training.boxes import Changed, Gathered
@@ -217,7 +217,22 @@ def test_pictures_put_together_train_to_the_same_bits_when_resumed(grid, tmp_pat
 )  # fmt: skip
 def test_a_network_sees_pictures_in_their_proportions(own, longer, size):
     card = registry.card("yolo-tiny")
-    assert backbone.in_proportion(own, longer, card) == size
+    assert proportions.in_proportion(own, longer, card) == size
+
+
+def test_proportions_are_those_of_the_pictures_unless_they_differ(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "classes.txt").write_text("猫\n", encoding="utf-8")
+    for i, (width, height) in enumerate([(640, 480), (600, 450), (644, 480)]):
+        Image.new("RGB", (width, height)).save(tmp_path / "images" / f"{i}.png")
+        (tmp_path / "labels" / f"{i}.txt").write_text("0 0.5 0.5 0.2 0.2", encoding="utf-8")
+    card = registry.card("yolo-tiny")
+    assert proportions.size(sightline.load_data(tmp_path).train, 0, card) == (320, 416)
+    Image.new("RGB", (300, 300)).save(tmp_path / "images" / "0.png")
+    mixed = sightline.load_data(tmp_path).with_rows({"train": np.arange(3)}).train
+    assert proportions.common_size(mixed) is None
+    assert proportions.size(mixed, 320, card) == (320, 320)
 
 
 def test_small_pictures_are_not_enlarged_unless_asked_for(shapes):

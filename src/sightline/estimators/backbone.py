@@ -23,6 +23,7 @@ from sightline.data import store, transforms
 from sightline.data.dataset import Split
 from sightline.data.transforms import Fitted, Preprocess, Views
 from sightline.errors import ParameterError, RunError, UnknownNameError, missing, wrong_kind
+from sightline.estimators import proportions
 from sightline.estimators.network import NetworkMethod
 from sightline.metrics import threads
 from sightline.models import registry
@@ -416,9 +417,7 @@ def fit(options: Preprocess, train: Split, card: ModelCard) -> Fitted:
     own = train.data.size
     if not options.features:
         if card.step:
-            most = min(max(own), card.largest_side) if own else card.largest_side
-            shape = in_proportion(own, options.size or most, card)
-            return transforms.fit(options, train, size=shape)
+            return transforms.fit(options, train, size=proportions.size(train, options.size, card))
         if card.starts_from and not options.size and own and max(own) > card.largest_side:
             options = dataclasses.replace(options, size=card.largest_side)
         return transforms.fit(options, train, card.largest_side)
@@ -431,22 +430,3 @@ def fit(options: Preprocess, train: Split, card: ModelCard) -> Fitted:
     fitted = transforms.fit(dataclasses.replace(options, size=size, scale="none"), train)
     fitted.embed = backbone
     return fitted
-
-
-def in_proportion(own: tuple[int, int] | None, longer: int, card: ModelCard) -> tuple[int, int]:
-    """Return the size that a network takes which keeps the proportions of pictures.
-
-    Parameters
-    ----------
-    own : (height, width), optional
-        That all pictures share; None: they differ, and the network's image is a square.
-    longer : int
-        Pixels of the longer side at most, or nearest to it.
-    card : ModelCard
-        Its ``step`` divides both sides.
-    """
-    height, width = own or (longer, longer)
-    by, least = longer / max(height, width), -(-card.smallest_side // card.step) * card.step
-    sides = (max(round(side * by / card.step) * card.step, least) for side in (height, width))
-    first, second = sides
-    return first, second

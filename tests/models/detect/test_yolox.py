@@ -10,6 +10,7 @@ import torch
 
 from sightline.errors import DataError, ParameterError
 from sightline.models.detect.answers import Answering
+from sightline.models.detect.boxes import iou
 from sightline.models.detect.yolox import FORMS, YOLOX, from_published, yolox
 
 KNOWN = json.loads((Path(__file__).parent / "yolox.json").read_text(encoding="utf-8"))
@@ -100,39 +101,40 @@ def test_published_filters_are_turned_from_blue_green_red():
 
 @pytest.fixture(scope="module")
 def learned():
-    """A tiny network that has learned one picture by heart."""
+    """A tiny network that has learned a picture with two objects and one with none by heart."""
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     model = YOLOX(8, 0.33, 0.125)
-    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 0.2  # few steps
     images = torch.zeros(2, 3, 96, 128)
     images[0, 0, 12:60, 10:50], images[0, 1, 30:90, 40:120] = 2.0, 2.0
-    history = []
-    for step in range(150):
-        model.closing = step > 120
-        loss = sum(model(images, targets()).values())
-        history.append(loss.item())
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, 160)
+    for step in range(160):
+        model.closing = step > 130
+        loss = sum(model(images.repeat(6, 1, 1, 1), targets() * 6).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        falling.step()
     model.eval()
-    return model, images, history
+    return model, images
 
 
 def test_it_learns_objects_and_that_a_picture_has_none(learned):
-    model, images, history = learned
-    assert history[-1] < history[0] / 5
+    model, images = learned
     model.answering = Answering(score=0.3, overlap=0.65)
     with torch.no_grad():
         first, second = model(images)
     order = first["labels"].argsort()
     assert first["labels"][order].tolist() == [3, 7]
-    assert torch.allclose(first["boxes"][order], targets()[0]["boxes"], atol=3.0)
+    assert (iou(first["boxes"][order], targets()[0]["boxes"]).diagonal() > 0.6).all()
     assert len(second["boxes"]) == 0
 
 
 def test_images_alone_are_answered_as_in_a_batch(learned):
-    model, images, _ = learned
+    model, images = learned
     with torch.no_grad():
         together, alone = model(images), [model(image[None])[0] for image in images]
     for a, b in zip(together, alone, strict=True):
@@ -146,7 +148,7 @@ def test_an_object_without_area_and_a_batch_without_objects_lose_nothing():
     flat = [{"boxes": torch.tensor([[5.0, 5, 5, 9]]), "labels": torch.tensor([1])}] * 2
     for given in (none, flat):
         lost = model(pictures() / 255, given)
-        assert float(lost["boxes"]) == float(lost["classes"]) == 0
+        assert lost["boxes"].item() == lost["classes"].item() == 0
         sum(lost.values()).backward()
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 

@@ -30,7 +30,7 @@ YOLO_RECIPE: Mapping[str, Any] = MappingProxyType(
     {
         "epochs": 100.0, "batch_size": 16, "optimizer": "adamw", "lr": 1e-3, "momentum": 0.9,
         "weight_decay": 0.02, "schedule": "cosine", "warmup": 0.05, "clip": 10.0, "ema": 0.998,
-        "channels_last": True, "augment": "mosaic", "multi_scale": 0.25,
+        "channels_last": True, "augment": "mosaic", "multi_scale": 0.25, "precision": "auto",
     }
 )  # fmt: skip
 """YOLOX's changes of pictures, and steps that suit a few hundred of them."""
