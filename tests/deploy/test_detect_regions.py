@@ -1,4 +1,4 @@
-"""Detectors that go on with regions: two stages in one graph."""
+"""Detectors that go on with regions: two stages in one graph, and what has no graph is said."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sightline
 from sightline.deploy.export import export
 from sightline.deploy.quantize import _beside_layers
 from sightline.deploy.runtime import Runtime
+from sightline.errors import ParameterError
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +71,13 @@ def test_eight_bits_leave_the_corners_of_regions_alone(trained, exported, tmp_pa
     rounded = {node.output[0] for node in small.node if node.op_type == "DequantizeLinear"}
     assert not {node.input[1] for node in small.node if node.op_type == "RoiAlign"} & rounded
     assert made.before.headline - made.after.headline < 0.1
+
+
+@pytest.mark.parametrize("name", ["fast-rcnn", "rcnn"])
+def test_regions_from_outside_have_no_graph(name, shapes):
+    model = sightline.create_model(name)
+    model.method_ = model.build(name, {})
+    from sightline.deploy.graphs.detect import graph
+
+    with pytest.raises(ParameterError, match=f"{name} cannot be exported: its regions come"):
+        graph(model)

@@ -16,7 +16,7 @@ from sightline.explain import detect_proposals as figure
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Six pictures, each with two squares that selective search sees at once."""
+    """Ten pictures, each with two squares that selective search sees at once."""
     folder = tmp_path_factory.mktemp("set") / "方块"
     (folder / "images").mkdir(parents=True)
     (folder / "labels").mkdir()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +14,15 @@ from sightline.errors import DataError
 from sightline.estimators import backbone
 from sightline.estimators.base import Answers, Estimator, Fitting
 from sightline.estimators.detect_network import DetectionNetwork, within
+from sightline.estimators.detect_regions import RegionNetwork, searched
 from sightline.estimators.predictions import check_split, class_numbers
 from sightline.metrics.detect import Evaluation
 from sightline.models import carried, registry
+from sightline.models.method import Method
 from sightline.types import Detections, Frame, Progress, Task
 
 if TYPE_CHECKING:
+    from sightline.estimators.network import NetworkMethod
     from sightline.training.engine import Training
 
 PART = 64
@@ -31,6 +34,23 @@ class Detector(Estimator):
 
     task = Task.DETECT
     network = DetectionNetwork
+
+    @classmethod
+    def network_of(cls, name: str) -> type[NetworkMethod]:
+        """Return the class that makes a network a detector, with regions from outside or without.
+
+        A network takes such regions when its card says how many.
+        """
+        outside = "regions" in registry.card(name).arguments
+        return RegionNetwork if outside else DetectionNetwork
+
+    @classmethod
+    def build(cls, name: str, options: Mapping[str, Any], seed: int = 0) -> Method:
+        """Make a method's instance; regions that it takes from outside are kept on the disk."""
+        method = super().build(name, options, seed)
+        if hasattr(method, "search"):
+            method.search = searched
+        return method
 
     @classmethod
     def check(cls, train: Split) -> None:
@@ -59,14 +79,14 @@ class Detector(Estimator):
         fitted = self.fitted_
         if isinstance(self.method_, DetectionNetwork):
             return self.method_.learn(train, val, fitted, how)
-        rows = train.arrays(fitted.size, fitted.resize, how.progress).rows
+        X, _, rows = train.arrays(fitted.size, fitted.resize, how.progress)
         frames = train.frames(fitted.size, fitted.resize)
         truth = []
         for row, frame in zip(rows.tolist(), frames, strict=True):
             objects = train.data.objects(row, frame.size)
             boxes = frame.into(objects.boxes)
             truth.append(Detections(boxes, objects.labels, objects.classes))
-        self.method_ = self.method_.fit(truth, fitted.size)
+        self.method_ = self.method_.fit(X, truth, **how.for_method(self.method_))
         return len(rows)
 
     def training(self, train: Split) -> Training:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sightline.models.detect.baselines import Given
     from sightline.models.weights import PublishedWeights
     from sightline.training.engine import Judge, Training
+    from sightline.training.sample_feed import Transform
 
 
 class DetectionNetwork(NetworkMethod):
@@ -72,7 +73,7 @@ class DetectionNetwork(NetworkMethod):
         self, train: Split, fitted: Fitted, judges: Mapping[str, Judge], how: Fitting
     ) -> Training:
         """Build the network for these pictures, ready to be trained; see `learn`."""
-        from sightline.training.boxes import Changed, Gathered
+        from sightline.training.boxes import Gathered
         from sightline.training.engine import Training
         from sightline.training.sample_feed import Closing, SampleFeed
 
@@ -82,7 +83,7 @@ class DetectionNetwork(NetworkMethod):
         self.mean_, self.std_ = mean_and_std(some)
         recipe = cast(BoxedRecipe, self.suited(max(fitted.size), len(train)))
         fabric = self.start(recipe, fitted.size, fitted.shape[2])
-        changed = Changed(fitted.size, recipe.augment, fitted.resize)
+        changed = self.changed(train, fitted, recipe)
         feed = SampleFeed(
             train, recipe.batch_size, self.seed, transform=changed,
             collate=Gathered(fitted.size, recipe.augment == "mosaic", recipe.multi_scale),
@@ -119,6 +120,16 @@ class DetectionNetwork(NetworkMethod):
 
         return fresh_layers(self.model, self.published.get("fresh", ())) or None
 
+    def changed(self, train: Split, fitted: Fitted, recipe: BoxedRecipe) -> Transform:
+        """Return what changes a picture of a split and its boxes before the network sees them."""
+        from sightline.training.boxes import Changed
+
+        return Changed(fitted.size, recipe.augment, fitted.resize)
+
+    def asked(self, model: nn.Module, x: Tensor, X: NDArray[np.uint8]) -> Any:
+        """Return a network's answers for images: `x`, standardised, and `X`, their bytes."""
+        return model(x)
+
     def judge(self, split: Split, fitted: Fitted) -> Judge:
         """Return what measures COCO's average precision on a split, at the network's size."""
         X, _, rows = split.arrays(fitted.size, fitted.resize)
@@ -152,8 +163,8 @@ class DetectionNetwork(NetworkMethod):
         answers: list[Given] = []
         with torch.inference_mode():
             for start in range(0, len(X), self.batch):
-                x = self.standardised(X[start : start + self.batch], device)
-                for one in model(x):
+                part = X[start : start + self.batch]
+                for one in self.asked(model, self.standardised(part, device), part):
                     boxes, scores, labels = (
                         one[name].cpu().numpy() for name in ("boxes", "scores", "labels")
                     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,8 @@ STEP = 32
 """Pixels that the sides of a batch of another size are multiples of."""
 
 Target = dict[str, Tensor]
-"""``boxes``, float32 (G, 4), xyxy in pixels of the image, and ``labels``, int64 (G,)."""
+"""``boxes``, float32 (G, 4), xyxy in pixels of the image, and ``labels``, int64 (G,); perhaps
+``regions``, float32 (K, 4)."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Gathered:
             return whole, list(targets)
         by = torch.tensor([size[1] / self.size[1], size[0] / self.size[0]] * 2)
         return functional.resize(whole, list(size), antialias=True), [
-            {**known, "boxes": known["boxes"] * by} for known in targets
+            {k: v if k == "labels" else v * by for k, v in known.items()} for known in targets
         ]
 
     def _size(self) -> tuple[int, int]:
@@ -193,3 +194,37 @@ def _boxes(boxes: Tensor, image: Tensor) -> tv_tensors.BoundingBoxes:
     return tv_tensors.BoundingBoxes(
         boxes.as_subclass(Tensor).float(), format="XYXY", canvas_size=size
     )
+
+
+@dataclass(frozen=True)
+class WithRegions:
+    """Change an image with its boxes and the regions that were proposed in it.
+
+    Parameters
+    ----------
+    changed : Changed
+    regions : mapping of int to float32 Tensor, shape (K, 4)
+        By the row of the image: xyxy in shares of its sides.
+    """
+
+    changed: Changed
+    regions: Mapping[int, Tensor]
+
+    def __call__(self, image: Any, target: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        """Change an image and its target, which has ``regions`` then, float32 (K, 4), too."""
+        height, width = image.shape[-2:]
+        regions = self.regions[target["row"]] * torch.tensor([width, height, width, height])
+        known = target["boxes"].as_subclass(Tensor).float() if "boxes" in target else regions[:0]
+        labels = target.get("labels", torch.zeros(0, dtype=torch.int64))
+        crowd = target.get("crowd", torch.zeros(len(known), dtype=torch.bool))
+        together = {
+            "boxes": torch.cat((known, regions)),
+            "labels": torch.cat((labels, torch.full((len(regions),), -1))),
+            "crowd": torch.cat((crowd, torch.zeros(len(regions), dtype=torch.bool))),
+        }
+        image, made = self.changed(image, together)
+        real = made["labels"] >= 0
+        return image, {
+            "boxes": made["boxes"][real], "labels": made["labels"][real],
+            "regions": made["boxes"][~real],
+        }  # fmt: skip

@@ -47,6 +47,11 @@ def graph(run: Detector) -> nn.Module:
         return Always(method).eval()
     if isinstance(getattr(method, "model", None), DetectionModule):
         return Detected(Standardised(method.mean_, method.std_), method.model).eval()
+    if hasattr(method, "search"):
+        raise ParameterError(
+            f"the method {run.name} cannot be exported: its regions come from selective search, "
+            "outside the network; faster-rcnn-small proposes them itself"
+        )
     raise ParameterError(f"the method {run.name} has no ONNX graph, so it cannot be exported")
 
 

@@ -31,16 +31,16 @@ class AverageBox(Method):
     boxes_: NDArray[np.float64]
     scores_: NDArray[np.float64]
 
-    def fit(self, truth: Sequence[Detections], size: tuple[int, int]) -> Self:
+    def fit(self, X: NDArray[np.uint8], truth: Sequence[Detections]) -> Self:
         """Average the objects of each class.
 
         Parameters
         ----------
+        X : uint8 array, shape (N, H, W, C)
         truth : sequence of Detections
-            Of each training image, in pixels of images of one size.
-        size : (height, width)
+            Of each training image, in its pixels.
         """
-        height, width = size
+        height, width = X.shape[1:3]
         labels = np.concatenate([np.zeros(0, np.int64), *(t.labels for t in truth)])
         boxes = np.concatenate([np.zeros((0, 4)), *(t.boxes for t in truth)])
         self.classes_ = np.unique(labels)
