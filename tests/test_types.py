@@ -201,3 +201,23 @@ def test_shares_where_all_is_ignored():
 def test_label_map_of_another_shape_is_refused(shape):
     with pytest.raises(DataError, match=r"\(H, W\)"):
         Segmentation(np.zeros(shape, np.uint8), CLASSES)
+
+
+def test_numbers_of_coco_may_have_gaps():
+    rows = two(masks=None).to_coco(1, categories=(3, 7, 90))
+    assert [row["category_id"] for row in rows] == [90, 3]
+    same(Detections.from_coco(rows, CLASSES, categories=(3, 7, 90)), two(masks=None))
+    with pytest.raises(DataError, match="the category 90 is none of 1, 2"):
+        Detections.from_coco([{"bbox": [0, 0, 1, 1], "category_id": 90}], ("a", "b"))
+
+
+def test_objects_are_a_table():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(two(masks=None).rows())
+    assert list(table.columns) == ["answer", "score", "xmin", "ymin", "xmax", "ymax"]
+    np.testing.assert_allclose(table[["xmin", "ymin", "xmax", "ymax"]], two(masks=None).boxes)
+
+
+def test_areas_are_one_for_each_object():
+    with pytest.raises(DataError, match="1 boxes but 2 areas"):
+        Detections([[0, 0, 1, 1]], [0], ("a",), areas=[1.0, 2.0])

@@ -223,6 +223,8 @@ class Detections:
     masks : bool array, shape (N, H, W), optional
     crowd, difficult : bool array, shape (N,), optional
         COCO's and VOC's marks for annotations that evaluation treats apart.
+    areas : float64 array, shape (N,), optional
+        Square pixels, where an annotation states them beside the box.
 
     Raises
     ------
@@ -238,6 +240,7 @@ class Detections:
     masks: NDArray[np.bool_] | None = None
     crowd: NDArray[np.bool_] | None = None
     difficult: NDArray[np.bool_] | None = None
+    areas: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
@@ -252,6 +255,7 @@ class Detections:
             ("masks", self.masks),
             ("crowd", self.crowd),
             ("difficult", self.difficult),
+            ("areas", self.areas),
         ):
             if values is not None and len(values) != n:
                 raise DataError(f"{n} boxes but {len(values)} {what}")
@@ -266,6 +270,8 @@ class Detections:
         for name in ("masks", "crowd", "difficult"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, np.asarray(getattr(self, name), np.bool_))
+        if self.areas is not None:
+            object.__setattr__(self, "areas", np.asarray(self.areas, np.float64))
         if self.masks is not None and self.masks.ndim != 3:
             raise DataError(f"masks must have shape (N, H, W), not {self.masks.shape}")
 

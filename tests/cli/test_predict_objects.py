@@ -91,6 +91,22 @@ def test_answers_are_written_for_other_programs(says, place, tmp_path):
     assert (drawn != 255).any()
 
 
+def test_coco_has_the_numbers_of_the_categories_that_were_trained_on(says, place, tmp_path):
+    config = place / "run/config.json"
+    before = config.read_text(encoding="utf-8")
+    known = json.loads(before)
+    known["data"] |= {"category_ids": [1, 4]}
+    config.write_text(json.dumps(known), encoding="utf-8")
+    try:
+        says("predict", "run", "new/a.jpg", "-o", tmp_path, "--save", "coco")
+    finally:
+        config.write_text(before, encoding="utf-8")
+    page = json.loads((tmp_path / "coco.json").read_text(encoding="utf-8"))
+    assert [c["id"] for c in page["categories"]] == [1, 4]
+    assert [a["category_id"] for a in page["annotations"]] == [1, 4]
+    assert page["annotations"][0]["area"] > 0
+
+
 @pytest.mark.parametrize("kind", ["coco", "yolo"])
 def test_what_is_written_can_be_loaded_as_a_data_set(kind, says, place, tmp_path):
     _, said = says("predict", "run", "new/a.jpg", "new/sub", "-o", tmp_path, "--save", kind)

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from sightline.data import coco
+from sightline.data import coco, packed
 from sightline.data.audit import audit
 from sightline.data.load import load_data
 from sightline.errors import DataError
+from sightline.metrics.detect import Evaluation
 from sightline.types import Task
 
 CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}]
@@ -53,6 +54,35 @@ def test_boxes_and_categories(one):
     assert a.shapes is None
     assert data.tasks == (Task.DETECT,)
     assert (a.width, a.height) == (40, 30)
+
+
+@pytest.mark.parametrize("ids", [(1, 4), tuple(range(1, 11)), (90, 0, 7)])
+def test_numbers_of_categories_and_areas_survive(one, tmp_path, ids):
+    content = page(*({"category_id": i, "area": 3.5 * i + 1} for i in ids))
+    content["categories"] = [{"id": i, "name": f"名 {i}"} for i in ids]
+    del content["annotations"][0]["area"]
+    data = coco.read(one(json.dumps(content)), "x")
+    assert data.category_ids == tuple(sorted(ids))
+    assert np.isnan(annotation(data).areas[0])
+    coco.write(data, tmp_path / "out")
+    written = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
+    assert {c["id"]: c["name"] for c in written["categories"]} == {i: f"名 {i}" for i in ids}
+    assert [a["category_id"] for a in written["annotations"]] == list(ids)
+    box = content["annotations"][0]["bbox"]
+    areas = [box[2] * box[3], *(3.5 * i + 1 for i in ids[1:])]
+    assert [a["area"] for a in written["annotations"]] == areas
+    packed.write(data, tmp_path / "packed")
+    again = packed.read(tmp_path / "packed", "x")
+    assert again.category_ids == data.category_ids
+    np.testing.assert_array_equal(annotation(again).areas, annotation(data).areas)
+
+
+def test_the_stated_area_tells_small_objects_from_large_ones(one):
+    data = coco.read(one(page({"bbox": [0, 0, 40, 30], "area": 900.0})), "x")
+    truth = data.train[0].objects
+    assert "ap_small" in Evaluation.of([truth], [truth], np.arange(1)).metrics
+    bare = coco.read(one(page({"bbox": [0, 0, 40, 30], "area": None})), "x").train[0].objects
+    assert "ap_medium" in Evaluation.of([bare], [bare], np.arange(1)).metrics
 
 
 def test_annotations_find_their_image_in_any_order(one, tmp_path, draw):
@@ -233,7 +263,7 @@ def test_polygons_and_run_lengths_survive(one, tmp_path):
     )
     coco.write(data, tmp_path / "out")
     written = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
-    assert [c["id"] for c in written["categories"]] == [1, 2]
+    assert [c["id"] for c in written["categories"]] == [3, 7]
     assert written["annotations"][0]["segmentation"] == polygon
     assert written["annotations"][1]["iscrowd"] == 1
     assert written["annotations"][1]["area"] == 30

@@ -47,6 +47,9 @@ class Annotation:
         Labels, as written, that are none of the classes; such an object has the label -1.
     broken : tuple of str
         Outlines that cannot be used, with the reason; such an object has none.
+    areas : float64 array, shape (N,), optional
+        Square pixels of each object, where the file states them (COCO: of its outline); nan where
+        it does not.
     semantic_binary : bool
         `semantic` is drawn as 0 and 255 (or any value but 0): class 0 and class 1.
     """
@@ -64,6 +67,7 @@ class Annotation:
     semantic_binary: bool = False
     unknown: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
+    areas: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.boxes)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import UnionType
@@ -94,8 +95,8 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
     """Write ``annotations/instances_SPLIT.json`` and ``images/SPLIT``.
 
     Outlines are written as they were read: polygons as polygons, masks as compressed
-    run-length codes. ``area`` is the outline's, or the box's where there is none. COCO has
-    no mark for difficult objects.
+    run-length codes. ``area`` is as it was stated, else the outline's, or the box's where there is
+    none; numbers of categories are those that were read. COCO has no mark for difficult objects.
 
     Raises
     ------
@@ -105,6 +106,8 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
     if Task.DETECT not in data.tasks and Task.INSTANCES not in data.tasks:
         raise DataError(f"{data.name} has no boxes, so it cannot be a COCO set")
     stems = files.stems(data.source.items)
+    known = len(data.category_ids) == len(data.classes)
+    numbers_of = list(data.category_ids if known else range(1, len(data.classes) + 1))
     done, total = 0, sum(len(rows) for rows in data.rows.values())
     (out / "annotations").mkdir(parents=True, exist_ok=True)
     for split, rows in data.rows.items():
@@ -119,13 +122,13 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
                 {"id": image_id, "file_name": path.name, "width": width, "height": height}
             )
             objects = draw_masks.resolve(annotation, height, width, data.task is Task.INSTANCES)
-            for thing in _objects(objects, height, width):
+            for thing in _objects(objects, height, width, numbers_of):
                 numbers = {"id": len(annotations) + 1, "image_id": image_id}
                 annotations.append(numbers | thing)
             done += 1
             if progress:
                 progress(done, total)
-        categories = [{"id": i, "name": name} for i, name in enumerate(data.classes, start=1)]
+        categories = [{"id": i, "name": n} for i, n in zip(numbers_of, data.classes, strict=True)]
         page = {"images": images, "annotations": annotations, "categories": categories}
         target = out / "annotations" / f"instances_{split}.json"
         target.write_text(json.dumps(page), encoding="utf-8")
@@ -177,6 +180,7 @@ def _read(name: str, documents: dict[str, list[Path]], bounds: Bounds) -> Datase
         notes=notes,
         path=str(folder),
         layout="coco",
+        category_ids=tuple(labels),
     )
 
 
@@ -235,6 +239,8 @@ def _annotations(page: _Page, labels: dict[int, int], notes: list[str]) -> list[
     boxes[:, 2:] += boxes[:, :2]
     ids = np.array([labels.get(a["category_id"], -1) for a in kept], np.int64)
     crowd = np.array([bool(a.get("iscrowd")) for a in kept], np.bool_)
+    stated = [a.get("area") for a in kept]
+    areas = np.array([_area(value) for value in stated], np.float64)
     outlined = any(a.get("segmentation") for a in kept)
     counts = np.bincount([row[a["image_id"]] for a in kept], minlength=len(row))
     ends = np.cumsum(counts).tolist()
@@ -252,6 +258,7 @@ def _annotations(page: _Page, labels: dict[int, int], notes: list[str]) -> list[
                 labels=ids[cut],
                 shapes=shapes if outlined else None,
                 crowd=crowd[cut],
+                areas=None if np.isnan(areas[cut]).all() else areas[cut],
                 broken=tuple(broken),
                 unknown=tuple(
                     f"{kept[i]['category_id']} ({page.path}: annotation {kept[i].get('id')})"
@@ -304,20 +311,29 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and -1e9 < value < 1e9
 
 
+def _area(value: object) -> float:
+    """Return a stated area; nan where none is stated."""
+    return float(value) if isinstance(value, int | float) and 0 <= value < 1e18 else math.nan
+
+
 def _pixels(value: object) -> int:
     """Return a stated width or height; 0 where none is stated."""
     return int(value) if isinstance(value, int | float) and 0 < value < 1e9 else 0
 
 
-def _objects(objects: Annotation, height: int, width: int) -> Iterator[dict[str, Any]]:
+def _objects(
+    objects: Annotation, height: int, width: int, categories: Sequence[int]
+) -> Iterator[dict[str, Any]]:
     assert objects.crowd is not None
     shapes = objects.shapes or [None] * len(objects.boxes)
-    for box, label, shape, crowd in zip(
-        objects.boxes.tolist(), objects.labels.tolist(), shapes, objects.crowd.tolist(), strict=True
-    ):
+    areas = [math.nan] * len(shapes) if objects.areas is None else objects.areas.tolist()
+    for box, label, shape, crowd, area in zip(
+        objects.boxes.tolist(), objects.labels.tolist(), shapes, objects.crowd.tolist(), areas,
+        strict=True,
+    ):  # fmt: skip
         x1, y1, x2, y2 = box
         thing: dict[str, Any] = {
-            "category_id": label + 1,
+            "category_id": categories[label],
             "bbox": [round(v, 4) for v in (x1, y1, x2 - x1, y2 - y1)],
             "area": round((x2 - x1) * (y2 - y1), 4),
             "iscrowd": int(crowd),
@@ -331,4 +347,6 @@ def _objects(objects: Annotation, height: int, width: int) -> Iterator[dict[str,
                 counts = code["counts"]
                 text = counts if isinstance(counts, str) else counts.decode("ascii")
                 thing["segmentation"] = {"size": [height, width], "counts": text}
+        if not math.isnan(area):
+            thing["area"] = area
         yield thing

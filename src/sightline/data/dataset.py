@@ -362,6 +362,8 @@ class Dataset:
         Where it was read from.
     layout : str
         Name of the format it was read from.
+    category_ids : tuple of int
+        COCO's number of each class, where the format has such numbers; they may have gaps.
     """
 
     name: str
@@ -374,6 +376,7 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     path: str | None = None
     layout: str = "memory"
+    category_ids: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(rows):,} {name}" for name, rows in self.rows.items())

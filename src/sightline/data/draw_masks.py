@@ -61,6 +61,7 @@ def detections(
         masks=drawn,
         crowd=objects.crowd[keep],
         difficult=objects.difficult[keep],
+        areas=None if objects.areas is None else objects.areas[keep],
     )
 
 
@@ -181,6 +182,7 @@ def resolve(annotation: Annotation, height: int, width: int, masks: bool) -> Ann
         shapes=shapes,
         crowd=None,
         difficult=None,
+        areas=None,
         instances=None,
     )
 

@@ -69,6 +69,7 @@ def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
     clean = Dataset(
         data.name, Source(items, data.mode), {n: r for n, r in rows.items() if len(r)},
         data.classes, data.tasks, data.segmentation_classes, data.seed, [], None, data.layout,
+        data.category_ids,
     )  # fmt: skip
     return clean, done or ["nothing needed mending"]
 
@@ -124,6 +125,7 @@ def _clean_boxes(annotation: Annotation, width: int, height: int) -> tuple[Annot
         shapes=shapes,
         crowd=annotation.crowd[keep],
         difficult=annotation.difficult[keep],
+        areas=None if annotation.areas is None else annotation.areas[keep],
         unknown=(),
     )
     return clean, changed

@@ -61,7 +61,7 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
     document = {
         "format": FORMAT, "name": data.name, "classes": data.classes, "tasks": data.tasks,
         "segmentation_classes": data.segmentation_classes, "seed": data.seed, "notes": data.notes,
-        "mode": source.mode, "size": source.size,
+        "mode": source.mode, "size": source.size, "category_ids": data.category_ids,
         "rows": {split: rows.tolist() for split, rows in data.rows.items()}, "items": entries,
     }  # fmt: skip
     (out / _FILE).write_text(json.dumps(document), encoding="utf-8")
@@ -95,7 +95,7 @@ def read(folder: Path, name: str) -> Dataset:
             {split: np.array(rows, np.int64) for split, rows in document["rows"].items()},
             tuple(document["classes"]), tuple(map(Task, document["tasks"])),
             tuple(document["segmentation_classes"]), document["seed"], list(document["notes"]),
-            str(folder), "packed",
+            str(folder), "packed", tuple(document.get("category_ids", ())),
         )  # fmt: skip
     except (OSError, LookupError, TypeError, ValueError, AttributeError, OverflowError,
             RecursionError) as error:  # fmt: skip
@@ -126,6 +126,7 @@ def _plain(annotation: Annotation, item: Item) -> dict[str, Any]:
     }
     for name in ("boxes", "labels", "crowd", "difficult"):
         about[name] = getattr(annotation, name).tolist()
+    about["areas"] = None if annotation.areas is None else annotation.areas.tolist()
     for name in ("semantic", "instances"):
         path = getattr(annotation, name)
         about[name] = None if path is None else str(Path(path).resolve())
@@ -157,6 +158,7 @@ def _annotation(about: dict[str, Any] | None) -> Annotation | None:
         np.array(about["crowd"], np.bool_), np.array(about["difficult"], np.bool_),
         about["semantic"], about["instances"], tuple(about["semantic_ignore"]),
         about["semantic_binary"], tuple(about["unknown"]),
+        areas=None if about.get("areas") is None else np.array(about["areas"], np.float64),
     )  # fmt: skip
 
 

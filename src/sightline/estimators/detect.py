@@ -132,7 +132,8 @@ class Detector(Estimator):
                 objects = split.data.objects(row, frame.size)
                 truth.append(
                     Detections(objects.boxes, numbers[objects.labels], self.classes_,
-                               crowd=objects.crowd, difficult=objects.difficult)
+                               crowd=objects.crowd, difficult=objects.difficult,
+                               areas=objects.areas)
                 )  # fmt: skip
             rows.append(part.rows)
             if progress:

@@ -78,8 +78,8 @@ class Objects:
         truth : sequence of Detections
             Of each image, in order.
         areas : sequence of float64 array, optional
-            Of each image's objects. Default: of the mask where there is one, else of the box. What
-            COCO's files state is that of the outline, which differs from both.
+            Of each image's objects. Default: as stated in the annotation (COCO's files state that
+            of the outline), else of the mask where there is one, else of the box.
         """
         boxes, labels, images = _flat(truth)
         sized = [_areas(t) for t in truth] if areas is None else areas
@@ -132,8 +132,10 @@ def _marks(truth: Sequence[Detections], name: str) -> Marks:
 
 def _areas(truth: Detections) -> Floats:
     if truth.masks is not None:
-        return np.asarray(truth.masks.sum((1, 2)), np.float64)
-    return box_areas(truth.boxes.astype(np.float64))
+        own = np.asarray(truth.masks.sum((1, 2)), np.float64)
+    else:
+        own = box_areas(truth.boxes.astype(np.float64))
+    return own if truth.areas is None else np.where(np.isnan(truth.areas), own, truth.areas)
 
 
 def box_areas(boxes: Floats) -> Floats:

@@ -358,7 +358,7 @@ def describe_data(data: Dataset) -> dict[str, Any]:
         "counts": {name: len(rows) for name, rows in data.rows.items()},
         "fingerprint": data.fingerprint(),
         "seed": data.seed,
-    }
+    } | ({"category_ids": list(data.category_ids)} if data.category_ids else {})
 
 
 def now() -> str:
