@@ -35,6 +35,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("explain neighbours runs/mine new/1.jpg", "the training images that decided"),
         ("explain gradients runs/mine", "backpropagation against differences"),
     ),
+    "explain anchors": (
+        ("explain anchors runs/mine photos/images/1.jpg", "into 1-anchors.png here"),
+        ("explain anchors ssd-small 000003 --data shapes", "of a method that is not trained yet"),
+    ),
     "explain neighbours": (
         ("explain neighbours runs/mine new/1.jpg", "into 1-neighbours.png here"),
         ("explain neighbours runs/mine new/1.jpg -o near.png --json", "for programs"),

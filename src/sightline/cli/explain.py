@@ -14,6 +14,7 @@ from sightline.cli.examples import under
 from sightline.counting import counted
 from sightline.errors import ParameterError
 from sightline.estimators import load_model
+from sightline.explain import anchors as placed
 from sightline.explain import gradients as slopes
 from sightline.explain import neighbours as near
 from sightline.metrics.duration import human
@@ -75,6 +76,59 @@ def neighbours(
     if tie := explanation.tie():
         screen.print(escape(tie), soft_wrap=True)
     screen.print(f"picture: {target}", soft_wrap=True)
+    return 0
+
+
+@app.command(help_epilogue=under("explain anchors"))
+def anchors(
+    model: str,
+    image: str,
+    /,
+    *,
+    data: str | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    json: console.Json = False,
+) -> int:
+    """Show which anchors are to answer for which object of IMAGE (PNG), and why others are not.
+
+    Parameters
+    ----------
+    model
+        Run of a detector with anchors or cells, or the name of a method that is not trained yet.
+    image
+        An annotated picture: its file, its name in the data, or the end of that.
+    data
+        Data that the picture belongs to; default: what the run was trained on.
+    output
+        PNG to write; default IMAGE-anchors.png here.
+    """
+    explanation = placed.explain(model, image, data)
+    target = output or Path(f"{Path(explanation.name).stem}-anchors.png")
+    if target.exists() and Path(image).exists() and target.samefile(image):
+        raise ParameterError(f"{target} is the picture in question; name another file with -o")
+    written = console.save_picture(placed.draw(explanation), target)
+    rows = explanation.rows()
+    if json:
+        console.print_json(
+            {"image": explanation.name, "anchors": len(explanation.assignment.anchors),
+             "objects": rows, "picture": str(written)}
+        )  # fmt: skip
+        return 0
+    screen = console.out()
+    columns = (
+        tables.Column("object", 1), tables.Column("class", text=True),
+        tables.Column("anchors"), tables.Column("best overlap"),
+        tables.Column("on map", 2, text=True), tables.Column("why no more", 1, text=True),
+    )  # fmt: skip
+    cells = [
+        (
+            str(row["object"]), row["class"], f"{row['anchors']:,}", f"{row['best']:.2f}",
+            row["map"], row["why"],
+        )
+        for row in rows
+    ]  # fmt: skip
+    tables.show(screen, columns, cells)
+    screen.print(f"picture: {written}", soft_wrap=True)
     return 0
 
 

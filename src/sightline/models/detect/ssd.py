@@ -64,6 +64,7 @@ from sightline.models.detect import boxes as coding
 from sightline.models.detect.anchors import SCALES, DefaultBoxes
 from sightline.models.detect.answers import Answering
 from sightline.models.detect.assign import BACKGROUND, match_default_boxes
+from sightline.models.detect.assignment import Assignment, reasons
 from sightline.models.detect.losses import mined_cross_entropy, smooth_l1
 from sightline.models.detect.network import DetectionModule, Targets
 
@@ -202,6 +203,33 @@ class SSD(DetectionModule):
         classes = torch.zeros_like(of_each)
         classes[positive] = 1 + labels[of_each[positive]]
         return classes, objects[of_each[positive]]
+
+    def assignment(self, images: Tensor, target: Mapping[str, Tensor]) -> Assignment:
+        """Return which default boxes of an image are to answer for which of its objects.
+
+        Parameters
+        ----------
+        images : float Tensor, shape (1, C, H, W)
+        target : mapping
+            ``boxes``, float (G, 4), xyxy in its pixels.
+        """
+        with torch.no_grad():
+            maps = self.backbone(images)
+        size, boxes = (images.shape[2], images.shape[3]), target["boxes"].float()
+        sides = [(m.shape[2], m.shape[3]) for m in maps]
+        anchors = self.boxes(sides, size)
+        of_each = [h * w * n for (h, w), n in zip(sides, self.boxes.counts, strict=True)]
+        places = torch.repeat_interleave(torch.arange(len(sides)), torch.tensor(of_each))
+        area = coding.with_area(boxes)
+        overlaps = coding.iou(boxes, anchors)
+        rules, rows = self.teaching, torch.nonzero(area).flatten()
+        assigned = match_default_boxes(overlaps[rows], rules.threshold, each=rules.each)
+        known = assigned != BACKGROUND
+        assigned[known] = rows[assigned[known]]
+        return Assignment(
+            anchors, places, tuple(f"{h} x {w}" for h, w in sides), overlaps, assigned,
+            reasons(overlaps, assigned, rules.threshold, area),
+        )  # fmt: skip
 
     def candidates(self, said: Outputs) -> tuple[Tensor, Tensor]:
         """Compute the box and the scores of every default box.

@@ -47,6 +47,7 @@ It departs from the paper in these points:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,7 +58,9 @@ from torchvision import ops
 
 from sightline.models.classify import vgg
 from sightline.models.detect.answers import Answering
-from sightline.models.detect.boxes import with_area
+from sightline.models.detect.assign import BACKGROUND
+from sightline.models.detect.assignment import Assignment
+from sightline.models.detect.boxes import iou, with_area
 from sightline.models.detect.network import DetectionModule, Targets
 
 CELLS = 7
@@ -206,6 +209,40 @@ class YoloV1(DetectionModule):
         bool Tensor, shape (G,)
         """
         return learned(boxes, size, self.grid)
+
+    def assignment(self, images: Tensor, target: Mapping[str, Tensor]) -> Assignment:
+        """Return which cells of an image are to answer for which of its objects.
+
+        Parameters
+        ----------
+        images : float Tensor, shape (1, C, H, W)
+        target : mapping
+            ``boxes``, float (G, 4), xyxy in its pixels.
+        """
+        (rows, columns), boxes = self.grid, target["boxes"].float()
+        size = (images.shape[2], images.shape[3])
+        height, width = size[0] / rows, size[1] / columns
+        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        corners = torch.stack((x * width, y * height, (x + 1) * width, (y + 1) * height), -1)
+        cells = corners.view(-1, 4).float()
+        row, column, _ = _in_cells(boxes, size, self.grid)
+        taught, own = learned(boxes, size, self.grid), row * columns + column
+        assigned = torch.full((len(cells),), BACKGROUND)
+        assigned[own[taught]] = torch.nonzero(taught).flatten()
+        said = []
+        for i, known in enumerate(taught.tolist()):
+            where = f"row {int(row[i]) + 1}, column {int(column[i]) + 1}"
+            if known:
+                said.append("")
+            elif not bool(with_area(boxes[i])):
+                said.append("it has no area, so that it teaches nothing")
+            else:
+                larger = int(assigned[own[i]]) + 1
+                said.append(f"its cell ({where}) answers for a larger one, object {larger}")
+        return Assignment(
+            cells, torch.zeros(len(cells), dtype=torch.int64), (f"{rows} x {columns}",),
+            iou(boxes, cells), assigned, tuple(said), "cell",
+        )  # fmt: skip
 
     @property
     def grid(self) -> tuple[int, int]:
