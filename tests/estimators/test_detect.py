@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.estimators import backbone, proportions
 from sightline.metrics.detect import Evaluation
 from sightline.models import carried, registry
+from sightline.models.detect import published
 from sightline.training.boxes import Changed, Gathered
 from sightline.types import Detections
 
@@ -267,6 +270,26 @@ def test_a_backbone_of_imagenet_learns_on_with_what_it_saw_pictures_as(shapes, t
     )  # fmt: skip
     again = sightline.load_model(model.save(tmp_path / "run"))
     assert again.config["published_weights"]["name"] == published["name"]
+
+
+def test_a_detector_of_coco_begins_with_its_scores_where_the_classes_are_alike(
+    shapes, tmp_path, monkeypatch
+):  # fmt: skip
+    from torchvision.models import detection
+
+    theirs = detection.ssd300_vgg16(weights=None, weights_backbone=None, num_classes=91)
+    monkeypatch.setattr(published, "_state", lambda about: theirs.state_dict())
+    named = dataclasses.replace(shapes, classes=("cat", "dog", "person", "bus", "kite", "book"))
+    knobs = {"device": "cpu", "workers": 0, "weights": "coco"}
+    for data, fresh in ((named, 0), (shapes, 6)):
+        training = sightline.create_model("ssd300", data, **knobs).training(data.train)
+        own = training.plain.state_dict()
+        head = "head.classification_head."
+        scores = [k for k in own if k.startswith(head) and k.endswith("weight")]
+        taken = [k for k in scores if bool(torch.isin(own[k], theirs.state_dict()[k]).all())]
+        assert len(scores) - len(taken) == fresh
+        first = "head.regression_head.module_list.0.weight"
+        assert torch.equal(own[first].cpu(), theirs.state_dict()[first])
 
 
 def test_weights_that_a_detector_has_not_are_refused_before_anything_is_read():

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import tv_tensors
 
 import sightline
 from sightline.deploy.export import export
 from sightline.deploy.runtime import Runtime
+from sightline.errors import UnknownNameError
 from sightline.estimators.detect_untaught import untaught
+from sightline.training.boxes import Changed
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +87,104 @@ def test_what_a_network_does_not_leave_out_is_not_said(squares):
     class Whole(torch.nn.Module):
         pass
 
-    assert untaught(squares.val, Whole()) == []
-    (said,) = untaught(squares.train, Whole())
+    (small,) = untaught(squares.val, Whole(), (1, 32))
+    assert "below 1 pixel at 32 x 1 (" in small
+    assert untaught(squares.val, Whole(), (32, 32)) == []
+    (said,) = untaught(squares.train, Whole(), (32, 32))
     assert said.startswith("1 of 17 objects play no part in training: 1 without an area in the pic")
+
+
+@pytest.fixture
+def half(tmp_path, draw_coco):
+    """Half of the pictures have no object; of two of them somebody wrote [0, 0, 0, 0]."""
+    boxes = [[[8, 8, 20, 16]], [], [[4, 4, 16, 20]], [[0, 0, 0, 0]]] * 4
+    return draw_coco(tmp_path, boxes)
+
+
+@pytest.fixture
+def draw_coco():
+    def make(folder, boxes, size=(48, 40)):
+        (folder / "images").mkdir()
+        rows = [(i, box) for i, own in enumerate(boxes) for box in own]
+        page = {
+            "images": [
+                {"id": i, "file_name": f"{i}.png", "width": size[0], "height": size[1]}
+                for i in range(len(boxes))
+            ],
+            "annotations": [
+                {"id": n, "image_id": i, "category_id": 4, "bbox": box}
+                for n, (i, box) in enumerate(rows)
+            ],
+            "categories": [{"id": 1, "name": "狗"}, {"id": 4, "name": "cat"}],
+        }
+        (folder / "a.json").write_text(json.dumps(page), encoding="utf-8")
+        for i, own in enumerate(boxes):
+            pixels = np.full((size[1], size[0], 3), 60, np.uint8)
+            for x, y, w, h in own:
+                pixels[y : y + h, x : x + w] = 220
+            Image.fromarray(pixels).save(folder / f"images/{i}.png")
+        data = sightline.load_data(folder)
+        return data.with_rows({"train": np.arange(len(boxes))})
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["ssd-small", "yolo-v1", "localizer:convnet"])
+def test_it_trains_where_half_of_the_pictures_have_no_object(name, half):
+    assert any("4 objects have no area and play no part" in note for note in half.notes)
+    model = sightline.create_model(name, half, **KNOBS | {"epochs": 2}).fit(half.train)
+    losses = [row["train_loss"] for row in model.history]
+    assert np.isfinite(losses).all()
+    assert any("4 of 12 objects play no part" in remark for remark in model.remarks)
+    measured = model.evaluate(half.train)
+    assert np.isfinite(measured.metrics["ap50"])
+
+
+def test_a_picture_without_an_object_teaches_what_is_none(half):
+    """Its loss falls when the network says background, and no box is asked for."""
+    network = sightline.create_model("ssd-small", half, **KNOBS).training(half.train).plain
+    images = torch.zeros(1, 3, 32, 32)
+    nothing = [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}]
+    faked = [{"boxes": torch.zeros(1, 4), "labels": torch.zeros(1, dtype=torch.int64)}]
+    network.train()
+    with torch.no_grad():
+        said = network.outputs(images)
+    a, b = network.losses(said, nothing), network.losses(said, faked)
+    assert float(a["bbox_regression"]) == float(b["bbox_regression"]) == 0
+    assert float(a["classification"]) == float(b["classification"]) > 0
+    sure = said._replace(logits=said.logits + torch.tensor([9.0, 0, 0]))
+    assert network.losses(sure, nothing)["classification"] < a["classification"] / 10
+
+
+@pytest.mark.parametrize("name", ["ssd-small", "yolo-v1"])
+def test_five_hundred_objects_in_a_picture(name, tmp_path, draw_coco):
+    crowded = [[8 * (i % 25), 8 * (i // 25), 7, 7] for i in range(500)]
+    data = draw_coco(tmp_path, [crowded, [[10, 10, 80, 80]]], (200, 160))
+    model = sightline.create_model(name, data, **KNOBS | {"size": 128}).fit(data.train)
+    assert np.isfinite(model.history[-1]["train_loss"])
+    assert any("more than 100 objects" in r for r in model.evaluate(data.train).remarks)
+
+
+def test_a_learning_rate_is_obeyed_or_refused(squares):
+    training = sightline.create_model("yolo-v1", squares, **KNOBS, lr=0.0123).training(
+        squares.train
+    )
+    rates = {g["lr"] for g in training.optimizers[0].param_groups}
+    assert rates == {0.0123}
+    with pytest.raises(UnknownNameError, match="lr"):
+        sightline.create_model("average-box", squares, lr=0.1)
+
+
+@pytest.mark.parametrize("boxes", [[], [[5.0, 5, 5, 20]]])
+def test_changes_bear_pictures_without_an_object(boxes):
+    image = tv_tensors.Image(torch.full((3, 40, 60), 90, dtype=torch.uint8))
+    changed = Changed((32, 32), "ssd")
+    for seed in range(40):
+        torch.manual_seed(seed)
+        target = {
+            "boxes": torch.tensor(boxes).view(-1, 4),
+            "labels": torch.zeros(len(boxes), dtype=torch.int64),
+        }
+        made, known = changed(image, target)
+        assert made.shape == (3, 32, 32)
+        assert known["boxes"].shape == (0, 4)

@@ -66,7 +66,7 @@ class DetectionNetwork(NetworkMethod):
         left = time_left(how.budget, begun)
         self.run(training, how.progress, left, how.resume, how.on_epoch)
         feed: Any = training.feed
-        self.remarks = [*self.remarks, *feed.remarks, *untaught(train, self.model)]
+        self.remarks = [*self.remarks, *feed.remarks, *untaught(train, self.model, fitted.size)]
         return len(train) - len(feed.unread)
 
     def training(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sightline.counting import counted
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Split
+from sightline.training.boxed_recipe import LEAST
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,16 +19,19 @@ NAMED = 3
 """Pictures that are named, of each reason."""
 
 
-def untaught(train: Split, model: nn.Module) -> list[str]:
+def untaught(train: Split, model: nn.Module, size: tuple[int, int]) -> list[str]:
     """Return a remark on the objects that teach nothing, or none where all of them do.
 
-    They are those without an area in their picture, those of a crowd, and those that the network
-    itself leaves out: it says so by ``learned``, and why by ``untaught``.
+    They are those without an area in their picture, those of a crowd, those of which less than a
+    pixel is left at the network's size, and those that the network itself leaves out: it says so by
+    ``learned``, and why by ``untaught``.
 
     Parameters
     ----------
     train : Split
     model : Module
+    size : (height, width)
+        Of the network's images, to which pictures are stretched.
     """
     total = 0
     counts: dict[str, int] = {}
@@ -37,7 +41,7 @@ def untaught(train: Split, model: nn.Module) -> list[str]:
         if known is None or not len(known.boxes):
             continue
         total += len(known.boxes)
-        for why, marked in _marks(known, model).items():
+        for why, marked in _marks(known, model, size).items():
             if marked.any():
                 counts[why] = counts.get(why, 0) + int(marked.sum())
                 pictures.setdefault(why, []).append(item.id)
@@ -51,19 +55,27 @@ def untaught(train: Split, model: nn.Module) -> list[str]:
     return [f"{sum(counts.values()):,} of {of} play no part in training: {'; '.join(said)}"]
 
 
-def _marks(known: Annotation, model: nn.Module) -> dict[str, NDArray[np.bool_]]:
+def _marks(
+    known: Annotation, model: nn.Module, size: tuple[int, int]
+) -> dict[str, NDArray[np.bool_]]:
     """Return which objects of a picture are left out, by the reason; each has one."""
-    size = (known.height, known.width)
-    boxes = known.boxes.clip(0, (size[1], size[0]) * 2) if all(size) else known.boxes
+    stated = bool(known.width and known.height)
+    boxes = known.boxes.clip(0, (known.width, known.height) * 2) if stated else known.boxes
     empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
     crowd = np.asarray(known.crowd, np.bool_) & ~empty
     marks = {"without an area in the picture": empty, "of a crowd": crowd}
     network: Any = model
-    if not all(size) or not hasattr(network, "learned"):
+    if not stated:
+        return marks
+    boxes = boxes * np.array((size[1] / known.width, size[0] / known.height) * 2)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    tiny = np.asarray(np.minimum(sides[:, 0], sides[:, 1]) < LEAST) & ~empty & ~crowd
+    marks[f"below {LEAST:g} pixel at {size[1]} x {size[0]}"] = tiny
+    if not hasattr(network, "learned"):
         return marks
     import torch
 
-    rest = np.flatnonzero(~empty & ~crowd)
+    rest = np.flatnonzero(~empty & ~crowd & ~tiny)
     taught = network.learned(torch.from_numpy(boxes[rest]), size).numpy()
     left = np.zeros(len(boxes), np.bool_)
     left[rest[~taught]] = True

@@ -10,6 +10,9 @@ from sightline.training.recipe import Recipe
 
 Augment = Literal["none", "flip", "ssd", "mosaic"]
 
+LEAST = 1.0
+"""Pixels of the network's image below which the rest of a box teaches nothing."""
+
 
 @dataclass(frozen=True)
 class BoxedRecipe(Recipe):

@@ -13,13 +13,10 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from sightline.data.images import Resize, frame_of
-from sightline.training.boxed_recipe import Augment
+from sightline.training.boxed_recipe import LEAST, Augment
 
 GREY = 128
 """Of the sheet that a picture is laid on, as `sightline.data.images.resize` fills."""
-
-LEAST = 1.0
-"""Pixels of the network's image below which the rest of a box teaches nothing."""
 
 LEFT = 0.1
 """Share of an object's area that must be left where pictures are put together and cut."""
