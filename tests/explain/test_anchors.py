@@ -35,9 +35,10 @@ def folder(tmp_path_factory):
 def test_counts_are_those_of_training(folder):
     explained = anchors.explain("ssd-small", "images/2.png", str(folder))
     made, boxes = explained.assignment, torch.from_numpy(explained.objects.boxes)
-    assert made.groups == ("16 x 16", "8 x 8", "4 x 4", "2 x 2")
+    assert made.groups == ("24 x 24", "12 x 12", "6 x 6", "3 x 3", "2 x 2")
     assert torch.equal(made.assigned, match_default_boxes(iou(boxes, made.anchors)))
-    assert made.places.bincount().tolist() == [16 * 16 * 4, 8 * 8 * 6, 4 * 4 * 6, 2 * 2 * 6]
+    sides = (24, 12, 6, 3, 2)
+    assert made.places.bincount().tolist() == [side**2 * (4 if side == 24 else 6) for side in sides]
     first, tiny, twin = explained.rows()  # the one without height is none of the objects
     assert first["class"] == "猫"
     assert first["anchors"] + twin["anchors"] > 2

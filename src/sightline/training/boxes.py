@@ -178,7 +178,7 @@ class Gathered:
 
 
 def _lay(sheet: Tensor, image: Tensor, left: int, top: int) -> None:
-    """Lay an image on a sheet; what is outside is cut off."""
+    """Put an image onto a sheet; what is outside is cut off."""
     height, width = image.shape[-2:]
     x1, y1 = max(left, 0), max(top, 0)
     x2, y2 = min(left + width, sheet.shape[2]), min(top + height, sheet.shape[1])

@@ -333,7 +333,7 @@ class _Batches(Dataset[bytes]):
 
 
 def _seed_with(*numbers: int) -> None:
-    """Seed what a transform may draw from."""
+    """Set the generators that a transform may draw from."""
     torch_seed, numpy_seed = np.random.SeedSequence(numbers).generate_state(2)
     # Of the processor alone: torch.manual_seed would seed graphics processors, too.
     torch.default_generator.manual_seed(int(torch_seed))
