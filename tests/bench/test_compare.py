@@ -160,6 +160,12 @@ def run_worker(folder, **changes):
     return json.loads((folder / worker.RESULT).read_text())
 
 
+def test_a_slow_method_is_asked_about_fewer_images_at_once(tmp_path, monkeypatch):
+    assert run_worker(tmp_path)["batch"] == worker.BATCH
+    monkeypatch.setattr(worker, "LONGEST", 1e-9)
+    assert run_worker(tmp_path)["batch"] == 1
+
+
 def test_a_failing_method_is_a_row(tmp_path, monkeypatch, capsys):
     def broken(*args):
         raise MemoryError

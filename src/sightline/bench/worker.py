@@ -36,6 +36,10 @@ from sightline.types import Progress
 
 JOB, RESULT, EVALUATION = "job.json", "result.json", "evaluation.safetensors"
 BATCH = 256
+"""Images that a method is asked about at once when its throughput is measured."""
+
+LONGEST = 5.0
+"""Seconds that such a batch may take: of a slow method it has fewer images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +189,15 @@ def _measure(job: Job, folder: Path, began: float) -> MethodEntry:
 def _timed(model: Estimator, data: Dataset) -> dict[str, Any]:
     """Return what an answer of a fitted model costs in time, as fields of its entry."""
     _say("time", 0, 1)
-    probe = [data.val[i % len(data.val)].image for i in range(BATCH)]
-    latency = cost.latency(lambda: model.predict(probe[:1]))
+    first = data.val[0].image
+    latency = cost.latency(lambda: model.predict([first]))
+    batch = min(BATCH, max(1, int(1000 * LONGEST / latency.median_ms)))
+    probe = [data.val[i % len(data.val)].image for i in range(batch)]
     return {
         "latency_ms": latency.median_ms,
         "latency_spread_ms": latency.spread_ms,
-        "images_per_second": cost.throughput(lambda: model.predict(probe), BATCH),
-        "batch": BATCH,
+        "images_per_second": cost.throughput(lambda: model.predict(probe), batch),
+        "batch": batch,
     }
 
 

@@ -34,9 +34,10 @@ CHINESE = {
     "failed": "失败",
     "more columns to the right": "右侧还有更多列",
     "Milliseconds an image: median time from a decoded image to the answer. Images/s: in batches "
-    "of {batch}. Peak MiB: memory of the method's own process, the interpreter and its libraries "
-    "included. Start-up: importing and warming up libraries, before the clocks of the rest start.":
-    "每图毫秒：从解码后的图像到答案的时间中位数。图/秒：每批 {batch} 张。"
+    "of at most {batch}. Peak MiB: memory of the method's own process, the interpreter and its "
+    "libraries included. Start-up: importing and warming up libraries, before the clocks of the "
+    "rest start.":
+    "每图毫秒：从解码后的图像到答案的时间中位数。图/秒：每批最多 {batch} 张。"
     "峰值 MiB：该方法自身进程的内存，包括解释器及其库。"
     "启动：导入和预热各个库的时间，在其余计时开始之前。",
     "What {figure} costs": "{figure}的代价",
