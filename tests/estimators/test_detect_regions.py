@@ -9,7 +9,7 @@ from torchvision import tv_tensors
 
 import sightline
 from sightline.estimators import detect_regions
-from sightline.estimators.detect_regions import RegionNetwork, searched
+from sightline.estimators.detect_regions import RegionNetwork, remembered, searched
 from sightline.models.detect.proposals import selective_search
 from sightline.training.boxes import Changed, Gathered, WithRegions
 
@@ -29,7 +29,7 @@ def fitted(shapes):
 def test_regions_are_searched_once_and_damage_is_mended(shapes, home, monkeypatch):
     X = np.stack([shapes.train[i].image for i in range(3)])
     seen = []
-    once = searched(X, 50, lambda done, whole: seen.append((done, whole)))
+    once = remembered(X, 50, lambda done, whole: seen.append((done, whole)))
     assert seen[-1] == (3, 3)
     for image, boxes in zip(X, once, strict=True):
         np.testing.assert_array_equal(boxes, selective_search(image, 50))
@@ -43,12 +43,22 @@ def test_regions_are_searched_once_and_damage_is_mended(shapes, home, monkeypatc
         return selective_search(image, most)
 
     monkeypatch.setattr("sightline.models.detect.proposals.selective_search", counting)
-    again = searched(X, 50)
+    again = remembered(X, 50)
     assert calls == [50]
     for a, b in zip(once, again, strict=True):
         np.testing.assert_array_equal(a, b)
+    remembered(X[:1], 20)
     searched(X[:1], 20)
-    assert calls == [50, 20]
+    assert calls == [50, 20, 20]
+
+
+def test_what_is_learned_from_is_remembered_and_what_is_answered_is_searched(shapes, home):
+    knobs = {"regions": 20, "crop": 32, "network": "own", "steps": 1}
+    model = sightline.create_model("rcnn", shapes, **knobs).fit(shapes.train)
+    kept = len(list((home / "regions").rglob("*.safetensors")))
+    assert kept == len(shapes.train)
+    model.evaluate(shapes.test)
+    assert len(list((home / "regions").rglob("*.safetensors"))) == kept
 
 
 def test_it_learns_and_a_saved_run_answers_alike(fitted, shapes, tmp_path):
@@ -119,4 +129,4 @@ def test_a_read_only_cache_costs_no_answer(shapes, monkeypatch):
 
     monkeypatch.setattr(detect_regions.run, "write_arrays", refuse)
     image = shapes.train[0].image
-    np.testing.assert_array_equal(searched(image[None], 30)[0], selective_search(image, 30))
+    np.testing.assert_array_equal(remembered(image[None], 30)[0], selective_search(image, 30))

@@ -14,7 +14,7 @@ from sightline.errors import DataError
 from sightline.estimators import backbone
 from sightline.estimators.base import Answers, Estimator, Fitting
 from sightline.estimators.detect_network import DetectionNetwork, within
-from sightline.estimators.detect_regions import RegionNetwork, searched
+from sightline.estimators.detect_regions import RegionNetwork, remembering, searched
 from sightline.estimators.predictions import check_split, class_numbers
 from sightline.metrics.detect import Evaluation
 from sightline.models import carried, registry
@@ -46,7 +46,7 @@ class Detector(Estimator):
 
     @classmethod
     def build(cls, name: str, options: Mapping[str, Any], seed: int = 0) -> Method:
-        """Make a method's instance; regions that it takes from outside are kept on the disk."""
+        """Make a method's instance; regions from outside are searched on all threads."""
         method = super().build(name, options, seed)
         if hasattr(method, "search"):
             method.search = searched
@@ -78,7 +78,8 @@ class Detector(Estimator):
         """Fit the method on the split's pictures and boxes; return the number of pictures."""
         fitted = self.fitted_
         if isinstance(self.method_, DetectionNetwork):
-            return self.method_.learn(train, val, fitted, how)
+            with remembering(self.method_):
+                return self.method_.learn(train, val, fitted, how)
         X, _, rows = train.arrays(fitted.size, fitted.resize, how.progress)
         frames = train.frames(fitted.size, fitted.resize)
         truth = []
@@ -86,7 +87,8 @@ class Detector(Estimator):
             objects = train.data.objects(row, frame.size)
             boxes = frame.into(objects.boxes)
             truth.append(Detections(boxes, objects.labels, objects.classes))
-        self.method_ = self.method_.fit(X, truth, **how.for_method(self.method_))
+        with remembering(self.method_):
+            self.method_.fit(X, truth, **how.for_method(self.method_))
         return len(rows)
 
     def training(self, train: Split) -> Training:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +32,13 @@ VERSION = 1
 
 NAME = "boxes"
 
+Search = Callable[[NDArray[np.uint8], int], Sequence[NDArray[np.float32]]]
+
 
 def searched(
     X: NDArray[np.uint8], most: int, progress: Progress | None = None
 ) -> list[NDArray[np.float32]]:
-    """Propose regions in images by selective search; what was proposed once is read again.
-
-    They are kept under ``SIGHTLINE_HOME/regions``, by what an image shows.
+    """Propose regions in images by selective search.
 
     Parameters
     ----------
@@ -55,6 +55,18 @@ def searched(
     """
     from sightline.models.detect.proposals import selective_search
 
+    return _of_each(X, lambda image: selective_search(image, most), progress)
+
+
+def remembered(
+    X: NDArray[np.uint8], most: int, progress: Progress | None = None
+) -> list[NDArray[np.float32]]:
+    """Propose regions as `searched` does; what was proposed once is read again.
+
+    They are kept under ``SIGHTLINE_HOME/regions``, by what an image shows.
+    """
+    from sightline.models.detect.proposals import selective_search
+
     def of(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         place = _place(image, most)
         with contextlib.suppress(RunError, KeyError):  # missing, or damaged: then it is renewed
@@ -65,6 +77,29 @@ def searched(
             run.write_arrays(place, {NAME: boxes}, {})
         return boxes
 
+    return _of_each(X, of, progress)
+
+
+@contextlib.contextmanager
+def remembering(method: Any) -> Iterator[None]:
+    """Let a method that asks for regions remember those of the images that it learns from.
+
+    Afterwards it searches, so that the time of an answer has the search in it.
+    """
+    if not hasattr(method, "search"):
+        yield
+        return
+    before, method.search = method.search, remembered
+    try:
+        yield
+    finally:
+        method.search = before
+
+
+def _of_each(
+    X: NDArray[np.uint8], of: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    progress: Progress | None,
+) -> list[NDArray[np.float32]]:  # fmt: skip
     boxes = [of(image) for image in X[:1]]  # alone: it compiles what all of them need
     with ThreadPoolExecutor(max(1, threads.in_use())) as pool:
         for one in pool.map(of, X[1:]):
@@ -84,7 +119,7 @@ def _place(image: NDArray[np.uint8], most: int) -> Path:
 class RegionNetwork(DetectionNetwork):
     """A network that classifies regions from outside, as a detector; see `DetectionNetwork`."""
 
-    search = staticmethod(searched)
+    search: Search = staticmethod(searched)
 
     def changed(self, train: Split, fitted: Fitted, recipe: BoxedRecipe) -> Transform:
         """Return what changes a picture together with its boxes and regions."""
