@@ -33,6 +33,7 @@ def exported(trained, tmp_path_factory):
 
 def test_the_file_answers_as_the_run(trained, exported, shapes):
     assert exported.difference < 1e-4
+    assert exported.about.at_once == 8  # each has hundreds of regions
     run, runtime = sightline.load_model(trained), Runtime(exported.path)
     images = [shapes.test[i].image for i in range(5)]
     pictures = [np.asarray(Image.fromarray(i).resize((100, 70))) for i in images]

@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from sightline.errors import ParameterError
 from sightline.models.detect.answers import Answering, kept
-from sightline.models.detect.faster_rcnn import FINE_SIDE, areas
+from sightline.models.detect.faster_rcnn import AT_ONCE, FINE_SIDE, areas
 from sightline.models.detect.network import Targets, for_each
 from sightline.models.detect.pyramid import LiteMaps, PyramidMaps
 from sightline.models.detect.roi_heads import RegionPool, RegionTeaching, RoIHeads
@@ -54,6 +54,7 @@ class FastRCNN(nn.Module):
     """
 
     head_names = ("roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred")
+    at_once = AT_ONCE
 
     def __init__(
         self, backbone: PyramidMaps, num_classes: int, *, regions: int = 500,

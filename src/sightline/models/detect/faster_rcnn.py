@@ -51,6 +51,9 @@ from sightline.models.detect.pyramid import LiteMaps, PyramidMaps, ResNetMaps
 from sightline.models.detect.roi_heads import RegionPool, RegionTeaching, RoIHeads
 from sightline.models.detect.rpn import Proposing, RegionProposals, Scored
 
+AT_ONCE = 8
+"""Images to ask about at once: each has hundreds of regions, which take memory."""
+
 FINE_SIDE = 192
 """Pixels a side up to which the small form has maps of stride 4."""
 
@@ -90,6 +93,7 @@ class FasterRCNN(DetectionModule):
     """
 
     head_names = ("roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred")
+    at_once = AT_ONCE
 
     def __init__(
         self, backbone: PyramidMaps, anchors: RegionAnchors, num_classes: int, *,
