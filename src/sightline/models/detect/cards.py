@@ -245,7 +245,7 @@ CARDS: tuple[ModelCard, ...] = (
     _network("fast-rcnn", "fast_rcnn:fast_rcnn",
              "proposed regions, pooled from one map of EfficientNet-Lite0",
              "Girshick, Fast R-CNN, 2015", 320, 4_865_897, {**SCRATCH_RECIPE, "augment": "flip"},
-             costly=True, arguments={"regions": 500}),
+             costly=True, arguments={"regions": 1000}),
     _network("faster-rcnn-small", "faster_rcnn:faster_rcnn_small",
              "proposes regions on EfficientNet-Lite0, then classifies them", _FASTER, 320,
              4_726_725, SCRATCH_RECIPE, costly=True),

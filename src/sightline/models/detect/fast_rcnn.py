@@ -57,7 +57,7 @@ class FastRCNN(nn.Module):
     at_once = AT_ONCE
 
     def __init__(
-        self, backbone: PyramidMaps, num_classes: int, *, regions: int = 500,
+        self, backbone: PyramidMaps, num_classes: int, *, regions: int = 1000,
         pool: Literal["align", "pool"] = "align", answering: Answering | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -141,7 +141,7 @@ def together(regions: Sequence[Tensor]) -> Proposals:
 
 def fast_rcnn(
     num_classes: int = 20, in_channels: int = 3, side: int | tuple[int, int] = 320, *,
-    regions: int = 500, pool: Literal["align", "pool"] = "align",
+    regions: int = 1000, pool: Literal["align", "pool"] = "align",
 ) -> FastRCNN:  # fmt: skip
     """Build Fast R-CNN on one map of EfficientNet-Lite0, which learns on a CPU.
 
