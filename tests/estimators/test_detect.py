@@ -18,6 +18,7 @@ from sightline.estimators import backbone, proportions
 from sightline.metrics.detect import Evaluation
 from sightline.models import carried, registry
 from sightline.models.detect import published
+from sightline.models.detect.boxes import with_area
 from sightline.training.boxes import Changed, Gathered
 from sightline.types import Detections
 
@@ -290,6 +291,37 @@ def test_a_detector_of_coco_begins_with_its_scores_where_the_classes_are_alike(
         assert len(scores) - len(taken) == fresh
         first = "head.regression_head.module_list.0.weight"
         assert torch.equal(own[first].cpu(), theirs.state_dict()[first])
+
+
+def test_a_detector_of_coco_answers_as_torchvisions_without_training(monkeypatch, tmp_path):
+    from torchvision.models import detection
+
+    torch.manual_seed(1)
+    theirs = detection.ssd300_vgg16(weights=None, weights_backbone=None, num_classes=91).eval()
+    names = published.coco_outputs()
+    gaps = torch.tensor([i for i, name in enumerate(names) if name == published.GAP])
+    with torch.no_grad():
+        for layer in theirs.head.classification_head.module_list:
+            layer.weight.mul_(1.5)
+            layer.bias.view(-1, 91)[:, gaps] = -99  # as training leaves what never occurs
+    monkeypatch.setattr(published, "_state", lambda about: theirs.state_dict())
+    model = sightline.load_model("coco:ssd300")
+    assert len(model.classes_) == 80
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    (answer,) = model.predict([pixels])
+    with torch.inference_mode():
+        (wanted,) = theirs([torch.from_numpy(pixels).permute(2, 0, 1) / 255])
+    real = with_area(wanted["boxes"])  # what lies outside the picture is no answer here
+    assert len(answer) == int(real.sum()) > 10
+    np.testing.assert_allclose(answer.scores, wanted["scores"][real], atol=1e-4)
+    assert answer.names == [names[i] for i in wanted["labels"][real]]
+    np.testing.assert_allclose(answer.boxes, wanted["boxes"][real], atol=1e-2)
+    again = sightline.load_model(model.save(tmp_path / "run"))
+    np.testing.assert_array_equal(again.predict([pixels])[0].boxes, answer.boxes)
+    with pytest.raises(UnknownNameError, match="weights from COCO 'ssdlite'"):
+        sightline.load_model("coco:ssdlite")
+    with pytest.raises(ParameterError, match="has to be trained"):
+        sightline.load_model("localizer:convnet")
 
 
 def test_weights_that_a_detector_has_not_are_refused_before_anything_is_read():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.dataset import Split
 from sightline.data.load import left_out_note
+from sightline.data.transforms import Fitted
 from sightline.errors import DataError
 from sightline.estimators import backbone
 from sightline.estimators.base import Answers, Estimator, Fitting
@@ -106,6 +107,26 @@ class Detector(Estimator):
             return super().training(train)
         fitted = backbone.fit(self.preprocess, train, registry.card(self.name))
         return method.training(train, fitted, {}, Fitting())
+
+    def as_it_is(self) -> Self:
+        """Return the estimator fitted by nothing: of a detector that was trained on COCO.
+
+        Raises
+        ------
+        ParameterError
+            When the method has to be trained.
+        WeightsError
+            When its weights cannot be fetched.
+        """
+        card = registry.card(self.name)
+        if not self.name.startswith("coco:"):
+            return super().as_it_is()
+        self.method_ = method = DetectionNetwork.with_published(card)
+        self.classes_ = method.class_names
+        self.config["published_weights"] = dict(method.published)
+        size, zeros = (card.side, card.side), np.zeros(3, np.float32)
+        self.fitted_ = Fitted(size, "RGB", self.preprocess.resize, "none", zeros, zeros + 1)
+        return self
 
     def answers(self, X: NDArray[np.uint8], frames: Sequence[Frame]) -> list[Detections]:
         """Detect objects in prepared images, shape (N, H, W, C), in the pixels of the pictures."""

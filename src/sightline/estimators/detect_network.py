@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.dataset import Split
 from sightline.data.transforms import Fitted
+from sightline.errors import ParameterError
 from sightline.estimators.detect_untaught import untaught
 from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std, time_left
 from sightline.metrics import detect_precision as precision
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from sightline.estimators.base import Fitting
     from sightline.models.detect.baselines import Given
+    from sightline.models.registry import ModelCard
     from sightline.models.weights import PublishedWeights
     from sightline.training.engine import Judge, Training
     from sightline.training.sample_feed import Transform
@@ -122,7 +125,33 @@ class DetectionNetwork(NetworkMethod):
             return super().begin_with(weights)
         from sightline.models.detect.published import load_published
 
-        return load_published(self.card.name, self.model, self.class_names)
+        name = self.card.name.removeprefix("coco:")
+        return load_published(name, self.model, self.class_names)
+
+    @classmethod
+    def with_published(cls, card: ModelCard) -> Self:
+        """Return a detector as it was trained on COCO, with its 80 classes.
+
+        Raises
+        ------
+        ParameterError
+            When the card is of none.
+        WeightsError
+            When its weights cannot be fetched.
+        """
+        if not card.name.startswith("coco:"):
+            raise ParameterError(f"{card.name} has to be trained; coco:ssd300, for one, is")
+        from sightline.models.detect.published import coco_classes
+
+        network = cls(card, {})
+        network.side_, network.class_names = np.array([card.side] * 2, np.int64), coco_classes()
+        network.classes_ = np.arange(len(network.class_names))
+        network.model = network.built(3)
+        brought = network.begin_with("coco")
+        network.standardise_as(brought)
+        network.published = dataclasses.asdict(brought)
+        network.model.eval()
+        return network
 
     def _new_layers(self) -> list[str] | None:
         """Return the layers that published weights have left new; None: the network's head."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from sightline.errors import ParameterError
+from sightline.errors import ParameterError, UnknownNameError
 from sightline.models import licences
 from sightline.models.card import ModelCard
 from sightline.types import Task
@@ -192,6 +192,36 @@ def localizer_card(name: str) -> ModelCard:
     )
 
 
+def coco_card(name: str) -> ModelCard:
+    """Return the card of a detector as it was trained on COCO: ``coco:NAME``.
+
+    It answers with COCO's 80 classes as it is; training goes on from there.
+
+    Parameters
+    ----------
+    name : str
+        Of a detector with such weights.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such detector, or it has no such weights.
+    """
+    known = {card.name: card for card in CARDS if "coco" in card.weights}
+    if name not in known:
+        raise UnknownNameError("detector with weights from COCO", name, known)
+    base = known[name]
+    recipe = MappingProxyType(dict(base.recipe) | {"weights": "coco"})
+    return dataclasses.replace(
+        base,
+        name=f"coco:{name}",
+        summary=f"{name} as it was trained on COCO, with its 80 classes",
+        recipe=recipe,
+        recipe_large=recipe,
+        rung=False,
+    )
+
+
 CARDS: tuple[ModelCard, ...] = (
     ModelCard(
         name="average-box",
@@ -255,5 +285,7 @@ CARDS: tuple[ModelCard, ...] = (
 )  # fmt: skip
 """All of them."""
 
-FOREIGN = MappingProxyType({"localizer": f"{_HERE}.cards:localizer_card"})
+FOREIGN = MappingProxyType(
+    {"localizer": f"{_HERE}.cards:localizer_card", "coco": f"{_HERE}.cards:coco_card"}
+)
 """What makes cards of networks that are named after others, by the prefix of the name."""

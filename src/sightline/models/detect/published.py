@@ -111,6 +111,11 @@ def coco_outputs() -> tuple[str, ...]:
     return tuple(SSD300_VGG16_Weights.COCO_V1.meta["categories"])
 
 
+def coco_classes() -> tuple[str, ...]:
+    """Return the names of COCO's 80 categories, by their number."""
+    return tuple(name for name in coco_outputs()[1:] if name != GAP)
+
+
 def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> PublishedWeights:
     """Load a detector's published weights into a network that was just built.
 
@@ -149,7 +154,7 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
         resize=about.side,
         crop=about.side,
         interpolation="bilinear",
-        categories=categories,
+        categories=coco_classes(),
         metrics={"ap": about.ap},
         recipe=about.recipe,
         licence=licences.TORCHVISION_COCO if about.numbered else licences.YOLOX,
