@@ -211,11 +211,29 @@ def test_numbers_of_coco_may_have_gaps():
         Detections.from_coco([{"bbox": [0, 0, 1, 1], "category_id": 90}], ("a", "b"))
 
 
-def test_objects_are_a_table():
+def test_objects_are_a_table_and_come_back():
     pandas = pytest.importorskip("pandas")
-    table = pandas.DataFrame(two(masks=None).rows())
+    whole = two(masks=None)
+    table = whole.to_frame()
     assert list(table.columns) == ["answer", "score", "xmin", "ymin", "xmax", "ymax"]
-    np.testing.assert_allclose(table[["xmin", "ymin", "xmax", "ymax"]], two(masks=None).boxes)
+    same(Detections.from_frame(table, CLASSES), whole)
+    none = Detections(np.zeros((0, 4)), np.zeros(0, np.int64), CLASSES)
+    assert list(none.to_frame().columns) == list(table.columns)
+    same(Detections.from_frame(none.to_frame(), CLASSES), none)
+    with pytest.raises(DataError, match="no column xmin"):
+        Detections.from_frame(pandas.DataFrame({"answer": []}).reindex(columns=["answer", "ymin"]),
+                              CLASSES)  # fmt: skip
+    with pytest.raises(DataError, match="'cat' is none of the classes dog"):
+        Detections.from_frame(table, ("dog", "fox"))
+
+
+def test_areas_and_crowds_go_to_coco_and_come_back():
+    whole = two(masks=None, areas=[7.5, np.nan], crowd=np.array([False, True]))
+    rows = whole.to_coco(1)
+    assert [row.get("area") for row in rows] == [7.5, None]
+    again = Detections.from_coco(rows, CLASSES)
+    np.testing.assert_array_equal(again.areas, whole.areas)
+    assert again.crowd.tolist() == [False, True]
 
 
 def test_areas_are_one_for_each_object():

@@ -8,6 +8,7 @@ index ``classes``, scores lie in [0, 1], label maps use 255 for pixels to be ign
 from __future__ import annotations
 
 import html
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while something long goes on."""
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 IGNORE = 255
 """Label of a pixel that counts neither for nor against anybody."""
@@ -285,12 +288,55 @@ class Detections:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the objects as rows of a table: class, score and corners in pixels."""
-        corners = ("xmin", "ymin", "xmax", "ymax")
         return [
             {"answer": name, "score": float(score),
-             **dict(zip(corners, map(float, box), strict=True))}
+             **dict(zip(_CORNERS, map(float, box), strict=True))}
             for name, score, box in zip(self.names, self.scores, self.boxes, strict=True)
         ]  # fmt: skip
+
+    def to_frame(self) -> Any:
+        """Return the objects as a `pandas.DataFrame`: the columns of `rows`, a row an object.
+
+        Raises
+        ------
+        MissingExtraError
+            When pandas is not installed.
+        """
+        columns = ["answer", "score", *_CORNERS]
+        return _imported("pandas", "a data frame of objects", "tables").DataFrame(
+            self.rows(), columns=columns
+        )
+
+    @classmethod
+    def from_frame(cls, frame: Any, classes: Sequence[str]) -> Detections:
+        """Read the objects of one image from a data frame (the inverse of `to_frame`).
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            With ``answer``, ``xmin``, ``ymin``, ``xmax``, ``ymax`` and perhaps ``score``.
+        classes : sequence of str
+
+        Raises
+        ------
+        DataError
+            When a column is missing, or an answer is none of the classes.
+        """
+        missing = [name for name in ("answer", *_CORNERS) if name not in frame.columns]
+        if missing:
+            raise DataError(f"the data frame has no column {', '.join(missing)}")
+        known = {name: i for i, name in enumerate(classes)}
+        names = [str(name) for name in frame["answer"]]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise DataError(f"{unknown[0]!r} is none of the classes {', '.join(classes)}")
+        scores = frame["score"] if "score" in frame.columns else np.ones(len(names))
+        return cls(
+            boxes=np.array([frame[name] for name in _CORNERS], np.float32).T.reshape(-1, 4),
+            labels=np.array([known[name] for name in names], np.int64),
+            classes=tuple(classes),
+            scores=np.array(scores, np.float32),
+        )
 
     @property
     def names(self) -> list[str]:
@@ -298,8 +344,14 @@ class Detections:
         return [self.classes[i] for i in self.labels]
 
     def to_supervision(self) -> Any:
-        """Return the same objects as ``supervision.Detections``."""
-        sv = _supervision()
+        """Return the same objects as ``supervision.Detections``.
+
+        Raises
+        ------
+        MissingExtraError
+            When supervision is not installed.
+        """
+        sv = _imported("supervision", "conversion to supervision.Detections", "dev")
         return sv.Detections(
             xyxy=self.boxes,
             class_id=self.labels,
@@ -326,7 +378,7 @@ class Detections:
     ) -> list[dict[str, Any]]:
         """Return COCO's result form: a list of dicts with ``bbox`` as xywh.
 
-        Masks become compressed RLE.
+        Where areas and marks of crowds are known, they are told. Masks become compressed RLE.
 
         Parameters
         ----------
@@ -345,6 +397,10 @@ class Detections:
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "score": float(self.scores[i]),
             }
+            if self.areas is not None and not np.isnan(self.areas[i]):
+                row["area"] = float(self.areas[i])
+            if self.crowd is not None:
+                row["iscrowd"] = int(self.crowd[i])
             if self.masks is not None:
                 from pycocotools import mask as rle
 
@@ -394,6 +450,12 @@ class Detections:
             classes=tuple(classes),
             scores=np.array([row.get("score", 1.0) for row in rows], np.float32),
             masks=masks,
+            crowd=np.array([bool(row["iscrowd"]) for row in rows])
+            if rows and all("iscrowd" in row for row in rows)
+            else None,
+            areas=np.array([row.get("area", np.nan) for row in rows], np.float64)
+            if any("area" in row for row in rows)
+            else None,
         )
 
 
@@ -506,9 +568,9 @@ class Sample:
         return Sample(image, self.id, self.label, objects, segmentation, frame)
 
 
-def _supervision() -> Any:
+def _imported(name: str, what: str, extra: str) -> Any:
+    """Import a package of an extra, or say what needs it."""
     try:
-        import supervision
+        return importlib.import_module(name)
     except ImportError as error:
-        raise MissingExtraError("conversion to supervision.Detections", "dev") from error
-    return supervision
+        raise MissingExtraError(what, extra) from error

@@ -13,7 +13,7 @@ import sightline
 from sightline.deploy import detect
 from sightline.deploy.export import export
 from sightline.deploy.graphs.detect import chosen
-from sightline.deploy.runtime import Runtime
+from sightline.deploy.runtime import Runtime, limit_of, own_limits
 from sightline.models.detect.answers import Answering, free_of_overlap, kept
 from sightline.report import detect as page
 from sightline.types import Detections, Frame
@@ -144,3 +144,15 @@ def test_boxes_of_each_class_are_chosen_as_the_run_chooses_them():
         assert (best[i, n:] == 0).all()
         assert torch.equal(corners[i, :n], answer["boxes"])
         assert torch.equal(labels[i, :n], answer["labels"])
+
+
+def test_thresholds_of_classes_hold_for_each_object():
+    answer = Detections([[0, 0, 4, 4]] * 3, [0, 1, 1], ("a", "b"), [0.5, 0.5, 0.8])
+    limits = limit_of(answer, [0.4, 0.7])
+    assert [o.label for o in detect.document(answer, threshold=limits).objects] == ["b", "a"]
+    assert len(detect.told(answer, [0.0, 0.0])) == 3  # 0: none was chosen, so that it is 0.3
+    assert page.cells(answer, top=3, threshold=[0.9, 0.9]) == (None, "the surest below 0.9: 0.80")
+    assert own_limits("detect", (0.4, 0.7), 0.0) == [0.4, 0.7]
+    assert own_limits("detect", (0.4, 0.7), 0.25) == 0.25
+    assert own_limits("detect", (), 0.0) == 0.0
+    assert own_limits("classify", (0.4, 0.7), 0.0) == 0.0

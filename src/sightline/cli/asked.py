@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sightline.deploy.runtime import Runtime
     from sightline.estimators.base import Estimator
-    from sightline.types import Prediction
+    from sightline.types import Prediction, Progress
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,12 +52,21 @@ class Asked:
         """Return the module that writes the task's answers."""
         return tasks.module("deploy", self.task)
 
-    def of(self, pictures: list[Image.Image]) -> Sequence[Prediction]:
-        """Answer for pictures, tile by tile where that is asked for."""
+    def of(
+        self, pictures: list[Image.Image], progress: Progress | None = None
+    ) -> Sequence[Prediction]:
+        """Answer for pictures, tile by tile where that is asked for.
+
+        Parameters
+        ----------
+        pictures : list of PIL image
+        progress : callable, optional
+            Called with (tiles done, tiles in all) of each picture.
+        """
         if not self.tile:
             return self.model.predict(pictures)
         tiled = self.says.tiled
-        return [tiled(self.model.predict, picture, self.tile) for picture in pictures]
+        return [tiled(self.model.predict, picture, self.tile, progress) for picture in pictures]
 
     def page(self, answer: Prediction) -> dict[str, Any]:
         """Return an answer as JSON."""

@@ -166,7 +166,8 @@ def _answered(asked: Asked, paths: list[Path], places: dict[Path, Path]) -> list
             good, failed = _readable(part)
             sizes = {path: image.size for path, image in good.items()}
             small += [f"{p} ({w} x {h})" for p, (w, h) in sizes.items() if 2 * min(w, h) < side]
-            said = dict(zip(good, asked.of(list(good.values())), strict=True))
+            alone = report if len(paths) == 1 else None  # of one picture the tiles are shown
+            said = dict(zip(good, asked.of(list(good.values()), alone), strict=True))
             for path in part:
                 width, height = sizes.get(path, (0, 0))
                 made.append(One(path, said.get(path), failed.get(path, ""), (height, width)))
