@@ -72,21 +72,23 @@ def test_answers_are_written_for_other_programs(says, place, tmp_path):
     a, bad, turned = said
     assert "error" in bad
     out = tmp_path / "out"
+    assert sorted(p.name for p in out.iterdir()) == ["a.png", "answers", "sub"]
+    out = out / "answers"
     assert sorted(p.name for p in out.iterdir()) == [
-        "a.png", "answers.csv", "answers.json", "classes.txt", "coco.json", "labels", "sub",
+        "classes.txt", "coco.json", "labels", "objects.csv", "objects.json",
     ]  # fmt: skip
-    page = json.loads((out / "answers.json").read_text(encoding="utf-8"))
+    page = json.loads((out / "objects.json").read_text(encoding="utf-8"))
     assert [p["objects"] for p in page] == [a["objects"], turned["objects"]]
     assert [p["image"] for p in page] == ["a.jpg", "sub/turned.jpg"]
     assert (page[1]["width"], page[1]["height"]) == (40, 80)  # upright, as its boxes are
     corners = np.array([one["box"] for one in turned["objects"]])
     assert (corners <= (40, 80, 40, 80)).all()
     assert corners[:, 3].max() > 40
-    rows = list(csv.DictReader((out / "answers.csv").open(encoding="utf-8-sig")))
+    rows = list(csv.DictReader((out / "objects.csv").open(encoding="utf-8-sig")))
     assert [row["label"] for row in rows] == ["'=cat", "猫"] * 2
     assert float(rows[1]["xmin"]) == pytest.approx(a["objects"][1]["box"][0], abs=0.01)
     assert float(rows[0]["score"]) == pytest.approx(1)
-    drawn = np.asarray(Image.open(out / "a.png"))
+    drawn = np.asarray(Image.open(out.parent / "a.png"))
     assert drawn.shape[0] / drawn.shape[1] == 0.5
     assert (drawn != 255).any()
 
@@ -101,7 +103,7 @@ def test_coco_has_the_numbers_of_the_categories_that_were_trained_on(says, place
         says("predict", "run", "new/a.jpg", "-o", tmp_path, "--save", "coco")
     finally:
         config.write_text(before, encoding="utf-8")
-    page = json.loads((tmp_path / "coco.json").read_text(encoding="utf-8"))
+    page = json.loads((tmp_path / "answers/coco.json").read_text(encoding="utf-8"))
     assert [c["id"] for c in page["categories"]] == [1, 4]
     assert [a["category_id"] for a in page["annotations"]] == [1, 4]
     assert page["annotations"][0]["area"] > 0
@@ -110,19 +112,28 @@ def test_coco_has_the_numbers_of_the_categories_that_were_trained_on(says, place
 @pytest.mark.parametrize("kind", ["coco", "yolo"])
 def test_what_is_written_can_be_loaded_as_a_data_set(kind, says, place, tmp_path):
     _, said = says("predict", "run", "new/a.jpg", "new/sub", "-o", tmp_path, "--save", kind)
-    target = tmp_path / ("images/new" if kind == "yolo" else "new")
-    shutil.copytree(place / "new", target, dirs_exist_ok=True)
-    (target / "bad.jpg").unlink()
-    for drawn in tmp_path.rglob("*.png"):
-        drawn.unlink()
-    data = sightline.load_data(tmp_path, layout=kind)
+    out = tmp_path / "answers"
+    shutil.copytree(place / "new", out / ("images/new" if kind == "yolo" else "new"))
+    next(out.rglob("bad.jpg")).unlink()
+    data = sightline.load_data(out, layout=kind)
     assert data.classes == CLASSES
     boxes = {item.id.rpartition("/")[2]: item.annotation.boxes for item in data.source.items}
     for one in said:
         wanted = [o["box"] for o in one["objects"]]
         np.testing.assert_allclose(boxes[one["image"].rpartition("/")[2]], wanted, atol=0.01)
-    others = {"coco": ("labels", "answers.csv"), "yolo": ("coco.json", "answers.json")}
-    assert not any((tmp_path / name).exists() for name in others[kind])
+    others = {"coco": ("labels", "objects.csv"), "yolo": ("coco.json", "objects.json")}
+    assert not any((out / name).exists() for name in others[kind])
+
+
+def test_files_of_the_same_names_are_left_alone(says, place, tmp_path):
+    """Who writes beside a data set keeps its labels."""
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 1 1\n")
+    (tmp_path / "classes.txt").write_text("mine\n")
+    says("predict", "run", "new/a.jpg", "-o", tmp_path)
+    assert (tmp_path / "labels/a.txt").read_text() == "0 0.5 0.5 1 1\n"
+    assert (tmp_path / "classes.txt").read_text() == "mine\n"
+    assert (tmp_path / "answers/labels").is_dir()
 
 
 def test_the_runs_own_thresholds_hold_unless_another_is_asked_for(says, strict):

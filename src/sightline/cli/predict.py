@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 NONE = "none of these"
 
+ANSWERS = "answers"
+"""Folder of files for other programs: in one of its own, they stand in nobody's place."""
+
 _BATCH = 64
 
 
@@ -74,8 +77,8 @@ def predict(
         Of detectors: cut each picture into tiles of so many pixels a side, which overlap, and see
         each at the size of the network: for small objects in large pictures, such as 640. 0: whole.
     save
-        Of detectors: what the output folder gets beside the pictures: json, coco, yolo, csv, or
-        none; default: all of them.
+        Of detectors: what the output folder gets in a folder answers/ beside the pictures: json,
+        coco, yolo, csv, or none; default: all of them.
     output
         Folder for the pictures with the answer written on them, in the folders of the images, and
         for videos; NAME.parquet: a folder of shards with all answers, restartable, for any number
@@ -229,7 +232,7 @@ def _files(
         for path, one in good.items()
     ]  # fmt: skip
     written: list[Path] = asked.says.write_files(
-        target, rows, asked.kinds, known.get("category_ids", ())
+        target / ANSWERS, rows, asked.kinds, known.get("category_ids", ())
     )
     return written
 

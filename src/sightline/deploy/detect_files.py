@@ -46,7 +46,7 @@ def write(
     Parameters
     ----------
     folder : path
-        Is there.
+        Made where it is not there; files of these names in it are written anew.
     pictures : sequence of Answered
     kinds : sequence of str
         Names in `FORMATS`.
@@ -58,6 +58,7 @@ def write(
     list of path
         Files, and the folder of YOLO's.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     return [FORMATS[kind](folder, pictures, categories) for kind in kinds]
 
 
@@ -90,7 +91,7 @@ def _json(folder: Path, pictures: Sequence[Answered], categories: Sequence[int])
         {"image": one.name, "width": one.size[1], "height": one.size[0], **one.page}
         for one in pictures
     ]
-    return _saved(folder / "answers.json", json.dumps(page, ensure_ascii=False, indent=1))
+    return _saved(folder / "objects.json", json.dumps(page, ensure_ascii=False, indent=1))
 
 
 def _coco(folder: Path, pictures: Sequence[Answered], categories: Sequence[int]) -> Path:
@@ -116,7 +117,7 @@ def _yolo(folder: Path, pictures: Sequence[Answered], categories: Sequence[int])
 
 
 def _csv(folder: Path, pictures: Sequence[Answered], categories: Sequence[int]) -> Path:
-    path = folder / "answers.csv"
+    path = folder / "objects.csv"
     with path.open("w", encoding="utf-8-sig", newline="") as file:  # Excel asks for the mark
         rows = csv.writer(file)
         rows.writerow(("image", "label", "score", "xmin", "ymin", "xmax", "ymax"))
