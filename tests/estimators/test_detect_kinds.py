@@ -83,6 +83,20 @@ def test_it_goes_through_the_verbs_and_says_what_it_leaves_out(
         np.testing.assert_allclose(a.scores[:n], b.scores[:n], atol=1e-4)
 
 
+def test_of_drawn_pictures_some_are_looked_at(monkeypatch):
+    class Largest(torch.nn.Module):
+        untaught = "it learns one"
+
+        def learned(self, boxes, size):
+            return torch.arange(len(boxes)) == 0
+
+    monkeypatch.setattr("sightline.estimators.detect_untaught.DRAWN", 5)
+    data = sightline.load_data("shapes:count=30,size=32")
+    (said,) = untaught(data.train, Largest(), (32, 32))
+    counts = [len(item.read_annotation().boxes) for item in data.train.items[:5]]
+    assert said.startswith(f"{sum(counts) - 5} of {sum(counts)} objects of the first 5 pictures")
+
+
 def test_what_a_network_does_not_leave_out_is_not_said(squares):
     class Whole(torch.nn.Module):
         pass

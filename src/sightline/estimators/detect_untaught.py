@@ -15,6 +15,9 @@ from sightline.training.boxed_recipe import LEAST
 if TYPE_CHECKING:
     from torch import nn
 
+DRAWN = 1000
+"""Pictures that are looked at where their annotations are drawn when they are asked for."""
+
 NAMED = 3
 """Pictures that are named, of each reason."""
 
@@ -33,10 +36,12 @@ def untaught(train: Split, model: nn.Module, size: tuple[int, int]) -> list[str]
     size : (height, width)
         Of the network's images, to which pictures are stretched.
     """
-    total = 0
+    total, items = 0, train.items
+    if any(callable(item.annotation) for item in items):
+        items = items[:DRAWN]
     counts: dict[str, int] = {}
     pictures: dict[str, list[str]] = {}
-    for item in train.items:
+    for item in items:
         known = item.read_annotation()
         if known is None or not len(known.boxes):
             continue
@@ -52,6 +57,8 @@ def untaught(train: Split, model: nn.Module, size: tuple[int, int]) -> list[str]
         for why, n in counts.items()
     ]
     of = counted(total, "object")
+    if len(items) < len(train):
+        of += f" of the first {len(items):,} pictures"
     return [f"{sum(counts.values()):,} of {of} play no part in training: {'; '.join(said)}"]
 
 
