@@ -136,6 +136,28 @@ def test_files_of_the_same_names_are_left_alone(says, place, tmp_path):
     assert (tmp_path / "answers/labels").is_dir()
 
 
+def test_pictures_that_differ_in_their_ending_keep_their_own_labels(says, place, tmp_path):
+    for name in ("a.jpg", "a.png"):
+        Image.new("RGB", (40, 20)).save(tmp_path / name)
+    says("predict", "run", tmp_path, "-o", tmp_path / "out", "--save", "coco,yolo")
+    out = tmp_path / "out/answers"
+    assert sorted(p.name for p in (out / "labels").iterdir()) == ["a.txt", "a_png.txt"]
+    page = json.loads((out / "coco.json").read_text(encoding="utf-8"))
+    assert [image["file_name"] for image in page["images"]] == ["a.jpg", "a.png"]
+
+
+def test_a_video_is_not_written_over_its_input(says, place, tmp_path):
+    pytest.importorskip("av")
+    from sightline.data.video import Writer
+
+    with Writer(tmp_path / "film.mp4", Fraction(5)) as writer:
+        writer.add(np.zeros((48, 64, 3), np.uint8))
+    before = (tmp_path / "film.mp4").read_bytes()
+    _, (said,) = says("predict", "run", tmp_path / "film.mp4", "-o", tmp_path)
+    assert (tmp_path / "film.mp4").read_bytes() == before
+    assert said["written"][0].endswith("film-2.mp4")
+
+
 def test_the_runs_own_thresholds_hold_unless_another_is_asked_for(says, strict):
     def names(*words):
         return [o["label"] for o in says("predict", "run", "new/a.jpg", *words)[1][0]["objects"]]
@@ -149,6 +171,7 @@ def test_the_runs_own_thresholds_hold_unless_another_is_asked_for(says, strict):
     assert names() == ["=cat", "猫"]
     strict(1.0, 1.0)
     assert names("--threshold", "0.95") == ["=cat"]
+    assert names("--threshold", "0") == ["=cat", "猫"]
     strict(0.0, 0.6)
     assert names() == ["=cat"]
 

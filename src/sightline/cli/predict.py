@@ -103,7 +103,7 @@ def predict(
     if not (threshold is None or isinstance(threshold, str)):
         if not 0 <= threshold <= 1:
             raise ParameterError(f"--threshold must be between 0 and 1, or auto, not {threshold}")
-        reject = threshold
+        reject = max(threshold, 1e-9)  # 0 is asked for: all of them, not the run's own
     auto = threshold == "auto"
     if output is not None and output.endswith(".parquet"):
         if tile or save is not None:
@@ -129,7 +129,7 @@ def predict(
     if tile and not hasattr(asked.says, "tiled"):
         raise ParameterError(f"--tile is for detectors; {run_folder} is for the task {task}")
     target = None if output is None else run.create(output)
-    places = {} if target is None else _places([*paths, *films], target, given)
+    places = {} if target is None else _places(paths, films, target, given)
     answers = _answered(asked, paths, places)
     told = [predict_video.answer(asked, film, places.get(film)) for film in films]
     files = _files(asked, answers, places, target)
@@ -145,7 +145,7 @@ def predict(
     if target is not None:
         console.out().print(f"pictures: {target}", soft_wrap=True)
         for file in files:
-            console.out().print(f"answers: {file}", soft_wrap=True)
+            console.out().print(f"answers: {escape(str(file))}", soft_wrap=True)
     return 2 if bad else 0
 
 
@@ -226,7 +226,7 @@ def _files(
     known = getattr(asked.model, "config", {}).get("data", {})
     rows = [
         (
-            places[path].relative_to(target).with_suffix(path.suffix).as_posix(), one.size,
+            places[path].relative_to(target).with_name(path.name).as_posix(), one.size,
             asked.says.told(one.answer, asked.limit(cast("Prediction", one.answer))),
         )
         for path, one in good.items()
@@ -343,11 +343,16 @@ def _print(asked: Asked, answers: list[One], places: dict[Path, Path]) -> None:
     tables.show(console.out(), tables.columns_of(headings, rows), rows)
 
 
-def _places(paths: list[Path], target: Path, given: list[Path]) -> dict[Path, Path]:
-    """Return where each image's picture goes; an image that is named twice has one picture.
+def _places(
+    paths: list[Path], films: list[Path], target: Path, given: list[Path]
+) -> dict[Path, Path]:
+    """Return where the picture of each image goes, and the video of each video.
 
-    The picture of a video is a video.
+    What is named twice has one. No place is that of what is looked at.
     """
-    once = list(dict.fromkeys(paths))
-    named = dict(zip(once, naming.pictures(once, target, given=given), strict=True))
-    return {p: q.with_suffix(".mp4") if video.is_video(p) else q for p, q in named.items()}
+    places: dict[Path, Path] = {}
+    for several, ending in ((paths, ".png"), (films, ".mp4")):
+        once = list(dict.fromkeys(several))
+        named = naming.pictures(once, target, ending, given) if once else []
+        places |= dict(zip(once, named, strict=True))
+    return places

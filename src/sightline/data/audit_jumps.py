@@ -21,6 +21,9 @@ PICTURES = 10
 SHARE = 0.2
 """Of the objects on a side that belongs to classes which the other side has not."""
 
+OBJECTS = 8
+"""Of a class at least: that all of fewer lie on one side may be chance."""
+
 LAYOUTS = frozenset(("yolo",))
 """Formats whose labels are numbers into a list that is kept elsewhere."""
 
@@ -69,6 +72,7 @@ def jump(data: Dataset) -> Jump | None:
         return None
     known.sort(key=lambda one: _natural(one[0]))
     counts = np.stack([one[1] for one in known])
+    enough = counts.sum(0) >= OBJECTS
     there = counts > 0
     first = np.where(there.any(0), there.argmax(0), len(counts))
     last = np.where(there.any(0), len(counts) - 1 - there[::-1].argmax(0), len(counts))
@@ -77,15 +81,15 @@ def jump(data: Dataset) -> Jump | None:
         if not PICTURES <= cut <= len(counts) - PICTURES:
             continue
         before, after = counts[:cut].sum(0), counts[cut:].sum(0)
-        ended = before[last < cut].sum() / before.sum()
-        begun = after[first >= cut].sum() / after.sum()
+        ended = before[(last < cut) & enough].sum() / before.sum()
+        begun = after[(first >= cut) & enough].sum() / after.sum()
         best = max(best, (float(min(ended, begun)), cut))
     cut = best[1]
     if not cut or _stems(known[:cut]).isdisjoint(_stems(known[cut:])):
         return None
     names = np.array(data.classes, object)
-    begun_ = (first >= cut) & there.any(0)
-    return Jump(known[cut][0], tuple(names[last < cut]), tuple(names[begun_]))
+    sides = (last < cut) & enough, (first >= cut) & enough
+    return Jump(known[cut][0], *(tuple(names[side]) for side in sides))
 
 
 def _stems(known: list[tuple[str, np.ndarray[tuple[int], np.dtype[np.int64]]]]) -> set[str]:

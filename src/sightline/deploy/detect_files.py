@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sightline.data import cells
+from sightline.data import cells, naming
 from sightline.types import Detections
 
 
@@ -100,7 +100,7 @@ def _coco(folder: Path, pictures: Sequence[Answered], categories: Sequence[int])
 
 
 def _yolo(folder: Path, pictures: Sequence[Answered], categories: Sequence[int]) -> Path:
-    labels = folder / "labels"
+    labels, names = folder / "labels", naming.Names()
     for name, (height, width), answer, _ in pictures:
         lines = []
         for label, (x1, y1, x2, y2) in zip(
@@ -110,7 +110,9 @@ def _yolo(folder: Path, pictures: Sequence[Answered], categories: Sequence[int])
                 (y2 - y1) / height
             )  # fmt: skip
             lines.append(" ".join([str(label), *(f"{share:.6g}" for share in shares)]) + "\n")
-        _saved((labels / name).with_suffix(".txt"), "".join(lines))
+        stem = PurePosixPath(name).with_suffix("")
+        of_two = f"{stem}{PurePosixPath(name).suffix.replace('.', '_')}.txt"  # a.jpg beside a.png
+        _saved(labels / names.give(f"{stem}.txt", of_two), "".join(lines))
     classes = pictures[0].answer.classes if pictures else ()
     _saved(folder / "classes.txt", "".join(f"{name}\n" for name in classes))
     return labels
