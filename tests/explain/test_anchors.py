@@ -94,6 +94,16 @@ def test_a_trained_run_knows_its_data(folder, tmp_path):
     assert explained.rows()[0]["anchors"] == 1
 
 
+def test_options_of_drawn_data_have_to_be_named(tmp_path):
+    data = sightline.load_data("shapes:count=12,size=32")
+    knobs = {"epochs": 0.5, "device": "cpu", "workers": 0}
+    run = sightline.create_model("yolo-v1", data, **knobs).fit(data.train).save(tmp_path / "run")
+    with pytest.raises(ParameterError, match="was trained on other shapes than these: name data="):
+        anchors.explain(str(run), "000003")
+    explained = anchors.explain(str(run), "000003", "shapes:count=12,size=32")
+    assert explained.pixels.shape == (32, 32, 3)
+
+
 def test_what_cannot_be_explained_is_said(folder, tmp_path):
     for model, image, data, message in (
         ("ssd-small", "9.png", str(folder), "has no picture 9.png; the first is images/0.png"),

@@ -91,6 +91,9 @@ def explain(model: str, image: str, data: str | None = None) -> Explanation:
             "which data the picture belongs to is not known: name it with data=..."
         )
     loaded = load_data(str(named))
+    told = data is not None or known.get("path")  # a name alone does not tell its options
+    if not told and loaded.fingerprint() != known.get("fingerprint"):
+        raise ParameterError(f"{model} was trained on other {named} than these: name data=...")
     row = _row(loaded, image)
     split = Split(loaded, "train", np.array([row], np.int64))
     estimator = run or create_model(model, loaded)
