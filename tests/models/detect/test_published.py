@@ -12,7 +12,7 @@ from torchvision.models import detection, vgg16
 
 import sightline
 from sightline.bench import compare
-from sightline.data import store
+from sightline.data import store, voc
 from sightline.errors import WeightsError
 from sightline.models import carried
 from sightline.models.detect import published, ssd, ssd_light
@@ -56,6 +56,9 @@ def test_coco_has_eighty_names_on_ninety_one_outputs():
     assert published.rows_of(["N/A"], NAMES) is None
     assert published.rows_of(["__background__"], NAMES) is None
     assert published.rows_of([], NAMES) == [0]
+    rows = published.rows_of(voc.CLASSES, NAMES)
+    assert len(set(rows)) == 21
+    assert NAMES[rows[1 + voc.CLASSES.index("sofa")]] == "couch"
 
 
 def test_a_detector_of_coco_answers_as_torchvisions_in_the_order_of_the_data(theirs, hub):

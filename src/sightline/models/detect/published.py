@@ -26,6 +26,14 @@ from sightline.models.detect import yolox
 from sightline.models.head import heads_of, is_within
 from sightline.models.weights import PublishedWeights, in_colours, misfit, stem_weight
 
+VOC_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "aeroplane": "airplane", "diningtable": "dining table", "motorbike": "motorcycle",
+        "pottedplant": "potted plant", "sofa": "couch", "tvmonitor": "tv",
+    }
+)  # fmt: skip
+"""What COCO calls the classes of Pascal VOC that it has under other names."""
+
 GAP = "N/A"
 """What torchvision calls a number that COCO gives to no category."""
 
@@ -168,7 +176,8 @@ def rows_of(classes: Sequence[str], outputs: Sequence[str]) -> list[int] | None:
     Parameters
     ----------
     classes : sequence of str
-        Without the background; case, and ``_`` or ``-`` for a space, do not matter.
+        Without the background; case, and ``_`` or ``-`` for a space, do not matter, and Pascal
+        VOC's names are known.
     outputs : sequence of str
         The background first.
 
@@ -180,7 +189,8 @@ def rows_of(classes: Sequence[str], outputs: Sequence[str]) -> list[int] | None:
     True
     """
     places = {_plain(name): i for i, name in enumerate(outputs) if i and name != GAP}
-    rows = [places.get(_plain(name)) for name in classes]
+    plain = [_plain(name) for name in classes]
+    rows = [places.get(VOC_NAMES.get(name, name)) for name in plain]
     known = [row for row in rows if row is not None]
     return [0, *known] if len(known) == len(rows) else None
 
