@@ -202,3 +202,15 @@ def test_changes_bear_pictures_without_an_object(boxes):
         made, known = changed(image, target)
         assert made.shape == (3, 32, 32)
         assert known["boxes"].shape == (0, 4)
+
+
+@pytest.mark.parametrize("name", ["yolo-v1", "localizer:convnet"])
+def test_one_seed_gives_the_same_bits_and_mixed_precision_learns(name, squares):
+    fitted = [
+        sightline.create_model(name, squares, **KNOBS, seed=3).fit(squares.train) for _ in range(2)
+    ]
+    first, second = (model.method_.model.state_dict() for model in fitted)
+    for key, tensor in first.items():
+        assert torch.equal(tensor, second[key]), key
+    mixed = sightline.create_model(name, squares, **KNOBS, precision="bf16-mixed")
+    assert np.isfinite(mixed.fit(squares.train).history[-1]["train_loss"])
