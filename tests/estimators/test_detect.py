@@ -19,6 +19,7 @@ from sightline.metrics.detect import Evaluation
 from sightline.models import carried, registry
 from sightline.models.detect import published
 from sightline.models.detect.boxes import with_area
+from sightline.models.detect.yolox import yolox
 from sightline.training.boxes import Changed, Gathered
 from sightline.types import Detections
 
@@ -322,6 +323,31 @@ def test_a_detector_of_coco_answers_as_torchvisions_without_training(monkeypatch
         sightline.load_model("coco:ssdlite")
     with pytest.raises(ParameterError, match="has to be trained"):
         sightline.load_model("localizer:convnet")
+
+
+def test_yolox_of_coco_answers_in_padded_pictures_without_training(monkeypatch):
+    torch.manual_seed(0)
+    theirs = yolox("nano").eval()
+    with torch.no_grad():
+        for layer in theirs.head.obj_preds:
+            layer.bias.fill_(3.0)
+        for layer in theirs.head.cls_preds:
+            layer.weight.mul_(20)
+    monkeypatch.setattr(published, "_state", lambda about: theirs.state_dict())
+    model = sightline.load_model("coco:yolo-nano")
+    assert (model.fitted_.size, model.fitted_.resize) == ((416, 416), "pad")
+    pixels = np.random.default_rng(0).integers(0, 256, (208, 416, 3), np.uint8)
+    (answer,) = model.predict([pixels])
+    sheet = np.full((416, 416, 3), 128, np.uint8)
+    sheet[104:312] = pixels
+    with torch.inference_mode():
+        (wanted,) = theirs(torch.from_numpy(sheet[..., ::-1].copy()).permute(2, 0, 1)[None].float())
+    moved = wanted["boxes"].numpy() - [0, 104, 0, 104]
+    moved = moved.clip(0, [416, 208, 416, 208])
+    real = (moved[:, 2:] > moved[:, :2]).all(1)
+    assert len(answer) == real.sum() > 10
+    np.testing.assert_allclose(answer.scores, wanted["scores"].numpy()[real], atol=1e-4)
+    np.testing.assert_allclose(answer.boxes, moved[real], atol=1e-2)
 
 
 def test_weights_that_a_detector_has_not_are_refused_before_anything_is_read():

@@ -124,8 +124,11 @@ class Detector(Estimator):
         self.method_ = method = DetectionNetwork.with_published(card)
         self.classes_ = method.class_names
         self.config["published_weights"] = dict(method.published)
-        size, zeros = (card.side, card.side), np.zeros(3, np.float32)
-        self.fitted_ = Fitted(size, "RGB", self.preprocess.resize, "none", zeros, zeros + 1)
+        height, width = method.side_.tolist()
+        zeros = np.zeros(3, np.float32)
+        self.fitted_ = Fitted(
+            (height, width), "RGB", self.preprocess.resize, "none", zeros, zeros + 1
+        )
         return self
 
     def answers(self, X: NDArray[np.uint8], frames: Sequence[Frame]) -> list[Detections]:

@@ -144,7 +144,8 @@ class DetectionNetwork(NetworkMethod):
         from sightline.models.detect.published import coco_classes
 
         network = cls(card, {})
-        network.side_, network.class_names = np.array([card.side] * 2, np.int64), coco_classes()
+        side = card.side or card.largest_side
+        network.side_, network.class_names = np.array([side] * 2, np.int64), coco_classes()
         network.classes_ = np.arange(len(network.class_names))
         network.model = network.built(3)
         brought = network.begin_with("coco")
