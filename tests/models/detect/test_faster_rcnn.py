@@ -151,6 +151,17 @@ def test_regions_are_pooled_from_torchvisions_maps():
     assert torch.allclose(own, expected, atol=1e-5)
 
 
+def test_half_precision_leaves_the_corners_of_regions_whole():
+    maps = [torch.randn(1, 4, 64 // 2**k, 64 // 2**k) for k in range(2)]
+    boxes = torch.tensor([[3.3, 5.7, 200.3, 91.9], [130.4, 7.3, 255.1, 250.2]])
+    pool, images = RegionPool(), torch.zeros(2, dtype=torch.long)
+    half = [m.bfloat16() for m in maps]
+    own = pool(half, boxes, images, (256, 256))
+    assert own.dtype == torch.bfloat16
+    expected = pool([m.float() for m in half], boxes, images, (256, 256))
+    assert torch.equal(own, expected.bfloat16())
+
+
 def test_half_of_the_objects_without_area_teach_nothing(pair):
     own, _ = pair
     images, targets = batch([3, 2])
