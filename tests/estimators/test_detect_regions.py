@@ -8,9 +8,11 @@ import torch
 from torchvision import tv_tensors
 
 import sightline
+from sightline.cli import look
 from sightline.estimators import detect_regions
 from sightline.estimators.detect_regions import RegionNetwork, remembered, searched
 from sightline.models.detect.proposals import selective_search
+from sightline.training import probe
 from sightline.training.boxes import Changed, Gathered, WithRegions
 
 KNOBS = {"epochs": 2, "device": "cpu", "workers": 0}
@@ -130,3 +132,22 @@ def test_a_read_only_cache_costs_no_answer(shapes, monkeypatch):
     monkeypatch.setattr(detect_regions.run, "write_arrays", refuse)
     image = shapes.train[0].image
     np.testing.assert_array_equal(remembered(image[None], 30)[0], selective_search(image, 30))
+
+
+@pytest.mark.parametrize("name", ["ssd-small", "fast-rcnn", "faster-rcnn-small"])
+def test_a_training_of_any_detector_can_be_examined(name, shapes):
+    model = sightline.create_model(name, shapes, **KNOBS)
+    knobs = look.without_regularisers(model.knobs(name))
+    assert knobs["augment"] == "none"
+    assert "smoothing" not in knobs
+    assert "smoothing" in look.without_regularisers(model_knobs("mlp"))
+    calm = sightline.create_model(name, shapes, **(KNOBS | knobs))
+    cost = probe.estimate(calm.training(shapes.train))
+    assert cost.input == (16, 3, 64, 64)
+    assert cost.output == ()
+    first, *_, last = probe.overfit_batch(calm.training(shapes.train), steps=6)
+    assert last < first
+
+
+def model_knobs(name):
+    return type(sightline.create_model(name)).knobs(name)

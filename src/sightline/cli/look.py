@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 from sightline.cli import console
 from sightline.counting import counted
@@ -16,8 +17,14 @@ from sightline.training import probe
 
 NO_REGULARISERS = {
     "weight_decay": 0.0, "smoothing": 0.0, "shift": 0, "flip": "none", "cutout": 0, "erase": 0.0,
-    "mixup": 0.0, "cutmix": 0.0, "schedule": "constant", "warmup": 0.0,
+    "mixup": 0.0, "cutmix": 0.0, "augment": "none", "schedule": "constant", "warmup": 0.0,
 }  # fmt: skip
+
+
+def without_regularisers(knobs: type[Any]) -> dict[str, Any]:
+    """Return the knobs of a training that regularise, switched off; those that its task has."""
+    known = {field.name for field in dataclasses.fields(knobs)}
+    return {name: value for name, value in NO_REGULARISERS.items() if name in known}
 
 
 def dry_run(model: Estimator, train: Split, *, json: bool) -> int:
@@ -28,8 +35,8 @@ def dry_run(model: Estimator, train: Split, *, json: bool) -> int:
         return 0
     screen = console.out()
     if cost.input:
-        shapes = (" x ".join(map(str, shape)) for shape in (cost.input, cost.output))
-        screen.print("a batch of {} gives {}".format(*shapes))
+        given, made = (" x ".join(map(str, shape)) for shape in (cost.input, cost.output))
+        screen.print(f"a batch of {given}" + (f" gives {made}" if made else ""))
     screen.print(
         f"{counted(cost.parameters, 'parameter')}; {cost.memory_mb:,.0f} MiB at the most so far"
     )

@@ -90,7 +90,7 @@ def train_model(
         if dry_run:
             return look.dry_run(estimator, loaded.train, json=json)
         if overfit_batch:
-            plain = create_model(model, seed=seed, **(knobs | look.NO_REGULARISERS))
+            plain = create_model(model, seed=seed, **(knobs | look.without_regularisers(kind)))
             return look.overfit_batch(plain, loaded.train, json=json)
         return look.find_lr(estimator, loaded.train, output, json=json)
     folder = run.create(output or run.free_folder(run.folder_name(model, data=loaded.name), loaded))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -137,7 +137,9 @@ def overfit_batch(
 def estimate(training: Training) -> Estimate:
     """Time a few steps and estimate the whole training."""
     seen: list[Any] = []
-    handle = training.plain.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    handle = training.plain.register_forward_hook(
+        lambda _, given, made: seen.append((given[0], made))
+    )
     with training.untouched():
         training.model.train()
         times = []
@@ -164,14 +166,24 @@ def estimate(training: Training) -> Estimate:
 
 
 def _shapes(model: nn.Module, seen: list[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the shapes of one image and of what the network makes of it; empty for no tensor."""
-    if not seen or not isinstance(seen[-1], torch.Tensor):
+    """Return the shapes of one image and of what the network makes of it; empty for no tensor.
+
+    Parameters
+    ----------
+    model : Module
+    seen : list of (images, what it made of them in training)
+        What is no tensor in training, such as a detector's losses, is none in evaluation either.
+    """
+    if not seen or not isinstance(seen[-1][0], torch.Tensor):
         return (), ()
+    images, made = seen[-1]
+    if isinstance(made, Mapping):
+        return tuple(images.shape[1:]), ()
     model.eval()
     with torch.inference_mode():
-        output = model(seen[-1][:1])
+        output = model(images[:1])
     shape_out = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
-    return tuple(seen[-1].shape[1:]), shape_out
+    return tuple(images.shape[1:]), shape_out
 
 
 def _memory(device: torch.device) -> float:
