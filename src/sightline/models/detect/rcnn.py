@@ -191,7 +191,8 @@ class RCNN(Method):
         early = math.ceil(len(examples) * EARLY)
         for i, example in enumerate(examples, 1):
             learner.add_regions(self.features(example.image, example.regions), example)
-            if i in (early, len(examples)) or learner.waiting > ENOUGH:
+            due = i == early or learner.waiting > ENOUGH
+            if i == len(examples) or (due and self.classifier == "svm"):
                 learner.learn()
             if progress:
                 progress(i, len(examples))
@@ -483,15 +484,9 @@ class Learner:
 
     def add_regions(self, rows: NDArray[np.float32], example: Example) -> None:
         """Add features of an image's regions: hard negatives of each class, and near ones."""
-        margins = rows @ self.weights.T + self.biases if self.weights.size else None
         drawn = self.chance.permutation(len(rows))
-        for label in range(self.classes):
-            far = drawn[example.overlap_of(label)[drawn] < IS_BACKGROUND]
-            if margins is not None:  # those that are answered wrongly, or nearly
-                far = far[margins[far, label] > -1]
-                far = far[np.argsort(-margins[far, label], kind="stable")]
-            self.hard[label].append(rows[far[:HARDEST]])
-            self.waiting += len(self.hard[label][-1])
+        if self.method.classifier == "svm":
+            self._add_hard(rows, example, drawn)
         if not len(example.objects):
             self._add_others(rows[drawn[:20]])
             return
@@ -505,6 +500,18 @@ class Learner:
             self.near_codes.append(
                 _codes(example.objects[nearest], example.regions[chosen], best[chosen])
             )
+
+    def _add_hard(
+        self, rows: NDArray[np.float32], example: Example, drawn: NDArray[np.int64]
+    ) -> None:
+        margins = rows @ self.weights.T + self.biases if self.weights.size else None
+        for label in range(self.classes):
+            far = drawn[example.overlap_of(label)[drawn] < IS_BACKGROUND]
+            if margins is not None:  # those that are answered wrongly, or nearly
+                far = far[margins[far, label] > -1]
+                far = far[np.argsort(-margins[far, label], kind="stable")]
+            self.hard[label].append(rows[far[:HARDEST]])
+            self.waiting += len(self.hard[label][-1])
 
     def _add_others(self, rows: NDArray[np.float32]) -> None:
         if sum(map(len, self.others)) < MOST:
