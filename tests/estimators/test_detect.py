@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -358,3 +359,31 @@ def test_weights_that_a_detector_has_not_are_refused_before_anything_is_read():
     assert registry.card("ssdlite").starts_from == ""
     assert registry.card("ssdlite-imagenet").starts_from == "efficientnet_lite0"
     assert registry.card("features+knn").starts_from == "efficientnet_lite0"
+
+
+def crowded(folder, *crowds):
+    """A folder as COCO writes it: a picture with a box for each mark, a crowd where it is true."""
+    (folder / "images").mkdir(parents=True)
+    Image.new("RGB", (40, 40)).save(folder / "images" / "a.png")
+    boxes = [[0, 0, 40, 40], [10, 10, 10, 10]]
+    said = [
+        {"id": i + 1, "image_id": 1, "category_id": 1, "bbox": boxes[i], "area": 100,
+         "iscrowd": int(crowd), "segmentation": {"size": [40, 40], "counts": [0, 1600]}}
+        for i, crowd in enumerate(crowds)
+    ]  # fmt: skip
+    whole = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 40}],
+        "categories": [{"id": 1, "name": "cat"}], "annotations": said,
+    }  # fmt: skip
+    (folder / "annotations.json").write_text(json.dumps(whole))
+    data = sightline.load_data(folder)
+    return data.with_rows({"train": np.arange(1)})
+
+
+def test_a_crowd_is_no_object_to_learn_from(tmp_path):
+    both = crowded(tmp_path / "both", True, False)
+    model = sightline.create_model("average-box", both, size=40).fit(both.train)
+    np.testing.assert_allclose(model.method_.boxes_, [[0.25, 0.25, 0.5, 0.5]])
+    alone = crowded(tmp_path / "alone", True)
+    with pytest.raises(DataError, match="no object"):
+        sightline.create_model("average-box", alone, size=40).fit(alone.train)

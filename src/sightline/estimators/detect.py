@@ -64,7 +64,10 @@ class Detector(Estimator):
         super().check(train)
         for item in train.items:
             known = item.read_annotation()
-            if known is not None and (len(known.boxes) or known.instances is not None):
+            if known is None:
+                continue
+            crowd = np.zeros(0, np.bool_) if known.crowd is None else known.crowd
+            if not crowd.all() or known.instances is not None:
                 return
         raise DataError(f"{train.data.name}/{train.name} has no object with a box to learn from")
 
@@ -86,8 +89,11 @@ class Detector(Estimator):
         truth = []
         for row, frame in zip(rows.tolist(), frames, strict=True):
             objects = train.data.objects(row, frame.size)
-            boxes = frame.into(objects.boxes)
-            truth.append(Detections(boxes, objects.labels, objects.classes))
+            one = np.ones(len(objects), np.bool_)
+            if objects.crowd is not None:  # a crowd is no box of one object
+                one = ~objects.crowd
+            boxes = frame.into(objects.boxes[one])
+            truth.append(Detections(boxes, objects.labels[one], objects.classes))
         with remembering(self.method_):
             self.method_.fit(X, truth, **how.for_method(self.method_))
         return len(rows)
