@@ -12,8 +12,10 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 
 from sightline.errors import ParameterError
 from sightline.models.classify.efficientnet_lite import efficientnet_lite0
+from sightline.models.classify.resnet import resnet50
 from sightline.models.detect import faster_rcnn as ours
 from sightline.models.detect.answers import Answering
+from sightline.models.detect.fast_rcnn import fast_rcnn
 from sightline.models.detect.pyramid import FeaturePyramid
 from sightline.models.detect.roi_heads import RegionPool, image_of
 from sightline.models.head import heads_of
@@ -181,13 +183,20 @@ def test_half_of_the_objects_without_area_teach_nothing(pair):
     assert both[0] == both[1]
 
 
-def test_published_backbone_fits_the_small_form():
+@pytest.mark.parametrize(
+    ("build", "classifier"),
+    [
+        (ours.faster_rcnn_small, efficientnet_lite0), (fast_rcnn, efficientnet_lite0),
+        (ours.faster_rcnn, resnet50), (lambda n: ours.faster_rcnn(n, frozen=False), resnet50),
+    ],
+)  # fmt: skip
+def test_a_classifier_fills_the_body(build, classifier):
     with torch.device("meta"):
-        model, source = ours.faster_rcnn_small(CLASSES), efficientnet_lite0()
-    own = model.backbone.body.state_dict()
-    shared = {k: v for k, v in source.state_dict().items() if k in own}
-    assert set(own) == set(shared)
-    assert all(own[k].shape == v.shape for k, v in shared.items())
+        model, source = build(CLASSES), classifier()
+    given = model.from_classifier(source.state_dict())
+    own = {k: v for k, v in model.state_dict().items() if k.startswith("backbone.body.")}
+    assert set(given) == set(own)
+    assert all(own[k].shape == v.shape for k, v in given.items())
 
 
 @pytest.mark.parametrize("side", [64, 100, 128, 300, 416])

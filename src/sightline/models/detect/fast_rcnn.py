@@ -18,7 +18,7 @@ normalisation learns. The fully connected layers are not compressed (section 3.1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -108,6 +108,17 @@ class FastRCNN(nn.Module):
                 f"{len(images)} images, {'none' if regions is None else len(regions)} given"
             )
         return self.answers(self.backbone(images), regions, tuple(images.shape[2:]))
+
+    def from_classifier(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what a classifier's state dict has for this network, by its names here.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            Of the network that the backbone is taken from.
+        """
+        given = self.backbone.from_classifier(state)
+        return {f"backbone.{key}": tensor for key, tensor in given.items()}
 
     def losses(
         self, maps: Sequence[Tensor], targets: Targets, regions: Sequence[Tensor],

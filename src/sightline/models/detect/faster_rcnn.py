@@ -36,7 +36,7 @@ losses under the same chance, and answers, apart from:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -105,6 +105,17 @@ class FasterRCNN(DetectionModule):
         channels = backbone.out_channels
         self.rpn = RegionProposals(channels, anchors, proposing)
         self.roi_heads = RoIHeads(RegionPool(), channels, 1 + num_classes, hidden, teaching)
+
+    def from_classifier(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what a classifier's state dict has for this network, by its names here.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            Of the network that the backbone is taken from.
+        """
+        given = self.backbone.from_classifier(state)
+        return {f"backbone.{key}": tensor for key, tensor in given.items()}
 
     def outputs(self, images: Tensor) -> Outputs:
         """Compute the maps, and what the network says of every anchor.

@@ -15,7 +15,7 @@ is pooled from it (section 4.1). The layers are called as in torchvision.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from torch import Tensor, nn
@@ -98,6 +98,10 @@ class PyramidMaps(nn.Module):
         """Compute the maps of the pyramid; see `FeaturePyramid.forward`."""
         pyramid: list[Tensor] = self.fpn(self.body(images))
         return pyramid
+
+    def from_classifier(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what a classifier's state dict has for the body, by the names that it has here."""
+        return {f"body.{key}": state[key] for key in self.body.state_dict() if key in state}
 
 
 class ResNetMaps(nn.Module):
