@@ -254,7 +254,8 @@ def test_small_pictures_are_not_enlarged_unless_asked_for(shapes):
     not carried.installed("efficientnet_lite0"), reason="the extra 'pretrained' is not installed"
 )
 def test_a_backbone_of_imagenet_learns_on_with_what_it_saw_pictures_as(shapes, tmp_path):
-    model = sightline.create_model("ssdlite-imagenet", shapes, **KNOBS | {"epochs": 1}, lr=1e-6)
+    knobs = KNOBS | {"epochs": 1, "lr": 1e-6, "layer_decay": 0.8}
+    model = sightline.create_model("ssdlite-imagenet", shapes, **knobs)
     training = model.training(shapes.train)
     rates = {id(p): g["lr"] for g in training.optimizers[0].param_groups for p in g["params"]}
     names = {n: rates[id(p)] / 1e-6 for n, p in training.plain.named_parameters()}

@@ -86,6 +86,8 @@ class DetectionNetwork(NetworkMethod):
         self, train: Split, fitted: Fitted, judges: Mapping[str, Judge], how: Fitting
     ) -> Training:
         """Build the network for these pictures, ready to be trained; see `learn`."""
+        import torch
+
         from sightline.training.boxes import Gathered
         from sightline.training.engine import Training
         from sightline.training.sample_feed import Closing, SampleFeed
@@ -96,6 +98,9 @@ class DetectionNetwork(NetworkMethod):
         self.mean_, self.std_ = mean_and_std(some)
         recipe = cast(BoxedRecipe, self.suited(max(fitted.size), len(train)))
         fabric = self.start(recipe, fitted.size, fitted.shape[2])
+        prepare = getattr(self.model, "prepare", None)
+        if callable(prepare):  # first weights that depend on the images
+            prepare(self.standardised(some, torch.device("cpu")))
         changed = self.changed(train, fitted, recipe)
         feed = SampleFeed(
             train, recipe.batch_size, self.seed, transform=changed,

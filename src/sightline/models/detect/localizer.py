@@ -38,7 +38,7 @@ from sightline.models.features import HEAD, watched
 from sightline.models.head import head_of, heads_of, is_within
 from sightline.models.weights import stem_weight
 
-WEIGHT = 10.0
+WEIGHT = 3.0
 """Lambda: of the box against the class."""
 
 BETA = 0.1
@@ -90,6 +90,18 @@ class Localizer(DetectionModule):
         self.box_head = nn.Linear(width, 4)
         nn.init.zeros_(self.box_head.weight)
         nn.init.constant_(self.box_head.bias, 0.5)  # the middle of the image, half its sides
+
+    def prepare(self, images: Tensor) -> None:
+        """Set first weights that depend on the images, where the backbone has such.
+
+        Parameters
+        ----------
+        images : float Tensor, shape (M, C, H, W)
+            Standardised.
+        """
+        own = getattr(self.backbone, "prepare", None)
+        if callable(own):
+            own(images)
 
     def outputs(self, images: Tensor) -> Outputs:
         """Compute the logits and the box of each image.
