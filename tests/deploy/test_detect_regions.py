@@ -22,7 +22,8 @@ def shapes():
 @pytest.fixture(scope="module")
 def trained(shapes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    model = sightline.create_model("faster-rcnn-small", shapes, epochs=4, device="cpu", workers=0)
+    knobs = {"epochs": 4, "augment": "flip", "device": "cpu", "workers": 0}
+    model = sightline.create_model("faster-rcnn-small", shapes, **knobs)
     return model.fit(shapes.train, shapes.val).save(folder / "run")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fontTools.ttLib import TTFont
 from matplotlib.backends.backend_agg import RendererAgg
 from PIL import Image, ImageDraw
@@ -26,12 +27,14 @@ from sightline.data.transforms import Preprocess
 from sightline.deploy import cost as costs
 from sightline.deploy.queueing import Server
 from sightline.estimators.tuning import Trial, Tuned
-from sightline.explain import gradients, neighbours, overfit
+from sightline.explain import anchors, detect_proposals, gradients, neighbours, overfit
 from sightline.metrics.detect import Evaluation
 from sightline.models.backprop.gradient_check import LayerCheck
 from sightline.models.classic.optimize import minimize
 from sightline.models.classic.surfaces import SURFACES
 from sightline.models.describe import Description, Layer
+from sightline.models.detect.assignment import Assignment
+from sightline.models.detect.boxes import iou
 from sightline.report import (
     architecture,
     classify,
@@ -60,6 +63,25 @@ def detected():
     truth = Detections(boxes, range(4), CLASSES)
     answer = Detections(boxes[:3], [0, 1, 3], CLASSES, [0.9, 0.8, 0.7])
     return Evaluation.of([truth], [answer], np.arange(1))
+
+
+def anchored():
+    """A picture with an object of each class, and an anchor for each but the last."""
+    boxes = torch.tensor([[10.0 * i, 0, 10 * i + 8, 8] for i in range(4)])
+    objects = Detections(boxes.numpy(), range(4), CLASSES)
+    assignment = Assignment(
+        boxes[:3], torch.zeros(3, dtype=torch.int64), ("2 x 2",), iou(boxes, boxes[:3]),
+        torch.arange(3), ("", "", "", "none overlaps it"),
+    )  # fmt: skip
+    return anchors.Explanation(TITLE, np.zeros((20, 50, 3), np.uint8), objects, assignment)
+
+
+def proposed(data):
+    regions = np.array([[1, 1, 9, 9], [3, 4, 12, 14]], np.float32)
+    samples = [data.train[0], data.train[1]]
+    return detect_proposals.Study(
+        data, "train", samples, [regions] * 2, [1, 2], np.ones((2, 4)), 2, 4, 0.1, []
+    )
 
 
 def dataset(task, folder):
@@ -161,6 +183,10 @@ def pictures(folder):
         ],
         "explain.gradients.draw": [
             gradients.draw(gradients.Explanation([layer] * 2, 10, 2, 0.1, 2.0), TITLE)
+        ],
+        "explain.anchors.draw": [anchors.draw(anchored())],
+        "explain.detect_proposals.draw": [
+            detect_proposals.draw(proposed(dataset(Task.DETECT, folder)))
         ],
         "explain.overfit.draw": [overfit.draw(overfit.Study(points, TITLE, 9, 0.1))],
         "report.plots.headline_against_latency": [

@@ -46,7 +46,7 @@ class Small(nn.Module):
 
 CARD = ModelCard(
     name="small", task=Task.CLASSIFY, entry=f"{__name__}:Small", summary="", paper="", chapter=7,
-    kind="module",
+    kind="module", weights=("imagenet",),
 )  # fmt: skip
 
 

@@ -125,7 +125,7 @@ def _explained(
     objects = sample.objects
     if objects is None or not len(objects):
         raise DataError(f"{sample.id} has no object, so that all anchors are background")
-    channels = next(network.parameters()).shape[1]
+    channels = sample.image.shape[2]
     network.eval()
     target = {
         "boxes": torch.from_numpy(objects.boxes), "labels": torch.from_numpy(objects.labels)
