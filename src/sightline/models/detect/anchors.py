@@ -129,7 +129,7 @@ class DefaultBoxes:
             ways = (rows, columns) if self.steps is None else [s / self.steps[k] for s in image]
             y = ((torch.arange(rows) + 0.5) / ways[0]).float()
             x = ((torch.arange(columns) + 0.5) / ways[1]).float()
-            centres = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1).view(-1, 1, 2)
+            centres = _points(y, x)[:, None]
             half = 0.5 * self.shapes(k).clamp(max=1)
             corners = (centres - half) * side, (centres + half) * side
             placed.append(torch.cat(corners, -1).view(-1, 4))
@@ -194,7 +194,7 @@ class RegionAnchors:
             if self.strides is not None:
                 down = across = self.strides[k]
             y, x = torch.arange(rows) * down, torch.arange(columns) * across
-            places = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1).view(-1, 1, 2)
+            places = _points(y, x)[:, None]
             placed.append((torch.cat((places, places), -1) + self.shapes(k)).view(-1, 4))
         return torch.cat(placed).to(device)
 
@@ -225,10 +225,13 @@ def grid(
     ([[0.0, 0.0], [8.0, 0.0], [0.0, 0.0]], [8.0, 8.0, 16.0])
     """
     corners = [
-        torch.stack(torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")[::-1], -1)
-        .view(-1, 2)
-        .mul(stride)
+        _points(torch.arange(h), torch.arange(w)) * stride
         for (h, w), stride in zip(maps, strides, strict=True)
     ]
     of_each = [torch.full((len(c),), float(s)) for c, s in zip(corners, strides, strict=True)]
     return torch.cat(corners).float().to(device), torch.cat(of_each).to(device)
+
+
+def _points(y: Tensor, x: Tensor) -> Tensor:
+    """Return x and y of all points of a grid, row by row: shape (rows * columns, 2)."""
+    return torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1).view(-1, 2)

@@ -59,6 +59,19 @@ def kept(boxes: Tensor, scores: Tensor, rules: Answering) -> dict[str, Tensor]:
     return {"boxes": boxes[rows], "scores": best[rows], "labels": labels[rows]}
 
 
+def kept_of_each(boxes: Tensor, scores: Tensor, rules: Answering) -> list[dict[str, Tensor]]:
+    """Choose the answers of each image of a batch; see `kept`.
+
+    Parameters
+    ----------
+    boxes : float Tensor, shape (N, A, 4) or (N, A, C, 4)
+    scores : float Tensor, shape (N, A, C)
+    rules : Answering
+    """
+    pairs = zip(boxes, scores.transpose(1, 2), strict=True)
+    return [kept(b, s, rules) for b, s in pairs]
+
+
 @torch.library.custom_op("sightline::free_of_overlap", mutates_args=())
 def free_of_overlap(boxes: Tensor, scores: Tensor, overlap: float, least: float) -> Tensor:
     """Return scores, (N, C, A), with 0 for what overlaps a better box of its class too much.

@@ -18,17 +18,17 @@ normalisation learns. The fully connected layers are not compressed (section 3.1
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from sightline.errors import ParameterError
-from sightline.models.detect.answers import Answering, kept
+from sightline.models.detect.answers import Answering, kept_of_each
 from sightline.models.detect.faster_rcnn import AT_ONCE, FINE_SIDE, areas
-from sightline.models.detect.network import Targets, for_each
+from sightline.models.detect.network import OnBackbone, Targets, for_each
 from sightline.models.detect.pyramid import LiteMaps, PyramidMaps
 from sightline.models.detect.roi_heads import RegionPool, RegionTeaching, RoIHeads
 from sightline.models.detect.rpn import Proposals
@@ -37,7 +37,7 @@ WIDTH = 128
 """Channels of the one map."""
 
 
-class FastRCNN(nn.Module):
+class FastRCNN(OnBackbone):
     """Classify regions that come from outside, on one map of the image.
 
     Parameters
@@ -109,17 +109,6 @@ class FastRCNN(nn.Module):
             )
         return self.answers(self.backbone(images), regions, tuple(images.shape[2:]))
 
-    def from_classifier(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return what a classifier's state dict has for this network, by its names here.
-
-        Parameters
-        ----------
-        state : mapping of str to Tensor
-            Of the network that the backbone is taken from.
-        """
-        given = self.backbone.from_classifier(state)
-        return {f"backbone.{key}": tensor for key, tensor in given.items()}
-
     def losses(
         self, maps: Sequence[Tensor], targets: Targets, regions: Sequence[Tensor],
         size: tuple[int, ...],
@@ -136,9 +125,7 @@ class FastRCNN(nn.Module):
         boxes, scores = self.roi_heads.candidates(
             maps, together([r[: self.regions] for r in regions]), (size[0], size[1])
         )
-        return [
-            kept(b, s, self.answering) for b, s in zip(boxes, scores.transpose(1, 2), strict=True)
-        ]
+        return kept_of_each(boxes, scores, self.answering)
 
 
 def together(regions: Sequence[Tensor]) -> Proposals:

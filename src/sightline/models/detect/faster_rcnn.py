@@ -36,7 +36,7 @@ losses under the same chance, and answers, apart from:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ from torchvision import ops
 from sightline.models.detect.anchors import RegionAnchors
 from sightline.models.detect.answers import Answering
 from sightline.models.detect.boxes import with_area
-from sightline.models.detect.network import DetectionModule, Targets
+from sightline.models.detect.network import DetectionModule, OnBackbone, Targets
 from sightline.models.detect.pyramid import LiteMaps, PyramidMaps, ResNetMaps
 from sightline.models.detect.roi_heads import RegionPool, RegionTeaching, RoIHeads
 from sightline.models.detect.rpn import Proposing, RegionProposals, Scored
@@ -73,7 +73,7 @@ class Outputs(NamedTuple):
     scored: Scored
 
 
-class FasterRCNN(DetectionModule):
+class FasterRCNN(OnBackbone, DetectionModule):
     """Propose regions on the maps of a backbone, and classify them.
 
     Parameters
@@ -105,17 +105,6 @@ class FasterRCNN(DetectionModule):
         channels = backbone.out_channels
         self.rpn = RegionProposals(channels, anchors, proposing)
         self.roi_heads = RoIHeads(RegionPool(), channels, 1 + num_classes, hidden, teaching)
-
-    def from_classifier(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return what a classifier's state dict has for this network, by its names here.
-
-        Parameters
-        ----------
-        state : mapping of str to Tensor
-            Of the network that the backbone is taken from.
-        """
-        given = self.backbone.from_classifier(state)
-        return {f"backbone.{key}": tensor for key, tensor in given.items()}
 
     def outputs(self, images: Tensor) -> Outputs:
         """Compute the maps, and what the network says of every anchor.

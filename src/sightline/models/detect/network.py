@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sightline.errors import ParameterError
-from sightline.models.detect.answers import Answering, kept
+from sightline.models.detect.answers import Answering, kept_of_each
 
 Targets = Sequence[Mapping[str, Tensor]]
 """Of each image ``boxes``, float (G, 4), xyxy in its pixels, and ``labels``, int64 (G,), from 0."""
@@ -86,8 +86,24 @@ class DetectionModule(nn.Module, ABC):
         said : Outputs
         """
         boxes, scores = self.candidates(said)
-        pairs = zip(boxes, scores.transpose(1, 2), strict=True)
-        return [kept(b, s, self.answering) for b, s in pairs]
+        return kept_of_each(boxes, scores, self.answering)
+
+
+class OnBackbone(nn.Module):
+    """A network whose ``backbone`` says what it takes over from a classifier."""
+
+    backbone: Any
+
+    def from_classifier(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what a classifier's state dict has for this network, by its names here.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            Of the network that the backbone is taken from.
+        """
+        given = self.backbone.from_classifier(state)
+        return {f"backbone.{key}": tensor for key, tensor in given.items()}
 
 
 def for_each(images: Tensor, targets: Targets | None) -> Targets:

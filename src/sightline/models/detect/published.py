@@ -142,15 +142,12 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
         When the file cannot be had or read, or is another network's.
     """
     about = DETECTORS[name]
-    outputs = coco_outputs()
-    categories = tuple(n for n in outputs[1:] if n != GAP)
-    if not about.numbered:
-        outputs = ("", *categories)
+    state = about.convert(_state(about))
+    outputs = coco_outputs() if about.numbered else ("", *coco_classes())
     rows = rows_of(classes, outputs)
-    if rows is not None and not about.numbered:
-        rows = [row - 1 for row in rows[1:]]
-    state, scored = about.convert(_state(about)), len(outputs) - (not about.numbered)
-    fresh = fit_in(state, model, rows, scored, name)
+    if not about.numbered:  # no output of the background
+        outputs, rows = outputs[1:], None if rows is None else [row - 1 for row in rows[1:]]
+    fresh = fit_in(state, model, rows, len(outputs), name)
     stem = stem_weight(model)
     grey = 3 * model.state_dict()[stem].shape[1] == state[stem].shape[1]
     mean, std = (((sum(v) / 3,) if grey else v) for v in (about.mean, about.std))

@@ -66,7 +66,7 @@ from sightline.models.detect.answers import Answering
 from sightline.models.detect.assign import BACKGROUND, match_default_boxes
 from sightline.models.detect.assignment import Assignment, reasons
 from sightline.models.detect.losses import mined_cross_entropy, smooth_l1
-from sightline.models.detect.network import DetectionModule, Targets
+from sightline.models.detect.network import DetectionModule, OnBackbone, Targets
 
 Predictor = Callable[[int, int], nn.Module]
 """Makes what computes so many outputs from maps of so many channels."""
@@ -119,7 +119,7 @@ class Outputs(NamedTuple):
     size: tuple[int, int]
 
 
-class SSD(DetectionModule):
+class SSD(OnBackbone, DetectionModule):
     """Score default boxes on the maps of a backbone.
 
     Parameters
@@ -160,17 +160,6 @@ class SSD(DetectionModule):
         anchors = self.boxes([(m.shape[2], m.shape[3]) for m in maps], size, images.device)
         logits, deltas = self.head(maps)
         return Outputs(logits, deltas, anchors, size)
-
-    def from_classifier(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return what a classifier's state dict has for the backbone, by the names in this network.
-
-        Parameters
-        ----------
-        state : mapping of str to Tensor
-            Of the classifier that the backbone was made of.
-        """
-        backbone: Any = self.backbone
-        return {f"backbone.{k}": tensor for k, tensor in backbone.from_classifier(state).items()}
 
     def losses(self, said: Outputs, targets: Targets) -> dict[str, Tensor]:
         """Compute the two losses of what the network says; see `forward`.
