@@ -352,6 +352,23 @@ class Estimator(ABC):
         ParameterError
             When the method is no network that the engine trains.
         """
+        check_split(train, "train")
+        self.check(train)
+        method = self.build(self.name, self.options, self.seed)
+        if self.network is None or not isinstance(method, self.network):
+            raise ParameterError(f"{self.name} is not trained by the engine; networks are")
+        fitted = backbone.fit(self.preprocess, train, registry.card(self.name))
+        return self.training_of(method, train, fitted)
+
+    def training_of(self, method: Any, train: Split, fitted: Fitted) -> Training:
+        """Return the training of a network that was just made, on prepared images; see `training`.
+
+        Parameters
+        ----------
+        method : NetworkMethod
+        train : Split
+        fitted : Fitted
+        """
         raise ParameterError(f"{self.name} is not trained by the engine; networks are")
 
     def answer_with(self, tta: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,24 +83,12 @@ class Classifier(Estimator):
             )
         return len(y)
 
-    def training(self, train: Split) -> Training:
-        """Return a network's training before its first step, to examine; see `training.probe`.
-
-        Raises
-        ------
-        ParameterError
-            When the method is no network that the engine trains.
-        """
-        check_split(train, "train")
-        self.check(train)
-        method = self.build(self.name, self.options, self.seed)
-        if not isinstance(method, ModuleClassifier):
-            return super().training(train)
-        fitted = backbone.fit(self.preprocess, train, registry.card(self.name))
+    def training_of(self, method: Any, train: Split, fitted: Fitted) -> Training:
+        """Return the training of a network that was just made; see `training`."""
         if self._streams(train, fitted).streamed:
             return stream.training(method, train, fitted)
         X, y, _ = train.arrays(fitted.size, fitted.resize)
-        return method.training(fitted(X), y)
+        return cast("Training", method.training(fitted(X), y))
 
     def as_it_is(self) -> Self:
         """Return the estimator fitted by nothing: of a classifier that was trained elsewhere.

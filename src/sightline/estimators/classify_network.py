@@ -167,8 +167,7 @@ class ModuleClassifier(NetworkMethod):
         network.model, published = timm_published(card.name.partition(":")[2])
         network.side_ = np.array([published.crop, published.crop], np.int64)
         network.classes_ = np.arange(len(published.categories))
-        network.standardise_as(published)
-        network.published = dataclasses.asdict(published)
+        network.take_over(published)
         network.model.eval()
         return network
 

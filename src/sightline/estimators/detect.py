@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from sightline.data.dataset import Split
 from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted
 from sightline.errors import DataError
-from sightline.estimators import backbone
 from sightline.estimators.base import Answers, Estimator, Fitting
 from sightline.estimators.detect_network import DetectionNetwork, within
 from sightline.estimators.detect_regions import RegionNetwork, remembering, searched
@@ -98,21 +97,9 @@ class Detector(Estimator):
             self.method_.fit(X, truth, **how.for_method(self.method_))
         return len(rows)
 
-    def training(self, train: Split) -> Training:
-        """Return a network's training before its first step, to examine; see `training.probe`.
-
-        Raises
-        ------
-        ParameterError
-            When the method is no network that the engine trains.
-        """
-        check_split(train, "train")
-        self.check(train)
-        method = self.build(self.name, self.options, self.seed)
-        if not isinstance(method, DetectionNetwork):
-            return super().training(train)
-        fitted = backbone.fit(self.preprocess, train, registry.card(self.name))
-        return method.training(train, fitted, {}, Fitting())
+    def training_of(self, method: Any, train: Split, fitted: Fitted) -> Training:
+        """Return the training of a network that was just made; see `training`."""
+        return cast("Training", method.training(train, fitted, {}, Fitting()))
 
     def as_it_is(self) -> Self:
         """Return the estimator fitted by nothing: of a detector that was trained on COCO.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -153,9 +152,7 @@ class DetectionNetwork(NetworkMethod):
         network.side_, network.class_names = np.array([side] * 2, np.int64), coco_classes()
         network.classes_ = np.arange(len(network.class_names))
         network.model = network.built(3)
-        brought = network.begin_with("coco")
-        network.standardise_as(brought)
-        network.published = dataclasses.asdict(brought)
+        network.take_over(network.begin_with("coco"))
         network.model.eval()
         return network
 

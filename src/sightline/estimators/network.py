@@ -146,9 +146,7 @@ class NetworkMethod(Method):
         torch.manual_seed(self.seed)
         self.model = self.built(channels)
         if recipe.weights != "none":
-            brought = self.begin_with(recipe.weights)
-            self.standardise_as(brought)
-            self.published = dataclasses.asdict(brought)
+            self.take_over(self.begin_with(recipe.weights))
         return fabric
 
     def begin_with(self, weights: str) -> PublishedWeights:
@@ -235,9 +233,7 @@ class NetworkMethod(Method):
         network.side_ = np.array(shape[1:], np.int64)
         network.classes_ = np.arange(1000)
         network.model = network.built(shape[0])
-        brought = load_published(card.name, network.model, 1000)
-        network.standardise_as(brought)
-        network.published = dataclasses.asdict(brought)
+        network.take_over(load_published(card.name, network.model, 1000))
         network.model.eval()
         return network
 
@@ -252,10 +248,11 @@ class NetworkMethod(Method):
         there = present(device)
         self.model.to(there)
 
-    def standardise_as(self, published: PublishedWeights) -> None:
-        """Take over the mean and the standard deviation that published weights need."""
+    def take_over(self, published: PublishedWeights) -> None:
+        """Keep what published weights that were loaded are, and see images as they need it."""
         self.mean_ = np.array(published.mean, np.float32)
         self.std_ = np.array(published.std, np.float32)
+        self.published = dataclasses.asdict(published)
 
     @property
     def parameters(self) -> int:

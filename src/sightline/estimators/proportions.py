@@ -50,7 +50,7 @@ def common_size(train: Split) -> tuple[int, int] | None:
         return None
     sides = np.array(sizes, np.float64)
     ratios = sides[:, 0] / sides[:, 1]
-    if ratios.max() > 1.1 * ratios.min():
+    if ratios.max() > ALIKE * ratios.min():
         return None
     width, height = np.median(sides, 0).round().astype(int).tolist()
     return height, width
