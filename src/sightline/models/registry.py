@@ -7,7 +7,7 @@ and the tables follow.
 
 from __future__ import annotations
 
-import contextlib
+import difflib
 import functools
 import importlib
 from types import ModuleType
@@ -74,11 +74,14 @@ def card(name: str) -> ModelCard:
 @functools.cache
 def _foreign(source: str, name: str) -> ModelCard:
     """Make a card by the first task that knows such a model; imports the library."""
-    *first, last = foreign()[source]
-    for entry in first:
-        with contextlib.suppress(UnknownNameError):
+    unknown = list[UnknownNameError]()
+    for entry in foreign()[source]:
+        try:
             return cast(ModelCard, resolve(entry)(name))
-    return cast(ModelCard, resolve(last)(name))
+        except UnknownNameError as error:
+            unknown.append(error)
+    nearest = difflib.get_close_matches(name, [e.nearest for e in unknown if e.nearest], 1)
+    raise next((e for e in unknown if [e.nearest] == nearest), unknown[0])
 
 
 def list_models(task: Task | str | None = None) -> list[str]:

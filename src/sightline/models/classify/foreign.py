@@ -36,7 +36,7 @@ def torchvision_model(num_classes: int = 1000, in_channels: int = 3, *, name: st
         more["init_weights"] = True  # torchvision warns without
     model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **more)
     if in_channels != 3:
-        _replace_stem(model, in_channels)
+        replace_stem(model, in_channels)
     return with_head(model)
 
 
@@ -195,7 +195,7 @@ def _check(library: str, name: str, known: list[str]) -> None:
         raise error
 
 
-def _replace_stem(model: nn.Module, in_channels: int) -> None:
+def replace_stem(model: nn.Module, in_channels: int) -> None:
     """Replace the first convolution for three channels by one for other channels."""
     path, old = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
     parent, _, attribute = path.rpartition(".")

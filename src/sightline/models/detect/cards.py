@@ -86,6 +86,19 @@ _VGG_BN: Mapping[str, Any] = MappingProxyType(
 )  # fmt: skip
 
 
+_RESNET: Mapping[str, Any] = MappingProxyType(
+    {
+        "pretrained": "resnet50", "weights": ("imagenet", "coco"),
+        "licence": licences.TORCHVISION_COCO,
+        "origin": "torchvision's ResNet-50 and FasterRCNN_ResNet50_FPN_Weights, downloaded once",
+    }
+)  # fmt: skip
+
+_AS_PUBLISHED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"faster-rcnn": {"frozen": True, "epsilon": 0.0}}
+)
+"""What builders are called with for weights from COCO, where it differs."""
+
 _YOLOX: Mapping[str, Any] = MappingProxyType(
     {
         "weights": ("coco",), "licence": licences.YOLOX,
@@ -211,7 +224,11 @@ def coco_card(name: str) -> ModelCard:
     UnknownNameError
         When there is no such detector, or it has no such weights.
     """
+    from sightline.models import registry
+
     known = {card.name: card for card in CARDS if "coco" in card.weights}
+    if name.startswith("torchvision:"):
+        known[name] = registry.card(name)
     if name not in known:
         raise UnknownNameError("detector with weights from COCO", name, known)
     base = known[name]
@@ -223,6 +240,7 @@ def coco_card(name: str) -> ModelCard:
         recipe=recipe,
         recipe_large=recipe,
         rung=False,
+        arguments=MappingProxyType({**base.arguments, **_AS_PUBLISHED.get(name, {})}),
     )
 
 
@@ -285,11 +303,16 @@ CARDS: tuple[ModelCard, ...] = (
              4_726_725, SCRATCH_RECIPE, costly=True, published=_LITE),
     _network("faster-rcnn", "faster_rcnn:faster_rcnn",
              "proposes regions on the pyramid of a ResNet-50, then classifies them", _FASTER, 512,
-             41_808_406, FASTER_RECIPE, smallest=64, costly=True, arguments={"frozen": False}),
+             41_808_406, FASTER_RECIPE, smallest=64, costly=True, published=_RESNET,
+             arguments={"frozen": False}),
 )  # fmt: skip
 """All of them."""
 
 FOREIGN = MappingProxyType(
-    {"localizer": f"{_HERE}.cards:localizer_card", "coco": f"{_HERE}.cards:coco_card"}
+    {
+        "localizer": f"{_HERE}.cards:localizer_card",
+        "coco": f"{_HERE}.cards:coco_card",
+        "torchvision": f"{_HERE}.foreign:torchvision_card",
+    }
 )
 """What makes cards of networks that are named after others, by the prefix of the name."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import get_model_weights
 
 from sightline.data import store
 from sightline.errors import WeightsError
@@ -33,6 +34,12 @@ VOC_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )  # fmt: skip
 """What COCO calls the classes of Pascal VOC that it has under other names."""
+
+TORCHVISION = "torchvision:"
+"""How the names of torchvision's detectors begin here."""
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the standardisation, as most of torchvision's detectors have it."""
 
 GAP = "N/A"
 """What torchvision calls a number that COCO gives to no category."""
@@ -87,20 +94,52 @@ def _yolox(form: str, side: int, ap: float) -> Detector:
     )
 
 
+def torchvisions(name: str) -> Detector:
+    """Return what torchvision has published of one of its detectors.
+
+    Parameters
+    ----------
+    name : str
+        As torchvision names it.
+    """
+    entry = get_model_weights(name).COCO_V1
+    mean, std, side = IMAGENET_MEAN, IMAGENET_STD, 800
+    if name == "ssd300_vgg16":  # as Caffe's VGG16: bytes without their mean
+        mean, std, side = (0.48235, 0.45882, 0.40784), (1 / 255,) * 3, 300
+    elif name.startswith("ssdlite"):
+        mean, std, side = (0.5,) * 3, (0.5,) * 3, 320
+    return Detector(
+        name=str(entry),
+        url=entry.url,
+        sha256=_digest(entry.url),
+        side=side,
+        mean=mean,
+        std=std,
+        ap=float(entry.meta["_metrics"]["COCO-val2017"]["box_map"]),
+        recipe=str(entry.meta["recipe"]),
+    )
+
+
+def _digest(url: str) -> str:
+    """Return the first digits of a file's digest, which torchvision puts into its name."""
+    digits = re.search(r"-([0-9a-f]{8})\.pth$", url)
+    return digits[1] if digits else ""
+
+
+def _detector(name: str) -> Detector:
+    """Return the published detector of a network here."""
+    if not name.startswith(TORCHVISION):
+        return DETECTORS[name]
+    given = torchvisions(name.removeprefix(TORCHVISION))
+    return replace(given, convert=lambda state: {f"network.{k}": t for k, t in state.items()})
+
+
 _YOLOX = "https://github.com/Megvii-BaseDetection/YOLOX"
 
 DETECTORS: Mapping[str, Detector] = MappingProxyType(
     {
-        "ssd300": Detector(
-            name="SSD300_VGG16_Weights.COCO_V1",
-            url="https://download.pytorch.org/models/ssd300_vgg16_coco-b556d3b4.pth",
-            sha256="b556d3b4",
-            side=300,
-            mean=(0.48235, 0.45882, 0.40784),
-            std=(1 / 255,) * 3,
-            ap=25.1,
-            recipe="https://github.com/pytorch/vision/tree/main/references/detection#ssd300-vgg16",
-        ),
+        "ssd300": torchvisions("ssd300_vgg16"),
+        "faster-rcnn": torchvisions("fasterrcnn_resnet50_fpn"),
         "yolo-nano": _yolox("nano", 416, 25.8),
         "yolo-tiny": _yolox("tiny", 416, 32.8),
         "yolo-s": _yolox("s", 640, 40.5),
@@ -130,7 +169,7 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
     Parameters
     ----------
     name : str
-        Of the network, one of `DETECTORS`.
+        Of the network, one of `DETECTORS`, or ``torchvision:NAME``.
     model : Module
         Is changed.
     classes : sequence of str
@@ -141,7 +180,7 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
     WeightsError
         When the file cannot be had or read, or is another network's.
     """
-    about = DETECTORS[name]
+    about = _detector(name)
     state = about.convert(_state(about))
     outputs = coco_outputs() if about.numbered else ("", *coco_classes())
     rows = rows_of(classes, outputs)
@@ -210,7 +249,7 @@ def fit_in(
         Outputs of the network's own classes among those of the state, the background's first.
         None: the layers that score classes stay as they were.
     outputs : int
-        Classes that each of those layers scores in the state, the fastest in their order.
+        Classes that each of those layers scores in the state.
     name : str
         Of the network.
 
@@ -228,8 +267,9 @@ def fit_in(
                 fresh.append(key)
                 continue
             if given is not None and len(given) % outputs == 0:
-                of_each = given.reshape(-1, outputs, *given.shape[1:])
-                given = of_each[:, list(rows)].flatten(0, 1)
+                given = _of_classes(given, rows, outputs, by_class="bbox_pred" in key)
+        if given is None and key.endswith("num_batches_tracked"):
+            continue  # frozen normalisation was published, which counts none
         if given is None or given.shape != tensor.shape:
             foreign.append(key)
         else:
@@ -238,6 +278,23 @@ def fit_in(
         raise misfit(name, model, foreign)
     model.load_state_dict(own | taken)
     return tuple(fresh)
+
+
+def _of_classes(given: Tensor, rows: Sequence[int], outputs: int, *, by_class: bool) -> Tensor:
+    """Return the rows of some classes in a layer that scores all.
+
+    Parameters
+    ----------
+    given : Tensor, shape (K * outputs, ...)
+    rows : sequence of int
+    outputs : int
+        Classes.
+    by_class : bool
+        Whether the rows of a class stand together, as the four numbers of its box.
+    """
+    if by_class:
+        return given.reshape(outputs, -1, *given.shape[1:])[list(rows)].flatten(0, 1)
+    return given.reshape(-1, outputs, *given.shape[1:])[:, list(rows)].flatten(0, 1)
 
 
 def _state(about: Detector) -> Mapping[str, Tensor]:
