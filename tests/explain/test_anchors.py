@@ -114,3 +114,33 @@ def test_what_cannot_be_explained_is_said(folder, tmp_path):
     ):
         with pytest.raises((DataError, ParameterError), match=message):
             anchors.explain(model, image, data)
+
+
+def test_anchors_of_faster_rcnn_take_what_its_thresholds_say(folder):
+    explained = anchors.explain("faster-rcnn-small", "2", str(folder))
+    made, boxes = explained.assignment, torch.from_numpy(explained.objects.boxes)
+    overlaps = iou(boxes, made.anchors)
+    assert made.called == "anchor"
+    assert len(made.places) == len(made.anchors)
+    assert made.places.max() + 1 == len(made.groups)
+    for row in range(len(boxes)):  # its best anchor, unless that overlaps another object more
+        best = int(overlaps[row].argmax())
+        assert made.assigned[best] == overlaps[:, best].argmax()
+    taken = made.assigned >= 0
+    weak = torch.nonzero(taken & (overlaps.max(0).values < 0.7)).flatten()
+    highest = overlaps == overlaps.max(1, keepdim=True).values
+    assert bool(highest[:, weak].any(0).all())  # ties of an object's best one, and no others
+    assert bool(taken[overlaps.max(0).values >= 0.7].all())
+
+
+def test_cells_of_yolox_are_those_of_its_training(folder, tmp_path):
+    explained = anchors.explain("yolo-nano", "2", str(folder))
+    made = explained.assignment
+    assert (made.called, made.groups) == ("cell", ("12 x 12", "6 x 6", "3 x 3"))
+    counts = [row["anchors"] for row in explained.rows()]
+    assert 0 < sum(counts) == int((made.assigned >= 0).sum())
+    centres = (made.anchors[:, :2] + made.anchors[:, 2:]) / 2
+    for row, box in enumerate(explained.objects.boxes):
+        for x, y in centres[made.assigned == row].tolist():  # within it, or near its centre
+            near = max(abs(x - (box[0] + box[2]) / 2), abs(y - (box[1] + box[3]) / 2))
+            assert (box[0] < x < box[2] and box[1] < y < box[3]) or near <= 2.5 * 32

@@ -105,7 +105,8 @@ def explain(model: str, image: str, data: str | None = None) -> Explanation:
         size, resize = run.fitted().size, run.fitted().resize
     if not hasattr(network, "assignment"):
         raise ParameterError(f"{model} assigns no anchors to objects; ssd-small, for one, does")
-    return _explained(network, loaded, row, size, resize)
+    method = getattr(run, "method_", None)
+    return _explained(network, loaded, row, size, resize, method)
 
 
 def _size_of(network: Any, estimator: Any, split: Split) -> tuple[tuple[int, int], images.Resize]:
@@ -117,20 +118,26 @@ def _size_of(network: Any, estimator: Any, split: Split) -> tuple[tuple[int, int
 
 
 def _explained(
-    network: Any, data: Dataset, row: int, size: tuple[int, int], resize: images.Resize
-) -> Explanation:
+    network: Any, data: Dataset, row: int, size: tuple[int, int], resize: images.Resize,
+    method: Any = None,
+) -> Explanation:  # fmt: skip
     import torch
 
     sample = data.sample(row, size, resize)
     objects = sample.objects
     if objects is None or not len(objects):
         raise DataError(f"{sample.id} has no object, so that all anchors are background")
-    channels = sample.image.shape[2]
     network.eval()
+    pixels = sample.image[None]
+    if method is not None:
+        x = method.standardised(pixels, torch.device("cpu"))
+    else:  # by its own mean and deviation: the network is as it was drawn
+        x = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float()
+        x = (x - x.mean()) / x.std().clamp(min=1)
     target = {
         "boxes": torch.from_numpy(objects.boxes), "labels": torch.from_numpy(objects.labels)
     }  # fmt: skip
-    assignment = network.assignment(torch.zeros(1, channels, *size), target)
+    assignment = network.assignment(x, target)
     return Explanation(sample.id, sample.image, objects, assignment)
 
 

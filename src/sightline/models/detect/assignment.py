@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +51,17 @@ class Assignment:
         """Return the largest overlap of an object with any anchor, and that anchor."""
         value, anchor = self.overlaps[row].max(0)
         return float(value), int(anchor)
+
+
+def places_of(counts: Sequence[int]) -> Tensor:
+    """Return of every anchor the number of its map, shape (A,).
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Anchors of each map.
+    """
+    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
 
 
 def reasons(overlaps: Tensor, assigned: Tensor, threshold: float, area: Tensor) -> tuple[str, ...]:

@@ -36,15 +36,17 @@ losses under the same chance, and answers, apart from:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torchvision import ops
 
 from sightline.models.detect.anchors import RegionAnchors
 from sightline.models.detect.answers import Answering
+from sightline.models.detect.assignment import Assignment
 from sightline.models.detect.boxes import with_area
 from sightline.models.detect.network import DetectionModule, OnBackbone, Targets
 from sightline.models.detect.pyramid import LiteMaps, PyramidMaps, ResNetMaps
@@ -130,6 +132,19 @@ class FasterRCNN(OnBackbone, DetectionModule):
         of_anchors = self.rpn.losses(scored, objects)
         drawn = self.roi_heads.sampled(proposals, objects)
         return self.roi_heads.losses(said.maps[:-1], drawn, known, scored.size) | of_anchors
+
+    def assignment(self, images: Tensor, target: Mapping[str, Tensor]) -> Assignment:
+        """Return which anchors of an image are to propose which of its objects.
+
+        Parameters
+        ----------
+        images : float Tensor, shape (1, C, H, W)
+        target : mapping
+            ``boxes``, float (G, 4), xyxy in its pixels.
+        """
+        with torch.no_grad():
+            said = self.outputs(images)
+        return self.rpn.assignment(said.scored, said.maps, target["boxes"].float())
 
     def candidates(self, said: Outputs) -> tuple[Tensor, Tensor]:
         """Compute the boxes and the scores of every proposal; see `RoIHeads.candidates`.

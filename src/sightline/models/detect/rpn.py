@@ -30,6 +30,7 @@ from sightline.models.detect import boxes as coding
 from sightline.models.detect.anchors import RegionAnchors
 from sightline.models.detect.answers import free_of_overlap
 from sightline.models.detect.assign import match_regions, sample_regions
+from sightline.models.detect.assignment import Assignment, places_of, reasons
 from sightline.models.detect.losses import smooth_l1
 
 BETA = 1 / 9
@@ -199,6 +200,27 @@ class RegionProposals(nn.Module):
         objectness = functional.binary_cross_entropy_with_logits(torch.cat(logits).float(), labels)
         moved = smooth_l1(torch.cat(deltas), torch.cat(codes), BETA)
         return {"loss_objectness": objectness, "loss_rpn_box_reg": moved / len(labels)}
+
+    def assignment(self, said: Scored, maps: Sequence[Tensor], objects: Tensor) -> Assignment:
+        """Return which anchors are to propose which objects of an image.
+
+        Parameters
+        ----------
+        said : Scored
+        maps : sequence of float Tensor, shape (1, C, H_k, W_k)
+            That it was said of.
+        objects : float Tensor, shape (G, 4)
+        """
+        area = coding.with_area(objects)
+        overlaps, rows = coding.iou(objects, said.anchors), torch.nonzero(area).flatten()
+        assigned = match_regions(overlaps[rows], self.rules.upper, self.rules.lower)
+        known = assigned >= 0
+        assigned[known] = rows[assigned[known]]
+        groups = tuple(f"{m.shape[2]} x {m.shape[3]}" for m in maps)
+        why = reasons(overlaps, assigned, self.rules.upper, area)
+        return Assignment(
+            said.anchors, places_of(said.counts), groups, overlaps, assigned, why, "anchor"
+        )
 
 
 class ProposalHead(nn.Module):

@@ -64,7 +64,7 @@ from sightline.models.detect import boxes as coding
 from sightline.models.detect.anchors import SCALES, DefaultBoxes
 from sightline.models.detect.answers import Answering
 from sightline.models.detect.assign import BACKGROUND, match_default_boxes
-from sightline.models.detect.assignment import Assignment, reasons
+from sightline.models.detect.assignment import Assignment, places_of, reasons
 from sightline.models.detect.losses import mined_cross_entropy, smooth_l1
 from sightline.models.detect.network import DetectionModule, OnBackbone, Targets
 
@@ -208,7 +208,7 @@ class SSD(OnBackbone, DetectionModule):
         sides = [(m.shape[2], m.shape[3]) for m in maps]
         anchors = self.boxes(sides, size)
         of_each = [h * w * n for (h, w), n in zip(sides, self.boxes.counts, strict=True)]
-        places = torch.repeat_interleave(torch.arange(len(sides)), torch.tensor(of_each))
+        places = places_of(of_each)
         area = coding.with_area(boxes)
         overlaps = coding.iou(boxes, anchors)
         rules, rows = self.teaching, torch.nonzero(area).flatten()

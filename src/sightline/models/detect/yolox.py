@@ -33,7 +33,7 @@ The six forms are drop-in for the published ones: the same state-dict keys and o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -45,7 +45,8 @@ from sightline.errors import DataError
 from sightline.models.detect.anchors import grid
 from sightline.models.detect.answers import Answering
 from sightline.models.detect.assign import BACKGROUND, SimOTA
-from sightline.models.detect.boxes import with_area
+from sightline.models.detect.assignment import Assignment, places_of
+from sightline.models.detect.boxes import iou, with_area
 from sightline.models.detect.csp_darknet import CSPDarknet, PartialBlock, Unit, wide_unit
 from sightline.models.detect.losses import overlap_loss
 from sightline.models.detect.network import DetectionModule, Targets
@@ -273,6 +274,45 @@ class YOLOX(DetectionModule):
             wanted = _codes(objects, said.corners[cells], said.strides[cells])
             lost["codes"] = (said.codes[chosen].float() - wanted).abs().sum()
         return {name: value / n for name, value in lost.items()}
+
+    def assignment(self, images: Tensor, target: Mapping[str, Tensor]) -> Assignment:
+        """Return which cells of an image are to answer for which of its objects.
+
+        The choice rests on what the network says so far, so it changes as it learns. The overlap of
+        a cell is that of the box that it answers with.
+
+        Parameters
+        ----------
+        images : float Tensor, shape (1, C, H, W)
+            Standardised.
+        target : mapping
+            ``boxes``, float (G, 4), xyxy in its pixels, and ``labels``, int64 (G,).
+        """
+        with torch.no_grad():
+            said = self.outputs(images)
+            boxes = self.boxes(said)
+            assigned, *_ = self._assigned(said, boxes, 0, target)
+        area = with_area(target["boxes"])
+        rows, known = torch.nonzero(area).flatten(), assigned != BACKGROUND
+        assigned[known] = rows[assigned[known]]
+        overlaps = iou(target["boxes"].float(), boxes[0])
+        cells = torch.cat((said.corners, said.corners + said.strides[:, None]), 1)
+        sides = [(said.size[0] // stride, said.size[1] // stride) for stride in STRIDES]
+        return Assignment(
+            cells, places_of([h * w for h, w in sides]), tuple(f"{h} x {w}" for h, w in sides),
+            overlaps, assigned, tuple(self._why(assigned, area)), "cell",
+        )  # fmt: skip
+
+    @staticmethod
+    def _why(assigned: Tensor, area: Tensor) -> Iterator[str]:
+        """Say why an object has no cell."""
+        for row, real in enumerate(area.tolist()):
+            if not real:
+                yield "it has no area, so that it teaches nothing"
+            elif not bool((assigned == row).any()):
+                yield "no cell near its centre is left for it: others cost less"
+            else:
+                yield ""
 
     def _assigned(
         self, said: Outputs, boxes: Tensor, i: int, target: Mapping[str, Tensor]
