@@ -64,3 +64,14 @@ def test_an_estimate_counts_what_will_be_done(digits):
     assert found.steps == 3 * math.ceil(len(digits[0]) / 64)
     assert found.total_seconds == pytest.approx(found.steps * found.step_seconds)
     assert found.memory_mb > 0
+
+
+def test_a_detectors_batch_is_learned_at_a_tenth_of_its_first_loss(digits):
+    data = sightline.load_data("shapes:count=12,size=32")
+    detector = sightline.create_model("yolo-v1", data, workers=0, device="cpu")
+    looked = detector.training(data.train)
+    assert probe.learned_below(looked, [5.0, 0.4]) == 0.5
+    assert probe.learned_below(looked, [0.02]) == probe.LEARNED
+    assert probe.learned_below(training(digits), [5.0, 0.4]) == probe.LEARNED
+    losses = probe.overfit_batch(looked, steps=60)
+    assert losses[-1] < probe.learned_below(looked, losses)

@@ -51,8 +51,9 @@ def dry_run(model: Estimator, train: Split, *, json: bool) -> int:
 def overfit_batch(model: Estimator, train: Split, *, json: bool) -> int:
     """Learn one batch by heart; return exit status 1 when that fails."""
     with console.bar("learning one batch") as report:
-        losses = probe.overfit_batch(model.training(train), progress=report)
-    learned = math.isfinite(losses[-1]) and losses[-1] < probe.LEARNED
+        training = model.training(train)
+        losses = probe.overfit_batch(training, progress=report)
+    learned = math.isfinite(losses[-1]) and losses[-1] < probe.learned_below(training, losses)
     if json:
         console.print_json({"learned": learned, "losses": losses})
     elif learned:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from torch import nn
 from sightline.errors import TrainingError
 from sightline.training.engine import Training
 from sightline.training.feed import Batch
+from sightline.training.labelled_feed import LabelledFeed
 from sightline.types import Progress
 
 LEARNED = 0.01
@@ -119,7 +120,7 @@ def overfit_batch(
     Returns
     -------
     list of float
-        Loss of each step; the last is below `LEARNED` when all is well.
+        Loss of each step; the last is below what `learned_below` says when all is well.
     """
     losses: list[float] = []
     with training.untouched(), _without_dropout(training.plain):
@@ -129,9 +130,25 @@ def overfit_batch(
             losses.append(float(training.advance(batch, 1.0)))
             if progress:
                 progress(step + 1, steps)
-            if losses[-1] < LEARNED or not math.isfinite(losses[-1]):
+            if losses[-1] < learned_below(training, losses) or not math.isfinite(losses[-1]):
                 break
     return losses
+
+
+def learned_below(training: Training, losses: Sequence[float]) -> float:
+    """Return the loss below which a batch has been learned by heart.
+
+    A classifier's falls to nothing. A detector's is the sum of several, some of them of boxes that
+    are drawn by chance in each step, and stays above: a tenth of the first is little then.
+
+    Parameters
+    ----------
+    training : Training
+    losses : sequence of float
+        Of each step so far.
+    """
+    classifies = isinstance(training.feed, LabelledFeed)
+    return LEARNED if classifies else max(LEARNED, losses[0] / 10)
 
 
 def estimate(training: Training) -> Estimate:
