@@ -14,6 +14,7 @@ torchvision's SSDLite320 on MobileNetV3, by the same path, and RF-DETR nano wher
 from __future__ import annotations
 
 import argparse
+import copy
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -90,11 +91,13 @@ def measure(name: str, repeats: int, batch: int) -> dict[str, Any]:
     peer = PEERS[name](1 + len(data.classes))
     quieten(name, model.method_.model, peer)
     if name in SAME:  # bytes come to both networks by the same scale
-        model.method_.mean_ = np.array(peer.transform.image_mean, np.float32)
-        model.method_.std_ = np.array(peer.transform.image_std, np.float32)
+        scaled: Any = peer.transform
+        scaled.image_mean, scaled.image_std = model.method_.mean_, model.method_.std_
     row: dict[str, Any] = {"model": name, "peer": type(peer).__name__, "batch": batch}
     if name in SAME:
-        row["step"] = machine.medians(steps(model, data, peer, batch, max(repeats // 3, 3)))
+        row["step"] = machine.medians(
+            steps(model, data, copy.deepcopy(peer), batch, max(repeats // 3, 3))
+        )
     model.method_.model.eval()
     with tempfile.TemporaryDirectory() as folder:
         made = export(model.save(Path(folder) / "run"), Path(folder) / "model.onnx")

@@ -267,3 +267,18 @@ def test_one_class_of_objects_has_no_names_and_two_histograms():
     assert [a.get_label() for a in sheet.axes if a.get_label() in ("balance", "histogram")] == [
         "balance", "histogram", "histogram",
     ]  # fmt: skip
+
+
+def test_labels_of_boxes_in_one_place_lie_beside_each_other_the_first_in_order_above():
+    boxes = np.array([[50.0, 60, 150, 160]] * 9)
+    order = np.array([3, 0, 1, 2, 4, 5, 6, 7, 8])
+    places = draw.free_places(boxes, [40.0] * 9, 12.0, (200, 300), order)
+    assert places[3] == (50.0, 48.0)  # above its box, at its left edge
+    assert set(places) == {3, 0, 1, 2, 4, 5, 6, 7}  # eight places; the ninth has no room
+    assert len(set(places.values())) == 8
+    for i, (x, y) in places.items():
+        assert 0 <= x <= 260
+        assert 0 <= y <= 188
+        for j, (left, top) in places.items():
+            assert i == j or abs(x - left) >= 40 or abs(y - top) >= 12
+    assert draw.free_places(boxes[:1], [0.0], 12.0, (200, 300), np.array([0])) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -141,26 +142,52 @@ def label_places(
         By box, the upper left corner of its name; one without room is left out, as the colour of
         the box says its class too. Larger boxes choose first.
     """
-    height, width = size[:2]
-    point = max(width, height) / (0.92 * _COLUMN * 72)  # pixels
-    tall = 1.6 * _LABEL * point
+    point = max(size[:2]) / (0.92 * _COLUMN * 72)  # pixels
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    wide = [(0.64 * _LABEL * _letters(name) + 3) * point if name else 0.0 for name in names]
+    return free_places(boxes, wide, 1.6 * _LABEL * point, size, np.argsort(-areas, kind="stable"))
+
+
+def free_places(
+    boxes: NDArray[np.floating[Any]], wide: Sequence[float], tall: float, size: tuple[int, ...],
+    order: NDArray[np.integer[Any]],
+) -> dict[int, tuple[float, float]]:  # fmt: skip
+    """Find places for labels at the edges of their boxes: inside the picture, none over another.
+
+    Parameters
+    ----------
+    boxes : float array, shape (N, 4)
+        ``xyxy``, in pixels.
+    wide : sequence of float
+        Of each label, in pixels; 0: it needs no place.
+    tall : float
+        Of all labels.
+    size : (height, width)
+        Of the picture, in pixels.
+    order : int array
+        In which they choose.
+
+    Returns
+    -------
+    dict of int to (x, y)
+        By box, the upper left corner of its label; one without room is left out.
+    """
+    height, width = size[:2]
     taken: list[tuple[float, float, float, float]] = []
     places: dict[int, tuple[float, float]] = {}
-    for i in np.argsort(-areas, kind="stable"):
-        wide = (0.64 * _LABEL * _letters(names[i]) + 3) * point
-        x1, y1, _, y2 = (float(edge) for edge in boxes[i])
-        if not names[i] or wide > width:
+    for i in order.tolist():
+        if not wide[i] or wide[i] > width:
             continue
-        x = min(max(x1, 0.0), width - wide)
-        for y in (y1 - tall, y1, y2 - tall, y2):
+        x1, y1, x2, y2 = (float(edge) for edge in boxes[i])
+        for left, y in itertools.product((x1, x2 - wide[i]), (y1 - tall, y1, y2 - tall, y2)):
+            x = min(max(left, 0.0), width - wide[i])
             inside = 0 <= y <= height - tall
             if inside and not any(
-                x < right and left < x + wide and y < bottom and top < y + tall
-                for left, top, right, bottom in taken
+                x < right and left_ < x + wide[i] and y < bottom and top < y + tall
+                for left_, top, right, bottom in taken
             ):
-                taken.append((x, y, x + wide, y + tall))
-                places[int(i)] = (x, y)
+                taken.append((x, y, x + wide[i], y + tall))
+                places[i] = (x, y)
                 break
     return places
 

@@ -143,6 +143,9 @@ def drawn_on(
 ) -> Image.Image:
     """Draw objects on a picture: boxes in the colour of their class, with name and score.
 
+    The surest ones choose a place for their name first, none over another; one without room is left
+    out, as the colour of the box says its class too.
+
     Parameters
     ----------
     pixels : PIL image, RGB
@@ -166,16 +169,21 @@ def drawn_on(
         tints = sheets.colours(objects.labels)
         for box, tint in zip(objects.boxes * factor, tints.tolist(), strict=True):
             _box(draw, [float(v) for v in box], tuple(tint), line, dashed=dashed)
-    tints = sheets.colours(answer.labels)
-    for i in np.argsort(answer.scores, kind="stable").tolist():
-        x, y = (float(v) for v in answer.boxes[i, :2] * factor)
-        text = f"{answer.classes[answer.labels[i]]} {answer.scores[i]:.2f}"
-        wide = fonts.width(text, letters) + 4
-        left, top = min(max(x, 0), max(size[0] - wide, 0)), max(y - letters - 4, 0)
+    tints, tall = sheets.colours(answer.labels), letters + 4
+    texts = [
+        f"{answer.classes[label]} {score:.2f}"
+        for label, score in zip(answer.labels, answer.scores, strict=True)
+    ]
+    wide = [min(fonts.width(text, letters) + 4, size[0]) for text in texts]
+    surest = np.argsort(-answer.scores, kind="stable")
+    places = sheets.free_places(answer.boxes * factor, wide, tall, size[::-1], surest)
+    for i, (left, top) in places.items():
         colour = tuple(tints[i].tolist())
-        draw.rectangle((left, top, left + wide, top + letters + 4), fill=colour)
+        draw.rectangle((left, top, left + wide[i], top + tall), fill=colour)
         light = float(tints[i] @ np.array((0.299, 0.587, 0.114)))
-        fonts.write(draw, (left + 2, top + 1), text, letters, "black" if light > 140 else "white")
+        fonts.write(
+            draw, (left + 2, top + 1), texts[i], letters, "black" if light > 140 else "white"
+        )
     return sheet
 
 
