@@ -18,15 +18,13 @@ from numpy.typing import NDArray
 
 from sightline.counting import counted
 from sightline.errors import DataError, ParameterError
-from sightline.metrics import Metrics
+from sightline.metrics import Metrics, bootstrap
 from sightline.metrics import detect_errors as causes
 from sightline.metrics import detect_precision as precision
+from sightline.metrics.bootstrap import DRAWS
 from sightline.metrics.detect_table import Answers, Floats, Objects, Rows, Table
-from sightline.metrics.paired import Difference, Z, bootstrap_difference
+from sightline.metrics.paired import Difference, bootstrap_difference
 from sightline.types import Detections
-
-DRAWS = 200
-"""Resamples of the images for an interval."""
 
 PAIRED_DRAWS = 1000
 """Resamples for the interval of a difference, whose ends are percentiles."""
@@ -265,21 +263,16 @@ def evaluate(
         figures |= {name: precision.mean(values) for name, values in of_classes.items()}
     known = {name: value for name, value in figures.items() if not math.isnan(value)}
     known = {"ap": 0.0, "ap50": 0.0} | known
-    return Metrics(known, "ap", interval or _interval(table), n=table.images)
+    return Metrics(known, "ap", interval or ap_interval(table), n=table.images)
 
 
-def _interval(table: Table) -> tuple[float, float]:
-    """Return the 95% interval of AP over images: 1.96 deviations of resamples on either side.
-
-    The resamples' own percentiles will not do: where a class has few images, AP of resamples lies
-    above AP, as a class whose images are not drawn is left out and the others come several times.
-    """
+def ap_interval(table: Table) -> tuple[float, float]:
+    """Return the 95% interval of AP over images; see `bootstrap.interval`."""
     if not table.numbers.any():
         return 0.0, 1.0
     measure, random = precision.Resampled(table), np.random.default_rng(0)
     draws = [measure(random.integers(table.images, size=table.images)) for _ in range(DRAWS)]
-    middle, half = measure(np.arange(table.images)), Z * float(np.nanstd(draws))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return bootstrap.interval(measure(np.arange(table.images)), np.array(draws))
 
 
 def rates(table: NDArray[np.int64]) -> dict[str, Floats]:
