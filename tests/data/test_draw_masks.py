@@ -228,3 +228,22 @@ def test_a_traced_mask_drawn_again_is_the_same(mask):
         for p in outlines.trace(mask)
     )
     assert area == mask.sum()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_mask_within_a_box_has_the_code_of_the_whole_mask(seed):
+    random = np.random.default_rng(seed)
+    height, width = random.integers(1, 9, 2).tolist()
+    h, w = (int(random.integers(0, n + 1)) for n in (height, width))
+    top, left = int(random.integers(height - h + 1)), int(random.integers(width - w + 1))
+    part = random.random((h, w)) < 1.3 * random.random()  # now and then all of it, or nothing
+    whole = np.zeros((height, width), np.uint8, order="F")
+    whole[top : top + h, left : left + w] = part
+    code = outlines.part_to_rle(part, (top, left), height, width)
+    assert code["counts"] == coco_mask.encode(whole)["counts"]
+    assert code["size"] == [height, width]
+
+
+def test_a_mask_that_reaches_beyond_its_image_is_refused():
+    with pytest.raises(DataError, match=r"3 x 2 pixels at \(2, 0\) reaches beyond its image of 4"):
+        outlines.part_to_rle(np.ones((2, 3), bool), (0, 2), 4, 4)

@@ -37,6 +37,49 @@ def to_rle(shape: Shape, height: int, width: int) -> Rle:
     return _as_rle(coco_mask.merge(coco_mask.frPyObjects(flat, height, width)))
 
 
+def part_to_rle(
+    part: NDArray[np.bool_], corner: tuple[int, int], height: int, width: int
+) -> Rle:  # fmt: skip
+    """Return the run-length code of a mask that is known within a box, without drawing the rest.
+
+    Parameters
+    ----------
+    part : bool array, shape (h, w)
+    corner : (top, left)
+        Where it lies in the image, in pixels.
+    height, width : int
+        Of the image.
+
+    Raises
+    ------
+    DataError
+        When the part reaches beyond the image.
+
+    Examples
+    --------
+    >>> part_to_rle(np.ones((2, 1), bool), (1, 2), 3, 4)["counts"]
+    b'723'
+    """
+    top, left = corner
+    if top < 0 or left < 0 or top + part.shape[0] > height or left + part.shape[1] > width:
+        raise DataError(
+            f"a mask of {part.shape[1]} x {part.shape[0]} pixels at ({left}, {top}) reaches beyond "
+            f"its image of {width} x {height}"
+        )
+    # Runs go down the columns; a step up begins one, a step down ends it.
+    steps = np.diff(np.pad(part, ((1, 1), (0, 0))).T.astype(np.int8), axis=1)
+    starts, ends = (
+        (left + columns) * height + top + rows
+        for columns, rows in (np.nonzero(steps == sign) for sign in (1, -1))
+    )
+    joined = starts[1:] == ends[:-1]  # over the lower end of a column into the next one
+    kept = np.append(True, ~joined)[: len(starts)], np.append(~joined, True)[: len(ends)]
+    edges = np.stack((starts[kept[0]], ends[kept[1]]), 1).ravel()
+    counts = np.diff(edges, prepend=0, append=height * width).tolist()
+    runs = counts[: len(counts) - (counts[-1] == 0)] or counts
+    return _as_rle(coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width))
+
+
 def why_broken(shape: Shape, height: int, width: int) -> str | None:
     """Return why an outline cannot be drawn on an image of a size; None where it can."""
     if isinstance(shape, list):
