@@ -101,12 +101,20 @@ class Answers:
     boxes : float64 array, shape (D, 4)
     labels, images : int64 array, shape (D,)
     scores : float64 array, shape (D,)
+    areas : float64 array, shape (D,), optional
+        Square pixels, by which they are small, medium or large; default: of the boxes.
     """
 
     boxes: Floats
     labels: Rows
     images: Rows
     scores: Floats
+    areas: Floats | None = None
+
+    @property
+    def sizes(self) -> Floats:
+        """Return the area of each answer in square pixels, shape (D,)."""
+        return box_areas(self.boxes) if self.areas is None else self.areas
 
     @classmethod
     def of(cls, answers: Sequence[Detections]) -> Answers:
@@ -160,10 +168,29 @@ def overlap(answers: Floats, objects: Floats, crowd: Marks) -> Floats:
     corner = np.maximum(answers[:, None, :2], objects[None, :, :2])
     sides = (np.minimum(answers[:, None, 2:], objects[None, :, 2:]) - corner).clip(0)
     shared = sides[..., 0] * sides[..., 1]
-    own = box_areas(answers)[:, None]
-    whole = np.where(crowd, own, own + box_areas(objects) - shared)
-    shares: Floats = np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0)
-    return shares
+    return iou(shared, box_areas(answers), box_areas(objects), crowd)
+
+
+def iou(shared: Floats, answers: Floats, objects: Floats, crowd: Marks) -> Floats:
+    """Compute the IoU of answers and objects of any form from their areas.
+
+    Parameters
+    ----------
+    shared : float64 array, shape (D, G)
+        Area that each answer and object have in common.
+    answers, objects : float64 array, shape (D,) and (G,)
+        Their own areas.
+    crowd : bool array, shape (G,)
+        Where the area shared is divided by that of the answer alone.
+
+    Returns
+    -------
+    float64 array, shape (D, G)
+        0 where nothing is shared.
+    """
+    own = answers[:, None]
+    whole = np.where(crowd, own, own + objects - shared)
+    return np.divide(shared, whole, out=np.zeros(shared.shape), where=shared > 0)
 
 
 @dataclass(frozen=True)
@@ -263,7 +290,7 @@ class Table:
         One is neither when its object does not count, or when it has none and is not of the size.
         """
         matched = self.matched
-        sized = _outside(box_areas(self.answers.boxes))[:, None]
+        sized = _outside(self.answers.sizes)[:, None]
         if not len(self.objects.labels):
             return np.broadcast_to(~sized, matched.shape)
         of_object = np.stack(
