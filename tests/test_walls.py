@@ -20,19 +20,18 @@ def graph():
     return grimp.build_graph("sightline")
 
 
+NAMES = {*tasks.names(), *Task}  # a task may have some of its files before it has all of them
+
+
 def of_task(module: str) -> bool:
     """Whether a module is a task's own file (or one that belongs to it: its name begins alike)."""
     last = module.rpartition(".")[2]
-    return any(last == task or last.startswith(f"{task}_") for task in tasks.names())
+    return any(last == task or last.startswith(f"{task}_") for task in NAMES)
 
 
 def in_task(module: str) -> bool:
-    """Whether a module is a task's own, or lies in the folder of its methods.
-
-    A folder of methods may be there before the task has its files in every room.
-    """
-    folders = {*tasks.names(), *Task}
-    return of_task(module) or any(part in folders for part in module.split("."))
+    """Whether a module is a task's own, or lies in the folder of its methods."""
+    return of_task(module) or any(part in NAMES for part in module.split("."))
 
 
 def test_only_a_tasks_own_files_import_them_by_name(graph):

@@ -119,15 +119,9 @@ class Evaluation:
     @classmethod
     def restored(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Make an evaluation of what `arrays` returned."""
-        parts = {
-            part: {name: arrays[f"{part}.{name}"] for name in fields}
-            for part, fields in _FIELDS.items()
-        }
-        classes = tuple(json.loads(bytes(arrays["classes"])))
+        objects, answers, classes = restored_parts(arrays)
         rows, (low, high) = arrays["rows"], arrays["interval"].tolist()
-        table = Table(
-            Objects(**parts["objects"]), Answers(**parts["answers"]), len(rows), len(classes)
-        )
+        table = Table(objects, answers, len(rows), len(classes))
         return cls._measured(table, rows, classes, arrays.get("thresholds"), (low, high))
 
     @property
@@ -210,6 +204,17 @@ _FIELDS = {
     "objects": ("boxes", "labels", "images", "crowd", "difficult", "areas"),
     "answers": ("boxes", "labels", "images", "scores"),
 }
+
+
+def restored_parts(
+    arrays: Mapping[str, NDArray[Any]],
+) -> tuple[Objects, Answers, tuple[str, ...]]:
+    """Return the objects, answers and classes of the arrays that an evaluation saved."""
+    objects, answers = (
+        {name: arrays[f"{part}.{name}"] for name in fields} for part, fields in _FIELDS.items()
+    )
+    classes = tuple(json.loads(bytes(arrays["classes"])))
+    return Objects(**objects), Answers(**answers, areas=arrays.get("answers.areas")), classes
 
 
 def differ(best: Evaluation, other: Evaluation, margin: float) -> Difference:

@@ -1,0 +1,325 @@
+"""Hold the masks of objects as run-length codes, and match answers with objects by them.
+
+No mask is drawn: areas, and what two masks have in common, are counted on the codes, so that
+hundreds of objects on a large picture take kilobytes. The matching is detection's (`detect_table`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from sightline.data.annotation import Rle, Shape
+from sightline.data.outlines import part_to_rle, to_rle
+from sightline.errors import DataError
+from sightline.metrics.detect_table import Answers, Floats, Marks, Objects, Rows, Table, iou
+from sightline.types import Detections
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """Objects of one picture, detected or annotated, as the run-length codes of their masks.
+
+    Parameters
+    ----------
+    size : (height, width)
+        Of the picture.
+    codes : tuple of bytes, length N
+        COCO's compressed counts.
+    labels : int64 array, shape (N,)
+        Ids that index `classes`.
+    classes : tuple of str
+    scores : float64 array, shape (N,), optional
+        In [0, 1]; default 1.
+    crowd, difficult : bool array, shape (N,), optional
+        Objects that do not count; see `detect_table.Objects`.
+    areas : float64 array, shape (N,), optional
+        Square pixels, where an annotation states them beside the mask; else nan.
+
+    Raises
+    ------
+    DataError
+        When lengths differ, a label is no class or a score lies outside [0, 1].
+    """
+
+    size: tuple[int, int]
+    codes: tuple[bytes, ...]
+    labels: Rows
+    classes: tuple[str, ...]
+    scores: Floats = field(default_factory=lambda: np.empty(0))
+    crowd: Marks | None = None
+    difficult: Marks | None = None
+    areas: Floats | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.codes)
+        for name, kind, default in (
+            ("labels", np.int64, 0), ("scores", np.float64, 1.0), ("crowd", np.bool_, False),
+            ("difficult", np.bool_, False), ("areas", np.float64, np.nan),
+        ):  # fmt: skip
+            given = getattr(self, name)
+            if given is None or (name == "scores" and not len(given)):
+                given = np.full(n, default)
+            if len(given) != n:
+                raise DataError(f"{n} masks but {len(given)} {name}")
+            object.__setattr__(self, name, np.asarray(given, kind))
+        if n and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+            raise DataError(f"labels must index the {len(self.classes)} classes")
+        if not ((self.scores >= 0) & (self.scores <= 1)).all():
+            raise DataError("scores must be between 0 and 1")
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"Masks({len(self)} objects, {width}x{height})"
+
+    @classmethod
+    def of(cls, objects: Detections, size: tuple[int, int] | None = None) -> Self:
+        """Encode the masks of objects.
+
+        Parameters
+        ----------
+        objects : Detections
+            With masks, perhaps of shape (0, H, W).
+        size : (height, width), optional
+            Of the picture, where there is neither an object nor a mask to tell it.
+
+        Raises
+        ------
+        DataError
+            When there are objects without masks, or masks of another size.
+        """
+        if objects.masks is None and len(objects):
+            raise DataError(
+                f"{len(objects)} objects have boxes but no masks; instances are measured by masks"
+            )
+        masks = np.zeros((0, 0, 0), np.bool_) if objects.masks is None else objects.masks
+        height, width = masks.shape[1:] if size is None else size
+        codes = tuple(to_rle(mask, height, width)["counts"] for mask in masks)
+        return cls((height, width), codes, objects.labels, objects.classes,
+                   objects.scores.astype(np.float64), objects.crowd, objects.difficult,
+                   objects.areas)  # fmt: skip
+
+    @classmethod
+    def of_shapes(
+        cls, shapes: Sequence[Shape], size: tuple[int, int], labels: Any,
+        classes: tuple[str, ...], **more: Any,
+    ) -> Self:  # fmt: skip
+        """Encode outlines of any form: polygons, run-length codes or masks.
+
+        Parameters
+        ----------
+        shapes : sequence of Shape, length N
+        size : (height, width)
+        labels : sequence of int, length N
+        classes : tuple of str
+        **more
+            ``scores``, ``crowd``, ``difficult`` and ``areas``.
+
+        Raises
+        ------
+        DataError
+            When an outline cannot be drawn on a picture of this size.
+        """
+        codes = tuple(_as_bytes(to_rle(shape, *size)["counts"]) for shape in shapes)
+        return cls(size, codes, np.asarray(labels, np.int64), classes, **more)
+
+    @classmethod
+    def of_map(
+        cls, numbers: NDArray[np.integer[Any]], classes: tuple[str, ...], labels: Any = 0,
+        scores: Any = 1.0,
+    ) -> Self:  # fmt: skip
+        """Encode a map of object numbers, looking at each object within its box alone.
+
+        Parameters
+        ----------
+        numbers : integer array, shape (H, W)
+            0 is the background, n the n-th object; numbers may be left out.
+        classes : tuple of str
+        labels : int, or one for each number
+            That of number n at n - 1.
+        scores : float, or one for each number
+
+        Raises
+        ------
+        DataError
+            When the map is not (H, W) of whole numbers from 0, or an object has no label or score.
+        """
+        from scipy.ndimage import find_objects
+
+        if numbers.ndim != 2 or numbers.dtype.kind not in "iu" or numbers.min(initial=0) < 0:
+            raise DataError(
+                "a map of object numbers must have shape (H, W) and whole numbers from 0, not "
+                f"{numbers.shape} and {numbers.dtype}"
+            )
+        height, width = numbers.shape
+        codes, kept = [], []
+        for i, place in enumerate(find_objects(numbers)):
+            if place is not None:
+                corner = place[0].start, place[1].start
+                code = part_to_rle(numbers[place] == i + 1, corner, height, width)
+                codes.append(code["counts"])
+                kept.append(i)
+        own, sure = (_of_numbers(kept, *given) for given in (("label", labels), ("score", scores)))
+        return cls((height, width), tuple(codes), own, classes, sure)
+
+    @property
+    def rle(self) -> list[Rle]:
+        """Return the codes as COCO writes them."""
+        return [{"size": list(self.size), "counts": code} for code in self.codes]
+
+    @property
+    def pixels(self) -> Floats:
+        """Return how many pixels each mask has, shape (N,)."""
+        # One by one: pycocotools cannot count more than 255 masks in one go.
+        return np.array([coco_mask.area(code) for code in self.rle], np.float64)
+
+    @property
+    def boxes(self) -> Floats:
+        """Return the smallest box around each mask, shape (N, 4), xyxy."""
+        if not self.codes:
+            return np.zeros((0, 4))
+        x, y, w, h = np.asarray(coco_mask.toBbox(self.rle), np.float64).T
+        return np.stack((x, y, x + w, y + h), 1)
+
+    def mask(self, i: int) -> NDArray[np.bool_]:
+        """Draw the mask of one object, shape (H, W)."""
+        return np.asarray(coco_mask.decode(self.rle[i]), np.bool_)
+
+
+def _of_numbers(kept: list[int], what: str, values: Any) -> NDArray[Any]:
+    """Return what some object numbers, less 1, have: each its own, or all the same."""
+    given = np.asarray(values)
+    if given.ndim == 0:
+        return np.full(len(kept), given)
+    if kept and kept[-1] >= len(given):
+        raise DataError(
+            f"the object of number {kept[-1] + 1} has no {what}: there are {len(given)}"
+        )
+    return given[np.array(kept, np.int64)]
+
+
+def _as_bytes(counts: Any) -> bytes:
+    return counts.encode() if isinstance(counts, str) else bytes(counts)
+
+
+def in_common(answers: Masks, objects: Masks) -> NDArray[np.int32]:
+    """Count the pixels that each answer and object have in common, shape (D, G).
+
+    Parameters
+    ----------
+    answers, objects : Masks
+        On one picture.
+    """
+    if not len(answers) or not len(objects):
+        return np.zeros((len(answers), len(objects)), np.int32)
+    # Of crowds pycocotools divides by the answer's area alone: multiplied by it, whole numbers.
+    shares = coco_mask.iou(answers.rle, objects.rle, [1] * len(objects))
+    return np.asarray(np.rint(shares * answers.pixels[:, None]), np.int32)
+
+
+@dataclass(frozen=True)
+class MaskTable(Table):
+    """The overlaps of all answers' and objects' masks, and who is matched with whom.
+
+    Parameters
+    ----------
+    shared : list of int32 array, shape (D_i, G_i)
+        Pixels in common, of each image.
+    pixels : float64 array, shape (G,)
+        Of the objects' masks; the answers' are their areas.
+    codes : tuple of bytes, length D
+        The answers' masks.
+    sizes : int64 array, shape (N, 2)
+        Height and width of each picture.
+    """
+
+    shared: list[NDArray[np.int32]]
+    pixels: Floats
+    codes: tuple[bytes, ...]
+    sizes: Rows
+
+    @classmethod
+    def of(
+        cls, truth: Sequence[Masks], answers: Sequence[Masks], names: Sequence[str] = ()
+    ) -> Self:
+        """Match answers with objects.
+
+        Parameters
+        ----------
+        truth, answers : sequence of Masks
+            Of each picture, in one order and of the same classes.
+        names : sequence of str, optional
+            What an error calls the pictures.
+
+        Raises
+        ------
+        DataError
+            When truth and answer of a picture are of different sizes.
+        """
+        for i, (true, said) in enumerate(zip(truth, answers, strict=True)):
+            if len(true) and len(said) and true.size != said.size:
+                name = names[i] if names else f"image {i}"
+                raise DataError(
+                    f"{name}: the true masks are {true.size[1]} x {true.size[0]} pixels (width x "
+                    f"height), the answered ones {said.size[1]} x {said.size[0]}; make them alike"
+                )
+        own = _join([t.pixels for t in truth])
+        stated = _join([_filled(t.areas) for t in truth])
+        objects = Objects(
+            _boxes(truth), _join([t.labels for t in truth]).astype(np.int64), _images(truth),
+            _join([_filled(t.crowd) for t in truth]).astype(np.bool_),
+            _join([_filled(t.difficult) for t in truth]).astype(np.bool_),
+            np.where(np.isnan(stated), own, stated),
+        )  # fmt: skip
+        given = Answers(
+            _boxes(answers), _join([a.labels for a in answers]).astype(np.int64), _images(answers),
+            _join([a.scores for a in answers]), _join([a.pixels for a in answers]),
+        )  # fmt: skip
+        return cls(
+            objects, given, len(truth), len(truth[0].classes),
+            [in_common(a, t) for a, t in zip(answers, truth, strict=True)], own,
+            tuple(code for a in answers for code in a.codes),
+            np.array([a.size if len(a) else t.size for a, t in zip(answers, truth, strict=True)]),
+        )  # fmt: skip
+
+    @functools.cached_property
+    def overlaps(self) -> list[Floats]:
+        """Return the IoU of the answers (rows) and objects (columns) of each image, any class."""
+        return [
+            iou(shared.astype(np.float64), self.answers.sizes[d], self.pixels[g],
+                self.objects.crowd[g])
+            for (d, g), shared in zip(self.parts(), self.shared, strict=True)
+        ]  # fmt: skip
+
+    def answer(self, image: int, classes: tuple[str, ...]) -> Masks:
+        """Return the answers on an image, by its position."""
+        d, _ = list(self.parts())[image]
+        height, width = self.sizes[image].tolist()
+        return Masks((height, width), self.codes[d], self.answers.labels[d], classes,
+                     self.answers.scores[d])  # fmt: skip
+
+
+def _filled(values: NDArray[Any] | None) -> NDArray[Any]:
+    assert values is not None  # filled in when the masks were made
+    return values
+
+
+def _join(parts: Sequence[NDArray[Any]]) -> Floats:
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def _boxes(masks: Sequence[Masks]) -> Floats:
+    return np.concatenate([np.zeros((0, 4)), *(m.boxes for m in masks)])
+
+
+def _images(masks: Sequence[Masks]) -> Rows:
+    return np.repeat(np.arange(len(masks)), [len(m) for m in masks])
