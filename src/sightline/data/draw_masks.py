@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from sightline.data.annotation import Annotation, Shape
-from sightline.data.outlines import check_size, to_rle
+from sightline.data.annotation import Annotation, Rle, Shape
+from sightline.data.outlines import check_size, part_to_rle, to_rle
 from sightline.errors import DataError
 from sightline.types import IGNORE, Detections, Segmentation
 
@@ -46,9 +46,8 @@ def detections(
         When a mask's size is not the image's, or an index PNG cannot be read.
     """
     objects = resolve(annotation, height, width, masks)
-    boxes = objects.boxes.astype(np.float32)
-    boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
-    keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    boxes = _clipped(objects, height, width)
+    keep = visible(objects, height, width)
     drawn: NDArray[np.bool_] | None = None
     if masks and (objects.shapes is not None or not keep.any()):
         drawn = _draw(objects, np.flatnonzero(keep), height, width)
@@ -63,6 +62,16 @@ def detections(
         difficult=objects.difficult[keep],
         areas=None if objects.areas is None else objects.areas[keep],
     )
+
+
+def visible(objects: Annotation, height: int, width: int) -> NDArray[np.bool_]:
+    """Return which objects have a box with area within the image, shape (N,)."""
+    boxes = _clipped(objects, height, width)
+    return np.asarray((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+
+
+def _clipped(objects: Annotation, height: int, width: int) -> NDArray[np.float32]:
+    return objects.boxes.astype(np.float32).clip(0, np.array([width, height] * 2, np.float32))
 
 
 def segmentation(
@@ -162,9 +171,8 @@ def resolve(annotation: Annotation, height: int, width: int, masks: bool) -> Ann
     shapes: list[Shape | None] = []
     for row, (value, window) in enumerate(objects):
         inside = values[window] == value
-        mask = np.zeros((height, width), np.bool_)
-        mask[window] = inside
-        shapes.append(mask)
+        corner = window[0].start, window[1].start
+        shapes.append(part_to_rle(inside, corner, height, width))
         if semantic is not None:
             votes = semantic[window][inside]
             votes = votes[(votes > 0) & (votes != IGNORE)]
@@ -224,8 +232,29 @@ def _draw(
         for mask in drawn:
             check_size("a mask", mask.shape, height, width)
         return np.stack(drawn)
-    codes = [to_rle(_shape_or_box(objects, shapes, i), height, width) for i in rows]
-    return np.ascontiguousarray(coco_mask.decode(codes).transpose(2, 0, 1)).astype(np.bool_)
+    decoded = coco_mask.decode(codes(objects, rows, height, width))
+    return np.ascontiguousarray(decoded.transpose(2, 0, 1)).astype(np.bool_)
+
+
+def codes(
+    objects: Annotation, rows: NDArray[np.intp], height: int, width: int
+) -> list[Rle]:  # fmt: skip
+    """Encode the masks of some objects, those of `resolve`; one without outline is its box.
+
+    Parameters
+    ----------
+    objects : Annotation
+    rows : int array, shape (K,)
+    height, width : int
+        Size of the image in pixels.
+
+    Raises
+    ------
+    DataError
+        When an outline cannot be drawn.
+    """
+    shapes = objects.shapes or [None] * len(objects.boxes)
+    return [to_rle(_shape_or_box(objects, shapes, i), height, width) for i in rows.tolist()]
 
 
 def _shape_or_box(objects: Annotation, shapes: Sequence[Shape | None], i: int) -> Shape:
