@@ -297,11 +297,17 @@ def test_what_cannot_be_measured_is_refused(truth, answers, rows, text):
 
 def test_objects_without_masks_and_other_classes_are_refused_by_name():
     plain = Detections(np.array([[0, 0, 2, 2]]), np.array([0]), NUCLEI)
-    with pytest.raises(DataError, match=r"^核\.png: 1 objects have boxes but no masks"):
+    with pytest.raises(DataError, match=r"^核\.png: 1 object has a box but no mask"):
         Evaluation.of([plain], [plain], np.arange(1), names=["核.png"])
     one, other = (Masks.of_map(np.ones((3, 4), int), (name,)) for name in "ab")
     with pytest.raises(DataError, match="image 7: truth and answers are of other classes: a; b"):
         Evaluation.of([one], [other], np.array([7]))
+
+
+def test_half_an_overlap_is_a_match_and_not_one_of_panoptic_quality():
+    e = measured([row((1, 10), (0, 5))], [row((1, 5), (0, 10))])
+    assert e.metrics["match50"] == e.metrics["ap50"] == 1
+    assert e.metrics["pq"] == e.metrics["sq"] == e.metrics["rq"] == 0
 
 
 def test_the_aggregated_index_of_nothing_and_of_empty_masks():

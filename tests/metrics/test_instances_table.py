@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
+from sightline.data import draw_masks
+from sightline.data.annotation import Annotation
 from sightline.errors import DataError
 from sightline.metrics import detect_precision as precision
 from sightline.metrics.instances_table import Masks, MaskTable, in_common
@@ -202,11 +204,34 @@ def test_labels_and_scores_go_with_the_numbers_of_a_map():
         Masks.of_map(numbers, ("a", "b"), [0, 1])
 
 
+def test_annotations_are_encoded_as_they_are_drawn(tmp_path):
+    from PIL import Image
+
+    numbers = np.zeros((20, 30), np.uint8)
+    numbers[2:6, 3:9], numbers[10:18, 20:30], numbers[15, 1] = 1, 4, 255
+    Image.fromarray(numbers).save(tmp_path / "m.png")
+    square = [np.array([(3, 2), (9, 2), (9, 5), (3, 5)], float)]
+    outside = np.array([[3, 2, 9, 5], [40, 40, 50, 50], [0, 0, 4, 4]], float)
+    marks = {"crowd": np.array([True, False, False]), "areas": np.array([17.5, 1, np.nan])}
+    for annotation in (
+        Annotation(30, 20, instances=str(tmp_path / "m.png")),
+        Annotation(30, 20, outside, np.array([1, 0, 1]), [square, None, None], **marks),
+        Annotation(30, 20),
+    ):
+        drawn_ones = draw_masks.detections(annotation, 20, 30, ("a", "b"), masks=True)
+        own, expected = Masks.of_annotation(annotation, (20, 30), ("a", "b")), Masks.of(drawn_ones)
+        assert own.codes == expected.codes
+        for name in ("labels", "crowd", "difficult", "areas", "scores"):
+            np.testing.assert_array_equal(getattr(own, name), getattr(expected, name))
+    with pytest.raises(DataError, match=r"^2 objects have boxes but no mask"):
+        Masks.of_annotation(Annotation(30, 20, outside, np.array([1, 0, 1])), (20, 30), ("a", "b"))
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
         (lambda: Masks.of(Detections(np.array([[0, 0, 2, 2]]), np.array([0]), ("a",))),
-         "1 objects have boxes but no masks"),
+         "1 object has a box but no mask"),
         (lambda: Masks.of(Detections(np.array([[0, 0, 2, 2]]), np.array([0]), ("a",),
                                      masks=np.ones((1, 4, 5), bool)), (5, 4)),
          "the mask is 5 x 4 pixels"),

@@ -62,6 +62,13 @@ def test_a_shift_within_the_tolerance_is_right_and_one_beyond_it_is_not():
     assert 0.4 < moved[1] < 0.75
 
 
+def test_a_boundary_at_the_tolerance_is_not_within_it():
+    """The diagonal is 400, the tolerance 3 pixels: a line moved by 3 is off, by 2 it is not."""
+    lines = [np.where(np.arange(320) < x, 0, 1)[None].repeat(240, 0) for x in (100, 102, 103)]
+    assert figure(lines[0], lines[1]).tolist() == [1, 1]
+    assert figure(lines[0], lines[2]).tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_it_equals_the_measure_of_all_distances(seed):
     random = np.random.default_rng(seed)

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from sightline.data.annotation import Rle, Shape
+from sightline.counting import counted
+from sightline.data import draw_masks
+from sightline.data.annotation import Annotation, Rle, Shape
 from sightline.data.outlines import part_to_rle, to_rle
 from sightline.errors import DataError
 from sightline.metrics.detect_table import Answers, Floats, Marks, Objects, Rows, Table, iou
@@ -98,15 +100,42 @@ class Masks:
             When there are objects without masks, or masks of another size.
         """
         if objects.masks is None and len(objects):
-            raise DataError(
-                f"{len(objects)} objects have boxes but no masks; instances are measured by masks"
-            )
+            raise _no_masks(len(objects))
         masks = np.zeros((0, 0, 0), np.bool_) if objects.masks is None else objects.masks
         height, width = masks.shape[1:] if size is None else size
         codes = tuple(to_rle(mask, height, width)["counts"] for mask in masks)
         return cls((height, width), codes, objects.labels, objects.classes,
                    objects.scores.astype(np.float64), objects.crowd, objects.difficult,
                    objects.areas)  # fmt: skip
+
+    @classmethod
+    def of_annotation(
+        cls, annotation: Annotation, size: tuple[int, int], classes: tuple[str, ...]
+    ) -> Self:
+        """Encode the annotated objects of a picture, without drawing them.
+
+        Parameters
+        ----------
+        annotation : Annotation
+        size : (height, width)
+            Of the picture, upright.
+        classes : tuple of str
+
+        Raises
+        ------
+        DataError
+            When objects have boxes alone, or an outline cannot be drawn on such a picture.
+        """
+        objects = draw_masks.resolve(annotation, *size, masks=True)
+        kept = np.flatnonzero(draw_masks.visible(objects, *size))
+        if len(kept) and objects.shapes is None:
+            raise _no_masks(len(kept))
+        codes = (_as_bytes(c["counts"]) for c in draw_masks.codes(objects, kept, *size))
+        marks: dict[str, Any] = {
+            name: values[kept] for name in ("crowd", "difficult", "areas")
+            if (values := getattr(objects, name)) is not None
+        }  # fmt: skip
+        return cls(size, tuple(codes), objects.labels[kept], classes, **marks)
 
     @classmethod
     def of_shapes(
@@ -193,6 +222,11 @@ class Masks:
     def mask(self, i: int) -> NDArray[np.bool_]:
         """Draw the mask of one object, shape (H, W)."""
         return np.asarray(coco_mask.decode(self.rle[i]), np.bool_)
+
+
+def _no_masks(n: int) -> DataError:
+    have = counted(n, "object has a box", "objects have boxes")
+    return DataError(f"{have} but no mask; instances are measured by masks: annotate outlines")
 
 
 def _of_numbers(kept: list[int], what: str, values: Any) -> NDArray[Any]:
