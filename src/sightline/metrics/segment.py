@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import heapq
-import itertools
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +23,14 @@ from sightline.counting import counted
 from sightline.errors import DataError, ParameterError
 from sightline.metrics import Metrics, bootstrap
 from sightline.metrics.paired import Difference, bootstrap_difference
-from sightline.metrics.segment_table import Floats, PixelTable, Rows, count, of_classes
+from sightline.metrics.segment_table import (
+    Floats,
+    PixelTable,
+    Rows,
+    count,
+    margins,
+    of_classes,
+)
 from sightline.types import Segmentation
 
 WORST = 12
@@ -93,29 +100,22 @@ class Evaluation:
             When there is no image; numbers, classes or sizes differ; or a value is no class.
         """
         named = tuple(names) or tuple(f"image {row}" for row in np.asarray(rows).tolist())
-        images: list[tuple[Rows, Floats]] = []
-        worst: list[tuple[float, int, bytes, tuple[int, int]]] = []
-        classes: tuple[str, ...] = ()
-        for i, (true, said) in enumerate(itertools.zip_longest(truth, answers)):
-            if true is None or said is None or i >= len(named):
-                raise DataError("truth, answers and rows must be of the same images; one has more")
-            classes = classes or true.classes
-            _check_classes(classes, true, said, named[i])
-            out = _numbers(classes, ignored)
-            images.append(
-                count(true.label_map, said.label_map, len(classes), ignored=out, name=named[i])
-            )
-            _keep(worst, i, images[-1][0], said)
-        if not images or not len(images) == len(rows) == len(named):
+        if not len(rows) == len(named) > 0:
             raise DataError(
-                "truth, answers, rows and names must be of the same images, at least one, not of "
-                f"{len(images)}, {len(rows)} and {len(named)}"
+                "rows and names must be of the same images, at least one, not of "
+                f"{len(rows)} and {len(named)}"
             )
-        table = PixelTable.of(images, len(classes))
+        first = next(truth := iter(truth), None)
+        if first is None:
+            raise DataError("there is no image to measure on")
+        classes, worst = first.classes, list[_Packed]()
+        out = _numbers(classes, ignored)
+        images = zip_longest(named, chain([first], truth), answers)
+        table = PixelTable.of(_counted(images, classes, out, worst))
         kept = {
             i: (packed, shape) for _, i, packed, shape in sorted(worst, key=lambda w: (-w[0], w[1]))
         }
-        return cls._measured(table, rows, classes, named, _numbers(classes, ignored), kept)
+        return cls._measured(table, rows, classes, named, out, kept)
 
     @classmethod
     def _measured(
@@ -345,15 +345,28 @@ def _interval(figure: float, drawn: Floats, judged: Rows) -> tuple[float, float]
     return bootstrap.interval(figure, drawn) if (judged > 0).sum() > 1 else (0.0, 1.0)
 
 
-def _check_classes(
-    classes: tuple[str, ...], true: Segmentation, said: Segmentation, name: str
-) -> None:
-    for what, of in (("truth", true), ("answer", said)):
-        if of.classes != classes:
-            raise DataError(
-                f"{name}: the {what} is of other classes: {', '.join(of.classes)}; "
-                f"{', '.join(classes)}"
-            )
+_Packed = tuple[float, int, bytes, tuple[int, int]]  # error, position, answer and its shape
+
+
+def _counted(
+    images: Iterable[tuple[str | None, Segmentation | None, Segmentation | None]],
+    classes: tuple[str, ...], ignored: tuple[int, ...], worst: list[_Packed],
+) -> Iterator[tuple[Rows, Floats]]:  # fmt: skip
+    """Count the pixels of one image after the other, and keep the worst answers."""
+    for i, (name, true, said) in enumerate(images):
+        if name is None or true is None or said is None:
+            raise DataError("truth, answers and rows must be of the same images; one has more")
+        for what, of in (("truth", true), ("answer", said)):
+            if of.classes != classes:
+                raise DataError(
+                    f"{name}: the {what} is of other classes: {', '.join(of.classes)}; "
+                    f"{', '.join(classes)}"
+                )
+        counts, boundaries = count(
+            true.label_map, said.label_map, len(classes), ignored=ignored, name=name
+        )
+        _keep(worst, i, counts, said)
+        yield counts, boundaries
 
 
 def _numbers(classes: tuple[str, ...], ignored: Sequence[str]) -> tuple[int, ...]:
@@ -363,13 +376,9 @@ def _numbers(classes: tuple[str, ...], ignored: Sequence[str]) -> tuple[int, ...
     return tuple(classes.index(name) for name in ignored)
 
 
-def _keep(
-    worst: list[tuple[float, int, bytes, tuple[int, int]]], image: int, confusion: Rows,
-    said: Segmentation,
-) -> None:  # fmt: skip
+def _keep(worst: list[_Packed], image: int, confusion: Rows, said: Segmentation) -> None:
     """Keep an answer among those with the lowest mean IoU, if it is one of them and not perfect."""
-    hits, true, answered = np.diagonal(confusion), confusion.sum(1), confusion[:, :-1].sum(0)
-    error = 1 - float(bootstrap.mean(of_classes(hits, true, answered)["iou"]))
+    error = 1 - float(bootstrap.mean(of_classes(*margins(confusion))["iou"]))
     if not error > 0 or (len(worst) == WORST and error <= worst[0][0]):
         return
     height, width = said.label_map.shape

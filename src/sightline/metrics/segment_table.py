@@ -16,7 +16,7 @@ Ecology 26, 1945.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,25 +59,26 @@ class PixelTable:
     boundaries: Floats
 
     @classmethod
-    def of(cls, images: Sequence[tuple[Rows, Floats]], classes: int) -> PixelTable:
-        """Collect the confusion matrices and boundary F1 of images.
+    def of(cls, images: Iterable[tuple[Rows, Floats]]) -> PixelTable:
+        """Collect what `count` returned of images, one after the other.
 
         Parameters
         ----------
-        images : sequence of (int64 array, shape (C, C + 1); float64 array, shape (C,))
-        classes : int
+        images : iterable of (int64 array, shape (C, C + 1); float64 array, shape (C,))
+
+        Raises
+        ------
+        DataError
+            When there is no image.
         """
-        confusion = np.zeros((classes, classes + 1), np.int64)
-        for counts, _ in images:
-            confusion += counts
-        empty = np.zeros((0, classes), np.int64)
-        return cls(
-            confusion,
-            np.stack([np.diagonal(c) for c, _ in images]) if images else empty,
-            np.stack([c.sum(1) for c, _ in images]) if images else empty,
-            np.stack([c[:, :-1].sum(0) for c, _ in images]) if images else empty,
-            np.stack([b for _, b in images]) if images else np.zeros((0, classes)),
-        )
+        confusion, sums = np.zeros(0, np.int64), list[tuple[NDArray[Any], ...]]()
+        for counts, boundaries in images:
+            confusion = confusion + counts if sums else counts
+            sums.append((*margins(counts), boundaries))
+        if not sums:
+            raise DataError("there is no image to measure on")
+        hits, true, answered, boundaries = (np.stack(part) for part in zip(*sums, strict=True))
+        return cls(confusion, hits, true, answered, boundaries)
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -91,9 +92,7 @@ class PixelTable:
 
     def by_class(self) -> dict[str, Floats]:
         """Compute figures of each class, shape (C,) each: see `of_classes`, and ``boundary_f1``."""
-        figures = of_classes(
-            np.diagonal(self.confusion), self.confusion.sum(1), self.confusion[:, :-1].sum(0)
-        )
+        figures = of_classes(*margins(self.confusion))
         return figures | {"boundary_f1": bootstrap.mean(self.boundaries, 0)}
 
     def by_image(self) -> Floats:
@@ -123,6 +122,16 @@ class PixelTable:
         means = (bootstrap.mean(each["iou"]), accuracy, bootstrap.mean(each["accuracy"]), weighted,
                  bootstrap.mean(each["dice"]), boundary)  # fmt: skip
         return dict(zip(FIGURES, means, strict=True))
+
+
+def margins(confusion: Rows) -> tuple[Rows, Rows, Rows]:
+    """Return the pixels of each class that are answered rightly, true, answered: shape (C,) each.
+
+    Parameters
+    ----------
+    confusion : int64 array, shape (C, C + 1)
+    """
+    return np.diagonal(confusion).copy(), confusion.sum(1), confusion[:, :-1].sum(0)
 
 
 def of_classes(hits: Rows, true: Rows, answered: Rows) -> dict[str, Floats]:
