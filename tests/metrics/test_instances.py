@@ -174,6 +174,15 @@ def test_answers_in_a_crowd_are_neither_right_nor_wrong():
     assert e.metrics["count_error"] == e.metrics["split"] == 0
 
 
+def test_an_answer_that_lies_half_in_a_crowd_is_the_crowds_at_every_level():
+    shapes = [row((1, 20), (0, 20)) > 0, row((0, 25), (1, 10), (0, 5)) > 0]
+    truth = Masks.of_shapes(shapes, (10, 40), [0, 0], NUCLEI, crowd=np.array([True, False]))
+    answers = Masks.of_map(row((0, 14), (1, 10), (0, 1), (2, 10), (0, 5)), NUCLEI)
+    e = Evaluation.of([truth], [answers], np.arange(1))
+    assert e.pictures.match.tolist() == [[1] * 9]
+    assert e.metrics["count_error"] == 0
+
+
 def test_thresholds_decide_which_answers_are_given():
     truth = Masks.of_map(row((1, 10), (0, 10)), NUCLEI)
     answers = Masks.of_map(row((1, 10), (2, 10)), NUCLEI, 0, [0.9, 0.2])
