@@ -49,6 +49,30 @@ def test_padding_is_tensorflows(side, kernel, stride):
     assert ours(x).shape[-1] == -(-side // stride)
 
 
+def test_dilated_stages_equal_timms():
+    timm = pytest.importorskip("timm")
+    theirs = timm.create_model("tf_efficientnet_lite0", output_stride=16).eval()
+    ours = efficientnet_lite.EfficientNetLite(1.0, 1.0, output_stride=16).eval()
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(1, 3, 65, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+def test_dilated_stages_see_what_they_saw(stride):
+    """The strided network's last maps are every so many places of the dilated one's."""
+    plain = efficientnet_lite.EfficientNetLite(1.0, 1.0, 2).eval()
+    dilated = efficientnet_lite.EfficientNetLite(1.0, 1.0, 2, output_stride=stride).eval()
+    dilated.load_state_dict(plain.state_dict())
+    x = torch.randn(1, 3, 65, 97, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        sparse, dense = (m.blocks(m.bn1(m.conv_stem(x))) for m in (plain, dilated))
+    assert dense.shape[2:] == (-(-65 // stride), -(-97 // stride))
+    step = 32 // stride
+    torch.testing.assert_close(dense[:, :, ::step, ::step], sparse, rtol=1e-4, atol=1e-5)
+
+
 def test_the_paper_s_plan():
     shapes = []
     model = efficientnet_lite.efficientnet_lite0(num_classes=7, in_channels=1)

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 from torchvision import models
 
+from sightline.errors import ParameterError
 from sightline.models import registry
 from sightline.models.classify.cards import LITE, PUBLISHED, SIMPLE
+from sightline.models.classify.resnet import STAGES, Bottleneck, ResNet
 
 NAMES = [card.name for card in PUBLISHED]
 LARGE = {"vgg11", "vgg13", "vgg13_bn", "vgg16", "vgg19", "vgg19_bn", "resnet101", "resnet152"}
@@ -108,6 +110,33 @@ def compare(ours, theirs, training):
             torch.testing.assert_close(parameter.grad, theirs_grad[key].grad, rtol=1e-4, atol=1e-5)
     for key, value in ours.state_dict().items():  # running figures of batch normalisation
         torch.testing.assert_close(value, theirs.state_dict()[key])
+
+
+DILATED = (False, True, True)
+
+
+def test_a_dilated_resnet_equals_torchvisions():
+    theirs = models.resnet50(weights=None, replace_stride_with_dilation=DILATED)
+    ours = ResNet(*STAGES[50], replace_stride_with_dilation=DILATED)
+    ours.load_state_dict(drawn(theirs))
+    theirs.load_state_dict(drawn(theirs))
+    compare(ours, theirs, training=True)
+
+
+def test_a_dilated_resnet_sees_what_the_other_saw():
+    plain = ResNet(Bottleneck, (1, 1, 2, 2)).eval()
+    dilated = ResNet(Bottleneck, (1, 1, 2, 2), replace_stride_with_dilation=DILATED).eval()
+    dilated.load_state_dict(plain.state_dict())
+    plain.avgpool = dilated.avgpool = plain.fc = dilated.fc = nn.Identity()
+    x = torch.randn(1, 3, 49, 70)
+    with torch.no_grad():
+        sparse, dense = plain(x).view(1, 2048, 2, 3), dilated(x).view(1, 2048, 7, 9)
+    torch.testing.assert_close(dense[:, :, ::4, ::4], sparse, rtol=1e-4, atol=1e-5)
+
+
+def test_a_small_resnet_has_no_dilated_form():
+    with pytest.raises(ParameterError, match="take one of 50, 101 or 152"):
+        ResNet(*STAGES[18], replace_stride_with_dilation=DILATED)
 
 
 def test_googlenet_standardises_as_torchvision_does():

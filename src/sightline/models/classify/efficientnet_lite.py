@@ -35,6 +35,9 @@ Depths are those of stages 1 to 5 times the factor, rounded up; widths those of 
 to multiples of eight; stem, head and the depth of the first and the last stage stay. A padding is
 TensorFlow's *same*: of an odd number of pixels the larger part lies right and below, as in the
 published weights. The names of the layers are those of timm's ``tf_efficientnet_lite0``.
+
+For answers at every pixel, stages may keep the side and be dilated instead (``output_stride``), as
+those of `resnet`.
 """
 
 from __future__ import annotations
@@ -75,16 +78,18 @@ class SameConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Pad right and below by one more where the number of pixels is odd, and convolve."""
         sides = [
-            _padding(side, kernel, stride)
-            for side, kernel, stride in zip(x.shape[2:], self.kernel_size, self.stride, strict=True)
+            _padding(side, (kernel - 1) * dilation + 1, stride)
+            for side, kernel, stride, dilation in zip(
+                x.shape[2:], self.kernel_size, self.stride, self.dilation, strict=True
+            )
         ]
         (top, bottom), (left, right) = sides
-        if (top, left) == (bottom, right):
-            return functional.conv2d(
-                x, self.weight, self.bias, self.stride, (top, left), 1, self.groups
-            )
-        padded = functional.pad(x, (left, right, top, bottom))
-        return functional.conv2d(padded, self.weight, self.bias, self.stride, 0, 1, self.groups)
+        around = (top, left)
+        if around != (bottom, right):
+            x, around = functional.pad(x, (left, right, top, bottom)), (0, 0)
+        return functional.conv2d(
+            x, self.weight, self.bias, self.stride, around, self.dilation, self.groups
+        )
 
 
 def _padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -94,9 +99,9 @@ def _padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 def _convolution(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, dilation: int = 1
 ) -> nn.Module:
-    return SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+    return SameConv2d(inputs, outputs, kernel, stride, dilation=dilation, groups=groups, bias=False)
 
 
 class SeparableBlock(nn.Module):
@@ -120,12 +125,15 @@ class SeparableBlock(nn.Module):
 class InvertedResidual(nn.Module):
     """Widen, filter each channel alone, narrow, add; (N, C, H, W) to (N, outputs, H/s, W/s)."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int,
+        dilation: int = 1,
+    ) -> None:  # fmt: skip
         super().__init__()
         wide = inputs * expansion
         self.conv_pw = _convolution(inputs, wide, 1)
         self.bn1 = nn.BatchNorm2d(wide, EPSILON)
-        self.conv_dw = _convolution(wide, wide, kernel, stride, groups=wide)
+        self.conv_dw = _convolution(wide, wide, kernel, stride, wide, dilation)
         self.bn2 = nn.BatchNorm2d(wide, EPSILON)
         self.conv_pwl = _convolution(wide, outputs, 1)
         self.bn3 = nn.BatchNorm2d(outputs, EPSILON)
@@ -152,13 +160,15 @@ class EfficientNetLite(nn.Module):
         Share of the features that are dropped in training.
     enlarge : int
         Pixels a side that smaller images are scaled up to first; 0: none.
+    output_stride : {8, 16, 32}
+        Pixels between the places of the last maps; a stage that would go beyond is dilated.
     """
 
     head_names = ("classifier",)
 
     def __init__(
         self, width: float, depth: float, num_classes: int = 1000, in_channels: int = 3,
-        dropout: float = 0.0, enlarge: int = 0,
+        dropout: float = 0.0, enlarge: int = 0, output_stride: int = 32,
     ) -> None:  # fmt: skip
         super().__init__()
         self.enlarge = enlarge
@@ -166,18 +176,22 @@ class EfficientNetLite(nn.Module):
         self.bn1 = nn.BatchNorm2d(32, EPSILON)
         self.act = nn.ReLU6(inplace=True)
         self.blocks = nn.Sequential()
-        inputs = 32
+        inputs, reached, dilation = 32, 2, 1
         for blocks, (_, kernel, stride, expansion, channels) in zip(
             _blocks(depth), STAGES, strict=True
         ):
             outputs = _rounded(channels * width)
             made: OrderedDict[str, nn.Module] = OrderedDict()
+            before = dilation
+            if reached * stride > output_stride:
+                stride, dilation = 1, dilation * stride
+            reached *= stride
             for i in range(blocks):
-                step = stride if i == 0 else 1
+                step, apart = (stride, before) if i == 0 else (1, dilation)
                 made[str(i)] = (
                     SeparableBlock(inputs, outputs, kernel, step)
                     if expansion == 1
-                    else InvertedResidual(inputs, outputs, kernel, step, expansion)
+                    else InvertedResidual(inputs, outputs, kernel, step, expansion, apart)
                 )
                 inputs = outputs
             self.blocks.append(nn.Sequential(made))

@@ -22,6 +22,11 @@ weights (1000)  million              11.7  21.8  25.6  44.5  60.2
 18 and 34 have basic blocks; 50 and more have bottlenecks (figure 5), with four times the
 channels at the end. As in torchvision, a bottleneck steps in its 3 x 3 convolution, not in the
 first of 1 x 1 (form 1.5 of Goyal et al., 2017).
+
+For answers at every pixel, a stage may keep the side instead: it does not step, and the
+convolutions after the step that is left out are dilated, so that each sees what it saw before
+(Chen et al., DeepLab, 2018). Names and shapes of all weights stay, and every other place of the
+denser map is that of the other network.
 """
 
 from __future__ import annotations
@@ -32,12 +37,17 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from sightline.errors import ParameterError
+
 Norm = Callable[[int], nn.Module]
 
 
-def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+def conv3x3(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
     """Make a 3 x 3 convolution that keeps the side, divided by the stride."""
-    return nn.Conv2d(inputs, outputs, kernel_size=3, stride=stride, padding=1, bias=False)
+    return nn.Conv2d(
+        inputs, outputs, kernel_size=3, stride=stride, padding=dilation, dilation=dilation,
+        bias=False,
+    )  # fmt: skip
 
 
 def conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -57,8 +67,13 @@ class BasicBlock(nn.Module):
         stride: int = 1,
         downsample: nn.Module | None = None,
         norm_layer: Norm = nn.BatchNorm2d,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
+        if dilation > 1:
+            raise ParameterError(
+                "a ResNet of 18 or 34 layers has no dilated form: take one of 50, 101 or 152"
+            )
         self.conv1 = conv3x3(inplanes, planes, stride)
         self.bn1 = norm_layer(planes)
         self.relu = nn.ReLU(inplace=True)
@@ -87,11 +102,12 @@ class Bottleneck(nn.Module):
         stride: int = 1,
         downsample: nn.Module | None = None,
         norm_layer: Norm = nn.BatchNorm2d,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
         self.conv1 = conv1x1(inplanes, planes)
         self.bn1 = norm_layer(planes)
-        self.conv2 = conv3x3(planes, planes, stride)
+        self.conv2 = conv3x3(planes, planes, stride, dilation)
         self.bn2 = norm_layer(planes)
         self.conv3 = conv1x1(planes, planes * self.expansion)
         self.bn3 = norm_layer(planes * self.expansion)
@@ -126,6 +142,13 @@ class ResNet(nn.Module):
     small : bool
         The form for images up to 64 pixels a side: a 3 x 3 stem without stride and no pooling
         after it, so that layer 1 sees every pixel. All but ``conv1.weight`` keeps its shape.
+    replace_stride_with_dilation : (bool, bool, bool)
+        Whether layers 2, 3 and 4 keep the side; for 50 layers and more.
+
+    Raises
+    ------
+    ParameterError
+        When a form of 18 or 34 layers is to be dilated.
     """
 
     head_names = ("fc",)
@@ -140,9 +163,10 @@ class ResNet(nn.Module):
         *,
         in_channels: int = 3,
         small: bool = False,
+        replace_stride_with_dilation: tuple[bool, bool, bool] = (False, False, False),
     ) -> None:
         super().__init__()
-        self.inplanes = 64
+        self.inplanes, self.dilation = 64, 1
         self.conv1 = (
             conv3x3(in_channels, 64) if small
             else nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -150,10 +174,11 @@ class ResNet(nn.Module):
         self.bn1 = norm_layer(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        dilate = replace_stride_with_dilation
         self.layer1 = self._stage(block, 64, layers[0], 1, norm_layer)
-        self.layer2 = self._stage(block, 128, layers[1], 2, norm_layer)
-        self.layer3 = self._stage(block, 256, layers[2], 2, norm_layer)
-        self.layer4 = self._stage(block, 512, layers[3], 2, norm_layer)
+        self.layer2 = self._stage(block, 128, layers[1], 2, norm_layer, dilate[0])
+        self.layer3 = self._stage(block, 256, layers[2], 2, norm_layer, dilate[1])
+        self.layer4 = self._stage(block, 512, layers[3], 2, norm_layer, dilate[2])
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(512 * block.expansion, num_classes)
         for module in self.modules():
@@ -170,15 +195,21 @@ class ResNet(nn.Module):
         count: int,
         stride: int,
         norm_layer: Norm,
+        dilate: bool = False,
     ) -> nn.Sequential:
         """Make a stage of blocks; the first one strides and changes the channels."""
-        out = planes * block.expansion
+        out, before = planes * block.expansion, self.dilation
+        if dilate:
+            self.dilation, stride = self.dilation * stride, 1
         downsample = None
         if stride != 1 or self.inplanes != out:
             downsample = nn.Sequential(conv1x1(self.inplanes, out, stride), norm_layer(out))
-        first = block(self.inplanes, planes, stride, downsample, norm_layer)
+        first = block(self.inplanes, planes, stride, downsample, norm_layer, before)
         self.inplanes = out
-        rest = (block(out, planes, norm_layer=norm_layer) for _ in range(1, count))
+        rest = (
+            block(out, planes, norm_layer=norm_layer, dilation=self.dilation)
+            for _ in range(1, count)
+        )
         return nn.Sequential(first, *rest)
 
     def forward(self, x: Tensor) -> Tensor:
