@@ -1,0 +1,1 @@
+"""Label every pixel: semantic networks and their losses, one file each."""
