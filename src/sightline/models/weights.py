@@ -42,7 +42,7 @@ class PublishedWeights:
         Names of the classes that it was trained on.
     metrics : mapping of str to float
         As published, percent: ``acc@1`` and ``acc@5`` on ImageNet's validation images, ``ap`` of a
-        detector on COCO's of 2017.
+        detector and ``miou`` of a semantic network on COCO's of 2017.
     recipe : str
         Address of how it was trained.
     licence : str

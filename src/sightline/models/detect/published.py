@@ -119,7 +119,7 @@ def torchvisions(name: str) -> Detector:
     return Detector(
         name=str(entry),
         url=entry.url,
-        sha256=_digest(entry.url),
+        sha256=digest_of(entry.url),
         side=side,
         mean=mean,
         std=std,
@@ -128,7 +128,7 @@ def torchvisions(name: str) -> Detector:
     )
 
 
-def _digest(url: str) -> str:
+def digest_of(url: str) -> str:
     """Return the first digits of a file's digest, which torchvision puts into its name."""
     digits = re.search(r"-([0-9a-f]{8})\.pth$", url)
     return digits[1] if digits else ""
@@ -213,7 +213,7 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
         When the file cannot be had or read, or is another network's.
     """
     about = _detector(name)
-    state = about.convert(_state(about))
+    state = about.convert(state_of(about))
     outputs = coco_outputs() if about.outputs != "categories" else ("", *coco_classes())
     rows = rows_of(classes, outputs)
     if about.outputs == "categories":  # no output of the background
@@ -259,14 +259,15 @@ def rows_of(classes: Sequence[str], outputs: Sequence[str]) -> list[int] | None:
     >>> rows_of(["person", "N/A"], ["(none)", "person", "N/A", "stop sign"]) is None
     True
     """
-    places = {_plain(name): i for i, name in enumerate(outputs) if i and name != GAP}
-    plain = [_plain(name) for name in classes]
-    rows = [places.get(VOC_NAMES.get(name, name)) for name in plain]
+    places = {plain(name): i for i, name in enumerate(outputs) if i and name != GAP}
+    named = [plain(name) for name in classes]
+    rows = [places.get(VOC_NAMES.get(name, name)) for name in named]
     known = [row for row in rows if row is not None]
     return [0, *known] if len(known) == len(rows) else None
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return the name of a class without what differs by its spelling: case, ``_`` and ``-``."""
     return " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
 
 
@@ -332,7 +333,7 @@ def _of_classes(given: Tensor, rows: Sequence[int], outputs: int, *, by_class: b
     return given.reshape(-1, outputs, *given.shape[1:])[:, list(rows)].flatten(0, 1)
 
 
-def _state(about: Detector) -> Mapping[str, Tensor]:
+def state_of(about: Detector) -> Mapping[str, Tensor]:
     """Return the state dict of a file that is downloaded once, and kept as safetensors."""
     file = Path(about.file or about.url.rpartition("/")[2])
     place = store.home() / "weights" / file.with_suffix(".safetensors").name
