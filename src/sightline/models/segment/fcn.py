@@ -23,8 +23,8 @@ pool4           its fourth                      512, S / 16
 pool5           its fifth                       512, S / 32
 fc6, fc7        7 x 7 and 1 x 1, dropout 0.5    4096, S / 32
 score           1 x 1, zero at first            classes, S / 32
-upscore         transposed, of stride 2         classes, S / 16 (8)
-last            transposed, of stride 32 (8)    classes, S
+upscore         transposed, of stride 2         classes, S / 16, 8
+last            transposed, stride 32, 16 or 8  classes, S
 ==============  ==============================  ==================
 
 The layers that score begin as zero, those that enlarge as bilinear interpolation and are learned,
@@ -103,7 +103,7 @@ class FCN(OnBackbone, SemanticModule):
         self.fc6, self.fc7 = nn.Conv2d(512, 4096, 7, padding=3), nn.Conv2d(4096, 4096, 1)
         for layer in (self.fc6, self.fc7):
             vgg.initialise(layer)
-        self.dropout = nn.Dropout2d(0.5)
+        self.dropout = nn.Dropout(0.5)
         self.score_fr = _score(4096, num_classes)
         self.head_names: tuple[str, ...] = ("score_fr",)
         if finest < 32:
