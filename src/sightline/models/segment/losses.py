@@ -123,9 +123,9 @@ def dice(logits: Tensor, labels: Tensor) -> Tensor:
         When labels are of another size, or none of the classes.
     """
     probabilities, truth = _counted(logits, labels)
-    chosen = functional.one_hot(truth, logits.shape[1]).T.to(probabilities.dtype)
-    sizes = chosen.sum(1)
-    both = (probabilities * chosen).sum(1)
+    sizes = torch.bincount(truth, minlength=logits.shape[1])
+    own = probabilities.gather(0, truth[None])[0]
+    both = own.new_zeros(len(sizes)).index_add(0, truth, own)
     losses = 1 - 2 * both / (probabilities.sum(1) + sizes).clamp(min=1e-12)
     return _over_classes(losses, sizes > 0)
 
