@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,6 +237,26 @@ def test_a_video_is_answered_for_frame_by_frame(says, place, tmp_path):
     assert len(damaged["damaged"]) == 1
     assert damaged["frames"] >= 15
     assert "no video that can be read" in text["error"]
+
+
+def test_a_folders_videos_are_taken_up_where_they_can_be_read(says, place, tmp_path, monkeypatch):
+    pytest.importorskip("av")
+    from sightline.data import video
+
+    folder = tmp_path / "mixed/deeper"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (64, 48)).save(tmp_path / "mixed/a.png")
+    with video.Writer(folder / "film.MP4", Fraction(5)) as writer:
+        for _ in range(3):
+            writer.add(np.zeros((48, 64, 3), np.uint8))
+    status, said = says("predict", "run", tmp_path / "mixed", "-o", tmp_path / "out")
+    assert status == 0
+    assert [Path(one.get("image") or one["video"]).name for one in said] == ["a.png", "film.MP4"]
+    assert said[1]["frames"] == 3
+    assert len(said[1]["written"]) == 2
+    monkeypatch.setattr(video, "installed", lambda: False)
+    status, said = says("predict", "run", tmp_path / "mixed")
+    assert (status, len(said)) == (0, 1)
 
 
 def test_classifiers_have_no_files_and_no_tiles(place, monkeypatch, capsys, tmp_path):

@@ -118,8 +118,9 @@ def predict(
             "--engine, --workers, --allow-schemes and --raw need an output in bulk: -o NAME.parquet"
         )
     given = [Path(picture) for picture in pictures]
-    films = [path for path in given if video.is_video(path)]
-    paths = expand([path for path in given if path not in films]) if len(films) < len(given) else []
+    every = expand(given)
+    films = [path for path in every if video.is_video(path)]
+    paths = [path for path in every if not video.is_video(path)]
     model, task, classes = _loaded(run_folder, device)
     many = getattr(tasks.module("deploy", task), "MANY", False)
     asked = Asked(
@@ -286,12 +287,14 @@ def _limits(
 
 
 def expand(paths: list[Path]) -> list[Path]:
-    """Replace folders by the images in them, sorted; keep files as they are.
+    """Replace folders by the images and videos in them, sorted; keep files as they are.
+
+    Videos are taken where what reads them is installed; else they are named as not read.
 
     Raises
     ------
     DataError
-        When a folder holds no image.
+        When a folder holds neither.
     """
     files: list[Path] = []
     for path in paths:
@@ -299,8 +302,10 @@ def expand(paths: list[Path]) -> list[Path]:
             files.append(path)
             continue
         listed = scan.tree(path)
-        inside = sorted(path / file for file in listed.images)
-        left = unused.by_ending(listed)
+        films = [f for f in listed.others if video.is_video(Path(f)) and video.installed()]
+        inside = sorted(path / file for file in [*listed.images, *films])
+        rest = scan.Tree(listed.root, [f for f in listed.files if f not in set(films)])
+        left = unused.by_ending(rest)
         if not inside:
             raise DataError("; ".join([f"{path}: the folder holds no image", *left]))
         for line in left:

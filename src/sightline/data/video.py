@@ -6,6 +6,7 @@ in no container image of this project.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -50,6 +51,11 @@ class VideoFrame:
 def is_video(path: Path) -> bool:
     """Tell by its ending whether a file is a video."""
     return path.suffix.lower() in SUFFIXES
+
+
+def installed() -> bool:
+    """Tell whether PyAV is installed, which reads videos."""
+    return importlib.util.find_spec("av") is not None
 
 
 class Video:
