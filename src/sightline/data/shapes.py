@@ -17,6 +17,8 @@ from sightline.data.annotation import Annotation
 VERSION = 1
 """Rises when the same seed comes to draw other pictures."""
 CLASSES = ("circle", "rectangle", "triangle", "star", "ring", "cross")
+SMALL, KEPT = 128, 512
+"""Pixels a side up to which so many scenes are kept: 75 MB of the largest."""
 _OVERSAMPLE = 4
 _LEAST_SEEN = 1 / 3
 
@@ -29,9 +31,21 @@ class Scene:
     annotation: Annotation
 
 
-@functools.lru_cache(maxsize=64)
 def scene(seed: int, index: int, size: int, objects: int) -> Scene:
-    """Draw scene `index` of `seed`: `size` pixels a side, 1 to `objects` shapes."""
+    """Draw scene `index` of `seed`: `size` pixels a side, 1 to `objects` shapes.
+
+    Drawing takes about as long as a small network needs to learn from it, so small scenes are kept.
+    """
+    return (_kept if size <= SMALL else _drawn)(seed, index, size, objects)
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _kept(seed: int, index: int, size: int, objects: int) -> Scene:
+    return _drawn.__wrapped__(seed, index, size, objects)
+
+
+@functools.lru_cache(maxsize=64)
+def _drawn(seed: int, index: int, size: int, objects: int) -> Scene:
     rng = np.random.default_rng([seed, index, size, objects])
     labels, coverages = _place(rng, size, objects)
     image = _ground(rng, size)
