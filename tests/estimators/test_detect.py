@@ -282,7 +282,7 @@ def test_a_detector_of_coco_begins_with_its_scores_where_the_classes_are_alike(
     from torchvision.models import detection
 
     theirs = detection.ssd300_vgg16(weights=None, weights_backbone=None, num_classes=91)
-    monkeypatch.setattr(published, "_state", lambda about: theirs.state_dict())
+    monkeypatch.setattr(published, "state_of", lambda about: theirs.state_dict())
     named = dataclasses.replace(shapes, classes=("cat", "dog", "person", "bus", "kite", "book"))
     knobs = {"device": "cpu", "workers": 0, "weights": "coco"}
     for data, fresh in ((named, 0), (shapes, 6)):
@@ -307,7 +307,7 @@ def test_a_detector_of_coco_answers_as_torchvisions_without_training(monkeypatch
         for layer in theirs.head.classification_head.module_list:
             layer.weight.mul_(1.5)
             layer.bias.view(-1, 91)[:, gaps] = -99  # as training leaves what never occurs
-    monkeypatch.setattr(published, "_state", lambda about: theirs.state_dict())
+    monkeypatch.setattr(published, "state_of", lambda about: theirs.state_dict())
     model = sightline.load_model("coco:ssd300")
     assert len(model.classes_) == 80
     pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
@@ -337,7 +337,7 @@ def test_yolox_of_coco_answers_in_padded_pictures_without_training(monkeypatch):
             layer.bias.fill_(-20.0)
             layer.bias[10] = 0.0
             layer.weight[10].mul_(500)
-    monkeypatch.setattr(published, "_state", lambda about: theirs.state_dict())
+    monkeypatch.setattr(published, "state_of", lambda about: theirs.state_dict())
     model = sightline.load_model("coco:yolo-nano")
     assert (model.fitted_.size, model.fitted_.resize) == ((416, 416), "pad")
     pixels = np.random.default_rng(0).integers(0, 256, (208, 416, 3), np.uint8)
