@@ -39,6 +39,17 @@ FINETUNE_RECIPE: Mapping[str, Any] = MappingProxyType(
 )  # fmt: skip
 """Of all layers, on from published weights: the earlier a layer, the less it is changed."""
 
+FINETUNE_SMALL_RECIPE: Mapping[str, Any] = MappingProxyType(
+    dict(FINETUNE_RECIPE)
+    | {
+        "optimizer": "adamw", "lr": 5e-4, "momentum": 0.9, "weight_decay": 0.05,
+        "layer_decay": 0.9, "tta": "flip",
+    }
+)  # fmt: skip
+"""The same for small images, of which there are many: steps of each weight's own size, and answers
+for an image and its mirror image. On few photographs it is no better than SGD, and answers twice as
+slowly."""
+
 # Without batch normalisation a learning rate of 0.1 lets the loss become infinite.
 _CAREFUL: Mapping[str, Any] = MappingProxyType({"lr": 0.01, "clip": 1.0})
 
@@ -230,7 +241,7 @@ PRETRAINED = (
         largest_side=224,
         kind="module",
         smallest_side=8,
-        recipe=FINETUNE_RECIPE,
+        recipe=FINETUNE_SMALL_RECIPE,
         recipe_large=MappingProxyType(dict(FINETUNE_RECIPE) | {"shift": 16}),
         costly=True,
         quick=1000,
