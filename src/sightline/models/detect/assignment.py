@@ -64,6 +64,21 @@ def places_of(counts: Sequence[int]) -> Tensor:
     return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
 
 
+def among_all(assigned: Tensor, area: Tensor) -> Tensor:
+    """Return the object of each anchor by its number among all objects.
+
+    Parameters
+    ----------
+    assigned : int64 Tensor, shape (A,)
+        By its number among the objects that have an area, as they alone teach; negative: none.
+    area : bool Tensor, shape (G,)
+        Which objects have one.
+    """
+    made, known = assigned.clone(), assigned >= 0
+    made[known] = torch.nonzero(area).flatten()[assigned[known]]
+    return made
+
+
 def reasons(overlaps: Tensor, assigned: Tensor, threshold: float, area: Tensor) -> tuple[str, ...]:
     """Say why objects have no or few of the anchors that overlap them by a threshold.
 

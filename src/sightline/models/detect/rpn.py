@@ -30,7 +30,7 @@ from sightline.models.detect import boxes as coding
 from sightline.models.detect.anchors import RegionAnchors
 from sightline.models.detect.answers import free_of_overlap
 from sightline.models.detect.assign import match_regions, sample_regions
-from sightline.models.detect.assignment import Assignment, places_of, reasons
+from sightline.models.detect.assignment import Assignment, among_all, places_of, reasons
 from sightline.models.detect.losses import smooth_l1
 
 BETA = 1 / 9
@@ -212,10 +212,9 @@ class RegionProposals(nn.Module):
         objects : float Tensor, shape (G, 4)
         """
         area = coding.with_area(objects)
-        overlaps, rows = coding.iou(objects, said.anchors), torch.nonzero(area).flatten()
-        assigned = match_regions(overlaps[rows], self.rules.upper, self.rules.lower)
-        known = assigned >= 0
-        assigned[known] = rows[assigned[known]]
+        overlaps = coding.iou(objects, said.anchors)
+        assigned = match_regions(overlaps[area], self.rules.upper, self.rules.lower)
+        assigned = among_all(assigned, area)
         groups = tuple(f"{m.shape[2]} x {m.shape[3]}" for m in maps)
         why = reasons(overlaps, assigned, self.rules.upper, area)
         return Assignment(

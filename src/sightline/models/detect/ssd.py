@@ -64,7 +64,7 @@ from sightline.models.detect import boxes as coding
 from sightline.models.detect.anchors import SCALES, DefaultBoxes
 from sightline.models.detect.answers import Answering
 from sightline.models.detect.assign import BACKGROUND, match_default_boxes
-from sightline.models.detect.assignment import Assignment, places_of, reasons
+from sightline.models.detect.assignment import Assignment, among_all, places_of, reasons
 from sightline.models.detect.losses import mined_cross_entropy, smooth_l1
 from sightline.models.detect.network import DetectionModule, OnBackbone, Targets
 
@@ -211,10 +211,10 @@ class SSD(OnBackbone, DetectionModule):
         places = places_of(of_each)
         area = coding.with_area(boxes)
         overlaps = coding.iou(boxes, anchors)
-        rules, rows = self.teaching, torch.nonzero(area).flatten()
-        assigned = match_default_boxes(overlaps[rows], rules.threshold, each=rules.each)
-        known = assigned != BACKGROUND
-        assigned[known] = rows[assigned[known]]
+        rules = self.teaching
+        assigned = among_all(
+            match_default_boxes(overlaps[area], rules.threshold, each=rules.each), area
+        )
         return Assignment(
             anchors, places, tuple(f"{h} x {w}" for h, w in sides), overlaps, assigned,
             reasons(overlaps, assigned, rules.threshold, area),

@@ -45,7 +45,7 @@ from sightline.errors import DataError
 from sightline.models.detect.anchors import grid
 from sightline.models.detect.answers import Answering
 from sightline.models.detect.assign import BACKGROUND, SimOTA
-from sightline.models.detect.assignment import Assignment, places_of
+from sightline.models.detect.assignment import Assignment, among_all, places_of
 from sightline.models.detect.boxes import iou, with_area
 from sightline.models.detect.csp_darknet import CSPDarknet, PartialBlock, Unit, wide_unit
 from sightline.models.detect.losses import overlap_loss
@@ -293,8 +293,7 @@ class YOLOX(DetectionModule):
             boxes = self.boxes(said)
             assigned, *_ = self._assigned(said, boxes, 0, target)
         area = with_area(target["boxes"])
-        rows, known = torch.nonzero(area).flatten(), assigned != BACKGROUND
-        assigned[known] = rows[assigned[known]]
+        assigned = among_all(assigned, area)
         overlaps = iou(target["boxes"].float(), boxes[0])
         cells = torch.cat((said.corners, said.corners + said.strides[:, None]), 1)
         sides = [(said.size[0] // stride, said.size[1] // stride) for stride in STRIDES]
