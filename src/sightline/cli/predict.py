@@ -297,15 +297,15 @@ def expand(paths: list[Path]) -> list[Path]:
         When a folder holds neither.
     """
     files: list[Path] = []
+    readable = video.installed()
     for path in paths:
         if not path.is_dir():
             files.append(path)
             continue
         listed = scan.tree(path)
-        films = [f for f in listed.others if video.is_video(Path(f)) and video.installed()]
+        films = {f for f in listed.others if readable and video.is_video(Path(f))}
         inside = sorted(path / file for file in [*listed.images, *films])
-        rest = scan.Tree(listed.root, [f for f in listed.files if f not in set(films)])
-        left = unused.by_ending(rest)
+        left = unused.by_ending(scan.Tree(listed.root, [f for f in listed.files if f not in films]))
         if not inside:
             raise DataError("; ".join([f"{path}: the folder holds no image", *left]))
         for line in left:
