@@ -34,9 +34,9 @@ def scenes():
 
 def test_same_seed_same_bits():
     one, other = (load_data("shapes:count=10,size=48", seed=3) for _ in range(2))
-    shapes._kept.cache_clear()
+    shapes._small.cache_clear()
     first = [one.sample(i) for i in range(10)]
-    shapes._kept.cache_clear()
+    shapes._small.cache_clear()
     for a, b in zip(first, (other.sample(i) for i in range(10)), strict=True):
         assert np.array_equal(a.image, b.image)
         assert np.array_equal(a.objects.boxes, b.objects.boxes)

@@ -18,7 +18,7 @@ VERSION = 1
 """Rises when the same seed comes to draw other pictures."""
 CLASSES = ("circle", "rectangle", "triangle", "star", "ring", "cross")
 SMALL, KEPT = 128, 512
-"""Pixels a side up to which so many scenes are kept: 75 MB of the largest."""
+"""Pixels a side up to which so many scenes are kept: 58 MB of the largest."""
 _OVERSAMPLE = 4
 _LEAST_SEEN = 1 / 3
 
@@ -36,15 +36,9 @@ def scene(seed: int, index: int, size: int, objects: int) -> Scene:
 
     Drawing takes about as long as a small network needs to learn from it, so small scenes are kept.
     """
-    return (_kept if size <= SMALL else _drawn)(seed, index, size, objects)
+    return (_small if size <= SMALL else _large)(seed, index, size, objects)
 
 
-@functools.lru_cache(maxsize=KEPT)
-def _kept(seed: int, index: int, size: int, objects: int) -> Scene:
-    return _drawn.__wrapped__(seed, index, size, objects)
-
-
-@functools.lru_cache(maxsize=64)
 def _drawn(seed: int, index: int, size: int, objects: int) -> Scene:
     rng = np.random.default_rng([seed, index, size, objects])
     labels, coverages = _place(rng, size, objects)
@@ -63,6 +57,10 @@ def _drawn(seed: int, index: int, size: int, objects: int) -> Scene:
     pixels = image.clip(0, 255).astype(np.uint8)
     pixels.setflags(write=False)
     return Scene(pixels, annotation)
+
+
+_small = functools.lru_cache(maxsize=KEPT)(_drawn)
+_large = functools.lru_cache(maxsize=64)(_drawn)
 
 
 def first_label(seed: int, index: int, size: int, objects: int) -> int:
