@@ -61,7 +61,7 @@ class RFDETR(nn.Module):
 
     def __init__(self, size: str, num_classes: int, in_channels: int = 3) -> None:
         super().__init__()
-        self.in_channels = in_channels
+        self.num_classes, self.in_channels = num_classes, in_channels
         try:
             from rfdetr import config as theirs
             from rfdetr import models
@@ -91,8 +91,7 @@ class RFDETR(nn.Module):
         height, width = images.shape[2:]
         if not self.training:
             sizes = torch.tensor([[height, width]] * len(x), device=x.device)
-            known = self.head_outputs - 1
-            return [_known(said, known) for said in self.choose(self.network(x), sizes)]
+            return [_known(said, self.num_classes) for said in self.choose(self.network(x), sizes)]
         sides = torch.tensor([width, height, width, height], device=x.device)
         taught = []
         for target in for_each(images, targets):
@@ -102,11 +101,6 @@ class RFDETR(nn.Module):
         parts: dict[str, Tensor] = self.criterion(self.network(x), taught)
         weights: dict[str, float] = self.criterion.weight_dict
         return {name: weights[name] * part for name, part in parts.items() if name in weights}
-
-    @property
-    def head_outputs(self) -> int:
-        """Return how many classes are scored, the unused one included."""
-        return int(self.network.class_embed.out_features)
 
 
 def _scores(name: str, module: nn.Module) -> bool:
