@@ -221,6 +221,26 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
     elif about.outputs == "unused-last":
         rows = None if rows is None else [*rows[1:], *rows[:1]]
     fresh = fit_in(state, model, rows, len(outputs), name)
+    metrics = {"ap": about.ap} if about.ap else {}
+    return brought(about, model, state, coco_classes(), metrics, fresh)
+
+
+def brought(
+    about: Detector, model: nn.Module, state: Mapping[str, Tensor], categories: tuple[str, ...],
+    metrics: Mapping[str, float], fresh: tuple[str, ...],
+) -> PublishedWeights:  # fmt: skip
+    """Return what a run is told of the weights that were loaded into a network.
+
+    Parameters
+    ----------
+    about : Detector
+    model : Module
+        For grey images it has a third of the filters of `state`, or says so by ``in_channels``.
+    state : mapping of str to Tensor
+        That was loaded, under the network's names.
+    categories, metrics, fresh
+        See `PublishedWeights`.
+    """
     stem = stem_weight(model)
     grey = 3 * model.state_dict()[stem].shape[1] == state[stem].shape[1]
     grey |= getattr(model, "in_channels", 3) == 1
@@ -233,8 +253,8 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
         resize=about.side,
         crop=about.side,
         interpolation="bilinear",
-        categories=coco_classes(),
-        metrics={"ap": about.ap} if about.ap else {},
+        categories=categories,
+        metrics=metrics,
         recipe=about.recipe,
         licence=about.licence,
         fresh=fresh,

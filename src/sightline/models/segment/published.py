@@ -15,16 +15,16 @@ from typing import Any
 from torch import nn
 from torchvision.models import get_model_weights
 
-from sightline.models import licences
 from sightline.models.detect.published import (
     VOC_NAMES,
     Detector,
+    brought,
     digest_of,
     fit_in,
     plain,
     state_of,
 )
-from sightline.models.weights import PublishedWeights, stem_weight
+from sightline.models.weights import PublishedWeights
 
 NETWORKS: Mapping[str, str] = MappingProxyType(
     {"fcn-resnet50": "fcn_resnet50", "deeplabv3": "deeplabv3_resnet50"}
@@ -82,35 +82,20 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
     """
     entry = _entry(name)
     preset = entry.transforms()
-    mean, std = tuple(preset.mean), tuple(preset.std)
     about = Detector(
         name=str(entry),
         url=entry.url,
         sha256=digest_of(entry.url),
         side=preset.resize_size[0],
-        mean=mean,
-        std=std,
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
         ap=0,
         recipe=str(entry.meta["recipe"]),
     )
     state = state_of(about)
     fresh = fit_in(state, model, rows_of(classes), len(outputs()), name)
-    if model.state_dict()[stem_weight(model)].shape[1] == 1:
-        mean, std = (sum(mean) / 3,), (sum(std) / 3,)
-    return PublishedWeights(
-        name=about.name,
-        url=about.url,
-        mean=mean,
-        std=std,
-        resize=about.side,
-        crop=about.side,
-        interpolation="bilinear",
-        categories=outputs(),
-        metrics={"miou": float(entry.meta["_metrics"]["COCO-val2017-VOC-labels"]["miou"])},
-        recipe=about.recipe,
-        licence=licences.TORCHVISION_COCO,
-        fresh=fresh,
-    )
+    metrics = {"miou": float(entry.meta["_metrics"]["COCO-val2017-VOC-labels"]["miou"])}
+    return brought(about, model, state, outputs(), metrics, fresh)
 
 
 def _entry(name: str) -> Any:
