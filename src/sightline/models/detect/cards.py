@@ -107,8 +107,8 @@ _YOLOX: Mapping[str, Any] = MappingProxyType(
 )  # fmt: skip
 
 
-def _network(
-    name: str, entry: str, summary: str, paper: str, side: int, parameters: int,
+def network(
+    name: str, entry: str, summary: str, paper: str, side: int, parameters: int | None,
     recipe: Mapping[str, Any], *, smallest: int = 32, fixed: bool = False, costly: bool = False,
     published: Mapping[str, Any] | None = None, **more: Any,
 ) -> ModelCard:  # fmt: skip
@@ -116,6 +116,14 @@ def _network(
 
     Parameters
     ----------
+    entry : str
+        Of its builder: a module of this folder, and the function in it.
+    side : int
+        Pixels that pictures are brought to, unless a size is asked for.
+    smallest : int
+        Pixels a side that it takes at least.
+    fixed : bool
+        Whether it takes squares of that side alone.
     published : mapping, optional
         What the card says of published weights.
     """
@@ -145,7 +153,7 @@ def _network(
 
 def _yolo(form: str, side: int, parameters: int) -> ModelCard:
     """Make the card of a form of YOLOX."""
-    return _network(
+    return network(
         f"yolo-{form}", "yolox:yolox", f"YOLOX-{form}: the cells of a grid, without anchors",
         "Ge et al., YOLOX: Exceeding YOLO series in 2021", side, parameters, YOLO_RECIPE,
         costly=True, arguments=MappingProxyType({"form": form}), rung=form in ("nano", "tiny"),
@@ -159,7 +167,7 @@ LOCALIZER_RECIPE: Mapping[str, Any] = MappingProxyType(
 """With the picture mirrored alone: what cuts it may cut its one object away."""
 
 LOCALIZER = dataclasses.replace(
-    _network(
+    network(
         "localizer", "localizer:localizer",
         "one object a picture: a classifier with four numbers more for its box",
         "Sermanet et al., OverFeat, 2014", 224, 3_630_859, LOCALIZER_RECIPE, costly=True,
@@ -257,7 +265,7 @@ CARDS: tuple[ModelCard, ...] = (
         largest_side=128,
     ),
     LOCALIZER,
-    _network("yolo-v1", "yolo_v1:yolo_v1", "each cell of a grid says what is in it: for the reader",
+    network("yolo-v1", "yolo_v1:yolo_v1", "each cell of a grid says what is in it: for the reader",
              "Redmon et al., You only look once, 2016", 224, 3_062_782, SCRATCH_RECIPE),
     ModelCard(
         name="rcnn",
@@ -272,20 +280,20 @@ CARDS: tuple[ModelCard, ...] = (
         smallest_side=32,
         costly=True,
     ),
-    _network("ssd-small", "ssd_light:ssd_small", "SSD on a few convolutions, for small pictures",
+    network("ssd-small", "ssd_light:ssd_small", "SSD on a few convolutions, for small pictures",
              _SSD, 128, 3_524_178, SCRATCH_RECIPE),
-    _network("ssdlite", "ssd_light:ssdlite", "SSD on EfficientNet-Lite0, with light blocks",
+    network("ssdlite", "ssd_light:ssdlite", "SSD on EfficientNet-Lite0, with light blocks",
              f"{_SSD}; {_MOBILE}", 320, 3_789_852, SCRATCH_RECIPE, costly=True, published=_LITE),
-    _network("ssdlite-imagenet", "ssd_light:ssdlite",
+    network("ssdlite-imagenet", "ssd_light:ssdlite",
              "ssdlite on a backbone trained on ImageNet: for few photographs", f"{_SSD}; {_MOBILE}",
              320, 3_789_852, FINETUNE_RECIPE, costly=True, published=_LITE, quick=300),
-    _network("ssd300", "ssd:ssd300", "default boxes on six maps of VGG16", _SSD, 300, 35_641_826,
+    network("ssd300", "ssd:ssd300", "default boxes on six maps of VGG16", _SSD, 300, 35_641_826,
              SSD300_RECIPE, smallest=300, fixed=True, costly=True, published=_VGG),
-    _network("ssd300_voc", "ssd:ssd300", "ssd300 with the default boxes of Pascal VOC", _SSD, 300,
+    network("ssd300_voc", "ssd:ssd300", "ssd300 with the default boxes of Pascal VOC", _SSD, 300,
              35_641_826, SSD300_RECIPE, smallest=300, fixed=True, costly=True,
              published=dict(_VGG) | {"weights": ("imagenet",)},
              arguments=MappingProxyType({"scales": "voc"}), rung=False),
-    _network("ssd300_bn", "ssd:ssd300_bn", "ssd300 with batch normalisation, to learn from scratch",
+    network("ssd300_bn", "ssd:ssd300_bn", "ssd300 with batch normalisation, to learn from scratch",
              f"{_SSD}; Zhu et al., ScratchDet, 2019", 300, 35_658_210, SCRATCH_RECIPE, smallest=300,
              fixed=True, costly=True, published=_VGG_BN),
     _yolo("nano", 416, 912_159),
@@ -294,14 +302,14 @@ CARDS: tuple[ModelCard, ...] = (
     _yolo("m", 640, 25_326_495),
     _yolo("l", 640, 54_208_895),
     _yolo("x", 640, 99_071_455),
-    _network("fast-rcnn", "fast_rcnn:fast_rcnn",
+    network("fast-rcnn", "fast_rcnn:fast_rcnn",
              "proposed regions, pooled from one map of EfficientNet-Lite0",
              "Girshick, Fast R-CNN, 2015", 320, 4_865_897, {**SCRATCH_RECIPE, "augment": "flip"},
              costly=True, published=_LITE, arguments={"regions": 1000}),
-    _network("faster-rcnn-small", "faster_rcnn:faster_rcnn_small",
+    network("faster-rcnn-small", "faster_rcnn:faster_rcnn_small",
              "proposes regions on EfficientNet-Lite0, then classifies them", _FASTER, 320,
              4_726_725, SCRATCH_RECIPE, costly=True, published=_LITE),
-    _network("faster-rcnn", "faster_rcnn:faster_rcnn",
+    network("faster-rcnn", "faster_rcnn:faster_rcnn",
              "proposes regions on the pyramid of a ResNet-50, then classifies them", _FASTER, 512,
              41_808_406, FASTER_RECIPE, smallest=64, costly=True, published=_RESNET,
              arguments={"frozen": False}),

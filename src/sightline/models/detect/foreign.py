@@ -21,16 +21,23 @@ from sightline.errors import UnknownNameError
 from sightline.models import licences
 from sightline.models.card import ModelCard
 from sightline.models.classify.foreign import replace_stem
+from sightline.models.detect import cards
 from sightline.models.detect.boxes import with_area
-from sightline.models.detect.cards import FASTER_RECIPE, SCRATCH_RECIPE
 from sightline.models.detect.network import Targets, for_each
-from sightline.types import Task
 
 SIDES = MappingProxyType({"ssd300_vgg16": 300, "ssdlite320_mobilenet_v3_large": 320})
 """Pixels a side of those that take images of one size alone."""
 
 FAMILIES = ("fasterrcnn", "fcos", "retinanet", "ssd300", "ssdlite")
 """How the names of those begin that answer with boxes alone."""
+
+
+_PUBLISHED = MappingProxyType(
+    {
+        "weights": ("coco",), "licence": licences.TORCHVISION_COCO,
+        "origin": "torchvision's, which downloads them once",
+    }
+)  # fmt: skip
 
 
 class TorchvisionDetector(nn.Module):
@@ -122,32 +129,13 @@ def torchvision_card(name: str) -> ModelCard:
     _check(name)
     side = SIDES.get(name, 512)
     fixed = name in SIDES
-    recipe = SCRATCH_RECIPE if name.startswith("ssdlite") else FASTER_RECIPE
-    return ModelCard(
-        name=f"torchvision:{name}",
-        task=Task.DETECT,
-        entry=f"{__name__}:torchvision_detector",
-        summary=f"{name} as torchvision has it",
-        paper="see torchvision's documentation",
-        chapter=9,
-        input=f"the whole picture, {'in a square' if fixed else 'in proportion'}, standardised",
-        largest_side=side,
-        side=side if fixed else 0,
-        step=0 if fixed else 32,
-        kind="module",
-        smallest_side=side if fixed else 64,
-        resize="stretch" if fixed else "pad",
-        recipe=recipe,
-        recipe_large=recipe,
-        costly=True,
-        weights=("coco",),
-        licence=licences.TORCHVISION_COCO,
-        origin="torchvision's, which downloads them once",
-        code="BSD-3-Clause, torchvision's",
-        shape=(3, side, side),
-        rung=False,
-        arguments=MappingProxyType({"name": name}),
-    )
+    recipe = cards.SCRATCH_RECIPE if name.startswith("ssdlite") else cards.FASTER_RECIPE
+    return cards.network(
+        f"torchvision:{name}", "foreign:torchvision_detector", f"{name} as torchvision has it",
+        "see torchvision's documentation", side, None, recipe,
+        smallest=side if fixed else 64, fixed=fixed, costly=True, published=_PUBLISHED,
+        code="BSD-3-Clause, torchvision's", rung=False, arguments=MappingProxyType({"name": name}),
+    )  # fmt: skip
 
 
 def detectors() -> list[str]:

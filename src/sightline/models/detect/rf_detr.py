@@ -23,10 +23,9 @@ from torchvision.ops import box_convert
 from sightline.errors import MissingExtraError, ParameterError, UnknownNameError
 from sightline.models import licences
 from sightline.models.card import ModelCard
+from sightline.models.detect import cards
 from sightline.models.detect.boxes import with_area
-from sightline.models.detect.cards import FINETUNE_RECIPE
 from sightline.models.detect.network import Targets, for_each
-from sightline.types import Task
 
 SIDES = MappingProxyType({"nano": 384, "small": 512, "medium": 576, "large": 704})
 """Pixels a side that each size was published for."""
@@ -38,6 +37,14 @@ PARAMETERS = MappingProxyType(
     {"nano": 30_467_298, "small": 32_111_170, "medium": 33_687_458, "large": 33_933_218}
 )
 """Weights with COCO's 91 outputs."""
+
+
+_PUBLISHED = MappingProxyType(
+    {
+        "weights": ("coco",), "licence": licences.RF_DETR,
+        "origin": "RF-DETR's own, downloaded once",
+    }
+)  # fmt: skip
 
 
 class RFDETR(nn.Module):
@@ -144,33 +151,22 @@ def rf_detr_card(size: str) -> ModelCard:
         raise UnknownNameError("size of RF-DETR", size, SIDES)
     side = SIDES[size]
     recipe = MappingProxyType(
-        {**FINETUNE_RECIPE, "weights": "none", "batch_size": 4, "lr": 1e-4, "layer_decay": 0.9}
+        {
+            **cards.FINETUNE_RECIPE,
+            "weights": "none",
+            "batch_size": 4,
+            "lr": 1e-4,
+            "layer_decay": 0.9,
+        }
     )
-    return ModelCard(
-        name=f"rfdetr:{size}",
-        task=Task.DETECT,
-        entry=f"{__name__}:rf_detr",
-        summary=f"RF-DETR {size}: a transformer that answers with a set of boxes",
-        paper="Robinson et al., RF-DETR, 2025",
-        chapter=9,
-        input="the whole picture, in a square, standardised",
-        largest_side=side,
-        side=side,
-        kind="module",
-        smallest_side=32,
-        resize="stretch",
-        recipe=recipe,
-        recipe_large=recipe,
-        costly=True,
-        weights=("coco",),
-        licence=licences.RF_DETR,
-        origin="RF-DETR's own, downloaded once",
-        code="Apache-2.0, of the package rfdetr",
-        parameters=PARAMETERS[size],
-        shape=(3, side, side),
-        rung=False,
+    return cards.network(
+        f"rfdetr:{size}", "rf_detr:rf_detr",
+        f"RF-DETR {size}: a transformer that answers with a set of boxes",
+        "Robinson et al., RF-DETR, 2025", side, PARAMETERS[size], recipe,
+        fixed=True, costly=True, published=_PUBLISHED,
+        code="Apache-2.0, of the package rfdetr", rung=False,
         arguments=MappingProxyType({"size": size}),
-    )
+    )  # fmt: skip
 
 
 def published_file(size: str) -> tuple[str, str]:
