@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.counting import counted
-from sightline.errors import DataError, ParameterError
+from sightline.errors import DataError
 from sightline.metrics import Metrics, bootstrap
 from sightline.metrics import detect_errors as causes
 from sightline.metrics import detect_precision as precision
 from sightline.metrics.bootstrap import DRAWS
 from sightline.metrics.detect_table import Answers, Floats, Objects, Rows, Table
-from sightline.metrics.paired import Difference, bootstrap_difference
+from sightline.metrics.paired import Difference, bootstrap_difference, check_same_images
 from sightline.types import Detections
 
 PAIRED_DRAWS = 1000
@@ -227,8 +227,7 @@ def differ(best: Evaluation, other: Evaluation, margin: float) -> Difference:
     ParameterError
         When they are not of the same images, in one order.
     """
-    if not np.array_equal(best.rows, other.rows):
-        raise ParameterError("best and other must be of the same images, in one order")
+    check_same_images(best.rows, other.rows)
     if not best.table.numbers.any():
         return Difference(0.0, -1.0, 1.0, len(best.rows), None)
     return bootstrap_difference(

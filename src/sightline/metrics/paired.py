@@ -197,6 +197,22 @@ def _labels_needed(b: int, c: int, n: int, margin: float) -> int | None:
     return max(1, math.ceil(n * (Z / tango_score(b, c, n, -margin)) ** 2))
 
 
+def check_same_images(best: NDArray[np.int64], other: NDArray[np.int64]) -> None:
+    """Refuse answers for other images, or in another order.
+
+    Parameters
+    ----------
+    best, other : int64 array, shape (N,)
+        Rows that each method answered for.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if not np.array_equal(best, other):
+        raise ParameterError("best and other must be of the same images, in one order")
+
+
 def bootstrap_difference(
     best: Callable[[NDArray[np.int64]], float],
     other: Callable[[NDArray[np.int64]], float],
