@@ -552,3 +552,23 @@ def test_devices_of_a_zip_are_left_out_and_counted(place, kind):
     with text.noticing() as notes:
         assert len(tree(archive.unpack(path))) == len(FILES)
     assert notes == ["a.zip: 1 entry left out, as links and devices are"]
+
+
+def test_a_folder_that_is_swept_before_it_is_opened_is_made_again(tmp_path, monkeypatch):
+    from sightline.data import parts
+
+    really, swept = os.open, []
+
+    def late(path, *flags, **more):
+        if Path(path).suffix == ".part" and not swept:
+            swept.append(Path(path))
+            Path(path).rmdir()  # as another process does that sees it without a lock
+        return really(path, *flags, **more)
+
+    monkeypatch.setattr(os, "open", late)
+    with parts.filling(tmp_path / "set") as work:
+        assert work.is_dir()
+        (work / "a.txt").write_text("whole")
+    assert swept
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]
+    assert (tmp_path / "set/a.txt").read_text() == "whole"

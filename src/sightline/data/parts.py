@@ -67,7 +67,10 @@ def _locked(target: Path) -> tuple[Path, int | None]:
     while True:
         work = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
         work.mkdir()
-        lock = os.open(work, os.O_RDONLY)
+        try:
+            lock = os.open(work, os.O_RDONLY)
+        except FileNotFoundError:  # somebody swept it before it was opened
+            continue
         if not _take(lock, wait=True):
             os.close(lock)
             return work, None
