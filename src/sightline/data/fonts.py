@@ -314,6 +314,25 @@ def width(text: str, size: float) -> float:
     return sum(font.getlength(part) for part, font in _runs(_Settled(text), size))
 
 
+def fitting(name: str, end: str, size: float, room: float) -> str:
+    """Return a name and what follows it, the name cut where the line would be wider than the room.
+
+    Parameters
+    ----------
+    name, end : str
+    size : float
+        Height of a letter, in pixels; see `write`.
+    room : float
+        In pixels.
+    """
+    if width(name + end, size) <= room:
+        return name + end
+    shown = len(name)
+    while shown > 1 and width(f"{name[:shown]}…{end}", size) > room:
+        shown -= 1
+    return f"{name[:shown]}…{end}"
+
+
 def _runs(settled: _Settled, size: float) -> list[tuple[str, ImageFont.FreeTypeFont]]:
     """Split a text into parts with their fonts, in the order from left to right."""
     files = [_default_file(), *map(_file_of, settled.families)]

@@ -331,16 +331,6 @@ def annotate(
         colour = "#9fd3bf" if i == 0 and score >= threshold else "#d7dde4"
         draw.rectangle((0, y, score * sheet.width, y + height), fill=colour)
         fonts.write(
-            draw, (4, y), _fitting(name, f" {score:.0%}", size, sheet.width - 8), size, "black"
+            draw, (4, y), fonts.fitting(name, f" {score:.0%}", size, sheet.width - 8), size, "black"
         )
     return sheet
-
-
-def _fitting(name: str, score: str, size: float, room: float) -> str:
-    """Return a name with its score, the name cut where the line would be wider than the picture."""
-    if fonts.width(name + score, size) <= room:
-        return name + score
-    shown = len(name)
-    while shown > 1 and fonts.width(f"{name[:shown]}…{score}", size) > room:
-        shown -= 1
-    return f"{name[:shown]}…{score}"

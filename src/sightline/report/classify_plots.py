@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -164,17 +164,32 @@ def precision_recall(
     return drawing
 
 
-def confusion_matrix(table: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
-    """Draw the shares of each true class (row) by decided class (column)."""
+def confusion_matrix(
+    table: NDArray[np.int64], classes: Sequence[str], title: str, *, other: str | None = None,
+    cell: Callable[[int], str] = str,
+) -> Figure:  # fmt: skip
+    """Draw the shares of each true class (row) by decided class (column).
+
+    Parameters
+    ----------
+    table : int64 array, shape (C, C); (C, C + 1) with `other`
+        Counts.
+    classes : sequence of str
+    title : str
+    other : str, optional
+        What the last column is called, where it is none of the classes.
+    cell : callable
+        Writes a count; there is room for about four letters.
+    """
     from matplotlib.colors import to_rgb
 
-    n = len(classes)
+    n, decided = len(classes), [*classes, *([] if other is None else [other])]
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
     side = min(2.2 + 0.36 * n, 10)
     drawing = figure(side + 0.6, side)
     axes = drawing.add_subplot()
     # Where there is nothing the page shows through, so that it may be light or dark.
-    cells = np.empty((n, n, 4))
+    cells = np.empty((*table.shape, 4))
     cells[..., :3] = to_rgb(CELL)
     cells[..., 3] = np.where(shares > 0, 0.12 + 0.88 * shares, 0)  # a single mistake is seen too
     axes.imshow(cells, interpolation="nearest")
@@ -182,20 +197,18 @@ def confusion_matrix(table: NDArray[np.int64], classes: Sequence[str], title: st
     axes.set_xlabel(say("decided"))
     axes.set_ylabel(say("true"))
     if n <= NAMED:
-        names = [clipped(c) for c in classes]
-        axes.set_xticks(range(n), names, rotation=60, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(n), names)
+        names = [clipped(c) for c in decided]
+        axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(n), names[:n])
     else:  # numbers of classes would say nothing
         axes.set_xticks([])
         axes.set_yticks([])
     if n <= 15:
-        for i in range(n):
-            for j in range(n):
-                if table[i, j]:
-                    axes.text(
-                        j, i, str(table[i, j]), ha="center", va="center", fontsize=8,
-                        color="white" if cells[i, j, 3] > 0.5 else "black",
-                    )  # fmt: skip
+        for i, j in np.argwhere(table).tolist():
+            axes.text(
+                j, i, cell(int(table[i, j])), ha="center", va="center", fontsize=8,
+                color="white" if cells[i, j, 3] > 0.5 else "black",
+            )  # fmt: skip
     return drawing
 
 

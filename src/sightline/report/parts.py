@@ -46,6 +46,21 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """Images of a page that are looked at side by side, with the lines of text above them.
+
+    Parameters
+    ----------
+    lines : tuple of str
+        The first is set in bold.
+    pictures : tuple of Picture
+    """
+
+    lines: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """The part of a section that belongs to one method; it can be folded away.
 
@@ -57,12 +72,18 @@ class Part:
     note : str
         A line above the pictures.
     pictures : list of Picture
+    rows : list of Row
+        Under the pictures.
+    legend : list of (str, str)
+        What colours mean: how CSS paints it, and its name.
     """
 
     summary: str
     drawing: str = ""
     note: str = ""
     pictures: list[Picture] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    legend: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from sightline.report.svg import BACK, SERIES, svg
 from sightline.report.words import figure_name, say
 
 __all__ = [
-    "PALETTE", "SERIES", "clipped", "far_behind", "headline_against_latency", "legend", "linestyle",
-    "milliseconds", "pareto", "per_cent", "plain_log", "png_uri", "spread", "start_of", "svg",
-    "time_text", "tuning_curve",
+    "PALETTE", "SERIES", "clipped", "data_uri", "far_behind", "headline_against_latency", "legend",
+    "linestyle", "milliseconds", "pareto", "per_cent", "plain_log", "png_uri", "spread", "start_of",
+    "svg", "time_text", "tuning_curve",
 ]  # fmt: skip
 
 _NAME = 13.0  # points from one name to the next
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from PIL import Image
 
     from sightline.bench.results import MethodEntry
 
@@ -132,9 +133,23 @@ def png_uri(pixels: NDArray[np.uint8], scale: int = 1) -> str:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     elif max(image.size) > 160:
         image.thumbnail((160, 160))
+    return data_uri(image, "PNG", optimize=True)
+
+
+def data_uri(image: Image.Image, kind: str = "PNG", **options: Any) -> str:
+    """Return a picture as a data URI.
+
+    Parameters
+    ----------
+    image : PIL image
+    kind : {"PNG", "JPEG"}
+    **options
+        Of `PIL.Image.Image.save`.
+    """
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    image.save(buffer, kind, **options)
+    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f"data:image/{kind.lower()};base64,{encoded}"
 
 
 def pareto(methods: Sequence[MethodEntry]) -> list[MethodEntry]:
