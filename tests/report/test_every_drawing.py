@@ -28,6 +28,7 @@ from sightline.deploy import cost as costs
 from sightline.deploy.queueing import Server
 from sightline.estimators.tuning import Trial, Tuned
 from sightline.explain import anchors, detect_proposals, gradients, neighbours, overfit
+from sightline.metrics import segment
 from sightline.metrics.detect import Evaluation
 from sightline.models.backprop.gradient_check import LayerCheck
 from sightline.models.classic.optimize import minimize
@@ -45,10 +46,11 @@ from sightline.report import (
     detect_plots,
     learning_plot,
     plots,
+    segment_plots,
     textbook,
 )
 from sightline.training.probe import LrCurve
-from sightline.types import Classification, Detections, Neighbours, Task
+from sightline.types import Classification, Detections, Neighbours, Segmentation, Task
 
 ROOT = Path(sightline.__file__).parent
 FOX = "\U0001f98a"
@@ -63,6 +65,15 @@ def detected():
     truth = Detections(boxes, range(4), CLASSES)
     answer = Detections(boxes[:3], [0, 1, 3], CLASSES, [0.9, 0.8, 0.7])
     return Evaluation.of([truth], [answer], np.arange(1))
+
+
+def segmented():
+    """A picture with all classes, of which two are mistaken for each other at a pixel."""
+    truth = np.arange(16, dtype=np.uint8).reshape(4, 4) % 4
+    answer = truth.copy()
+    answer[0, :2] = 1, 255
+    sides = ([Segmentation(values, CLASSES)] for values in (truth, answer))
+    return segment.Evaluation.of(*sides, np.arange(1))
 
 
 def anchored():
@@ -203,6 +214,11 @@ def pictures(folder):
             detect_plots.precision_recall(detected().table, CLASSES)
         ],
         "report.detect_plots.costs": [detect_plots.costs(detected().errors)],
+        "report.segment_plots.figures": [
+            segment_plots.figures(dict.fromkeys(CLASSES, segmented()))
+        ],
+        "report.segment_plots.by_class": [segment_plots.by_class(segmented())],
+        "report.segment_plots.confusion": [segment_plots.confusion(segmented(), TITLE)],
         "report.classify_plots.confusion_matrix": [
             classify_plots.confusion_matrix(np.eye(4, dtype=np.int64), CLASSES, TITLE)
         ],

@@ -10,10 +10,11 @@ import pytest
 from sightline.data import load
 from sightline.data.transforms import Fitted
 from sightline.estimators import backbone
-from sightline.metrics import classify
+from sightline.metrics import classify, segment
 from sightline.metrics.overfitting import far_behind, find_overfitting
 from sightline.report import remarks
 from sightline.report.words import Said
+from sightline.types import Segmentation
 
 
 def history(train, val, accuracy):
@@ -34,6 +35,15 @@ def written():
     yield far_behind(WORSE, 2)
     yield from classify.Evaluation.of(always, wrong, sure, np.arange(100)).remarks
     yield from classify.Evaluation.of(few, few, np.eye(2)[few], np.arange(4)).remarks
+    for classes, ignored, truth, answer in (
+        ("abcd", "d", [0, 0, 1, 3], [0, 0, 0, 0]), ("abc", "", [0, 1, 1, 1], [2, 0, 0, 0]),
+        ("ab", "", [255] * 4, [0] * 4),
+    ):  # fmt: skip
+        sides = (  # the second image has no pixel that counts
+            [Segmentation(np.array(v, np.uint8).reshape(2, 2), tuple(classes)) for v in part]
+            for part in ((truth, [255] * 4), (answer, [0] * 4))
+        )
+        yield from segment.Evaluation.of(*sides, np.arange(2), ignored=list(ignored)).remarks
     yield load.left_out_note(["a.jpg: cut short"], 30)
     zeros = np.zeros(3, np.float32)
     small = Fitted((8, 8), "RGB", "crop", "none", zeros, zeros + 1)

@@ -87,6 +87,31 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         r"they were enlarged to (\d+), and methods on their pixels may do better",
         r"边长 \1 像素的图像对用照片训练的网络来说太小：已放大到 \2，直接用像素的方法可能更好",
     ),
+    (
+        r"no image has a pixel that counts, so that nothing is measured",
+        r"没有一张图像有参与计算的像素，因此什么也没有测量",
+    ),
+    (
+        r"(\S+) images? without a pixel that counts, as all of the truth is ignored: (.+)",
+        r"有 \1 张图像没有参与计算的像素，因为真值全部被忽略：\2",
+    ),
+    (r"classes that do not count: (.+)", r"不参与计算的类别：\1"),
+    (
+        r"left out of the means, as neither truth nor answers have the class: (.+)",
+        r"不计入平均值，因为真值和答案中都没有这些类别：\1",
+    ),
+    (
+        r"answered where no pixel is of the class, which counts as an IoU of 0: (.+)",
+        r"没有像素属于该类却判成了该类，按 IoU 为 0 计算：\1",
+    ),
+    (
+        r"a mean IoU of (\S+) is not above that of answering (.+) everywhere, (\S+)",
+        r"平均 IoU \1 不高于处处回答 \2 的 \3",
+    ),
+    (
+        r"a mean IoU of (\S+) is not shown to be above that of answering (.+) everywhere, (\S+)",
+        r"平均 IoU \1 不能证明高于处处回答 \2 的 \3",
+    ),
     (r"split (\d+)/(\d+)/(\d+) by class, seed (\d+)", r"按类别划分为 \1/\2/\3，种子 \4"),
     (
         r"(val|test) is a tenth of train, by class, seed (\d+)",

@@ -162,6 +162,44 @@ CHINESE = {
     "Most often taken for another: {pairs}. The wrong answers given with most confidence:":
     "最常混淆（真实 → 判定）：{pairs}。置信度最高的错误答案：",
     "is {label}": "实为 {label}",
+    # the sections of a segmenter
+    "mean IoU": "平均 IoU", "pixel accuracy": "像素准确率", "mean accuracy": "平均类别准确率",
+    "frequency-weighted IoU": "频率加权 IoU", "boundary F1": "边界 F1", "Dice": "Dice",
+    "IoU": "IoU",
+    "Mean IoU is the mean over classes of the pixels that are rightly of a class among those that "
+    "are of it or are taken for it, all images of the test split together, seen once. The interval "
+    "is the bootstrap's, over images.":
+    "平均 IoU 是各类别交并比的平均值：判对的像素占“确属该类或被判为该类”的像素的比例，"
+    "测试集全部图像合在一起计算，只看一次。区间由对图像的自助抽样得到。",
+    "How right are the classes of the pixels?": "像素的类别判得有多准？",
+    "IoU asks of each class how much of its true and its answered pixels are both, and all classes "
+    "count alike in its mean; pixel accuracy is the share of all pixels that is right, in which "
+    "large classes have the most say; boundary F1 asks how near the outlines lie. The intervals "
+    "are the bootstrap's, over images.":
+    "IoU 看每个类别的真实像素与判定像素有多少重合，求平均时各类别同等重要；"
+    "像素准确率是判对的像素比例，大类别影响最大；边界 F1 看轮廓有多接近。"
+    "区间由对图像的自助抽样得到。",
+    "The bar is the class's IoU over all images, with its 95% interval.":
+    "条形是该类别在全部图像上的 IoU 及其 95% 区间。",
+    "What is taken for what?": "哪些类别被判成了什么？",
+    "The pixels of each true class, by the class that was answered for them; the colour is their "
+    "share of the true class. k is a thousand, M a million, G a thousand million.":
+    "每个真实类别的像素被判成了哪些类别；颜色表示占真实类别的比例。"
+    "k 为千，M 为百万，G 为十亿。",
+    "The images with the lowest mean IoU. In the difference, red is wrong; what is hatched does "
+    "not count, as its truth is ignored.":
+    "平均 IoU 最低的图像。差异图中红色是判错的像素；斜线部分的真值被忽略，不参与计算。",
+    "{method}: mean IoU {figure}": "{method}：平均 IoU {figure}",
+    "mean IoU {figure}": "平均 IoU {figure}",
+    "No image is answered wrongly anywhere.": "没有任何图像有判错的像素。",
+    "Left out, as neither truth nor answers have the class: {names}.":
+    "未列出，因为真值和答案中都没有这些类别：{names}。",
+    "Do not count: {names}.": "不参与计算：{names}。",
+    "Most often taken for another, with the share of the class's pixels: {pairs}.":
+    "最常混淆（真实 → 判定），以及占该类像素的比例：{pairs}。",
+    "{true} → {answered}: {share} of the pixels": "{true} → {answered}：占像素的 {share}",
+    "picture": "图片", "truth": "真值", "answer": "答案", "difference": "差异",
+    "does not count": "不参与计算",
     # drawings
     "latency of one image (log scale)": "每张图像的延迟（对数刻度）",
     "test {figure} (95% interval)": "测试集{figure}（95% 区间）",
@@ -319,6 +357,13 @@ def counted(count: int, noun: Literal["class", "image", "pair"]) -> Said:
     return say(f"{{count}} {plural}", count=f"{count:,}")
 
 
+_SPELLED = {
+    "miou": "mean IoU", "iou": "IoU", "dice": "Dice", "boundary f1": "boundary F1",
+    "frequency weighted iou": "frequency-weighted IoU",
+}  # fmt: skip
+
+
 def figure_name(metric: str) -> str:
     """Return the name of a figure, such as mean_iou, in words, in both languages where known."""
-    return known(metric.replace("_", " "))
+    name = metric.replace("_", " ")
+    return known(_SPELLED.get(name, name))
