@@ -33,10 +33,8 @@ def test_frames_are_the_librarys(page, static):
         ours = frame_of(picture, size, how)
         case = json.dumps((picture, size, how))
         assert tuple(frame["size"]) == ours.size, case
-        np.testing.assert_allclose(frame["scale"], ours.scale, rtol=1e-12, err_msg=case)
-        np.testing.assert_allclose(
-            frame["offset"], ours.offset, rtol=1e-12, atol=1e-9, err_msg=case
-        )
+        assert tuple(frame["scale"]) == ours.scale, case  # to the last bit: masks are moved by it
+        assert tuple(frame["offset"]) == ours.offset, case
         np.testing.assert_allclose(
             frame["boxes"], ours.out(np.array(BOXES)), rtol=1e-6, atol=1e-4, err_msg=case
         )
