@@ -134,6 +134,8 @@ function look() {
   const cards = byId("cards");
   const wanted = asked();
   cards.classList.toggle("several", wanted.length > 1);
+  const unscored = wanted.length > 0 && wanted.every((model) => taskOf(model).scored === false);
+  byId("threshold").parentElement.hidden = unscored;
   cards.replaceChildren(...(shown ? wanted.map((model) => card(model, shown)) : []));
   if (!shown) cards.append(el("p", { className: "waiting soft" }, t("waiting")));
   byId("code").hidden = !shown || !engine.request || !wanted.length;
