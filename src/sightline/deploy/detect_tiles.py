@@ -11,13 +11,12 @@ overlap the network has looked at itself, no two are ever joined.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ParameterError
+from sightline.deploy.tiles import Tile, tiles
 from sightline.types import Detections
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from sightline.types import Progress
 
 Floats = NDArray[np.float64]
-
-OVERLAP = 0.2
-"""Share of a tile's side that it has in common with the next one."""
 
 EDGE = 0.02
 """Share of a tile's side within which a box counts as cut by its edge."""
@@ -45,67 +41,7 @@ INSIDE = 0.8
 LEAST = 0.05
 """Score below which an answer of a tile is not looked at."""
 
-SMALLEST = 32
-"""Pixels a side that a tile has at least."""
-
 _AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A part of a picture: its corners in pixels, right and lower exclusive."""
-
-    x1: int
-    y1: int
-    x2: int
-    y2: int
-
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Return the corners as one tuple, xyxy."""
-        return self.x1, self.y1, self.x2, self.y2
-
-
-def tiles(size: tuple[int, int], side: int, overlap: float = OVERLAP) -> list[Tile]:
-    """Cut a picture into tiles of one size that overlap and leave nothing out.
-
-    Parameters
-    ----------
-    size : (height, width)
-    side : int
-        Pixels; smaller pictures are one tile.
-    overlap : float
-        Share of the side, at least.
-
-    Returns
-    -------
-    list of Tile
-        By rows, spaced evenly.
-
-    Raises
-    ------
-    ParameterError
-        When tiles would be smaller than `SMALLEST`.
-
-    Examples
-    --------
-    >>> [tile.box for tile in tiles((100, 250), 100)]
-    [(0, 0, 100, 100), (75, 0, 175, 100), (150, 0, 250, 100)]
-    """
-    if side < SMALLEST:
-        raise ParameterError(f"tile must be at least {SMALLEST} pixels, not {side}")
-    rows, columns = (_starts(length, side, overlap) for length in size)
-    return [
-        Tile(x, y, min(x + side, size[1]), min(y + side, size[0])) for y in rows for x in columns
-    ]
-
-
-def _starts(length: int, side: int, overlap: float) -> list[int]:
-    if length <= side:
-        return [0]
-    step = max(round(side * (1 - overlap)), 1)
-    count = -(-(length - side) // step) + 1
-    return [round(i * (length - side) / (count - 1)) for i in range(count)]
 
 
 def detect(
