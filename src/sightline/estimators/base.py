@@ -300,7 +300,7 @@ class Estimator(ABC):
         method.require()
         self.fitted_ = backbone.fit(self.preprocess, train, registry.card(self.name))
         self.thresholds = ()
-        self.classes_ = train.data.classes
+        self.classes_ = self.classes_of(train.data)
         self.method_ = method
         place = None if folder is None else Path(folder)
         how = Fitting(progress, budget, place, resume, on_epoch)
@@ -339,6 +339,11 @@ class Estimator(ABC):
         DataError
         """
         check_task(data, cls.task)
+
+    @classmethod
+    def classes_of(cls, data: Dataset) -> tuple[str, ...]:
+        """Return the classes of data that answers are among."""
+        return data.classes
 
     @abstractmethod
     def learn(self, train: Split, val: Split | None, how: Fitting) -> int:
@@ -433,6 +438,17 @@ class Estimator(ABC):
             When the method has to be trained.
         """
         raise ParameterError(f"{self.name} has to be trained: train it, and give the run's folder")
+
+    def _take_published(self, method: NetworkMethod, classes: tuple[str, ...]) -> Self:
+        """Take a network that was trained elsewhere, with its classes and its size."""
+        self.method_, self.classes_ = method, classes
+        self.config["published_weights"] = dict(method.published)
+        height, width = method.side_.tolist()
+        zeros = np.zeros(3, np.float32)
+        self.fitted_ = Fitted(
+            (height, width), "RGB", self.preprocess.resize, "none", zeros, zeros + 1
+        )
+        return self
 
     # ---- answering
 

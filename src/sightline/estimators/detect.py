@@ -114,15 +114,8 @@ class Detector(Estimator):
         card = registry.card(self.name)
         if not self.name.startswith("coco:"):
             return super().as_it_is()
-        self.method_ = method = DetectionNetwork.with_published(card)
-        self.classes_ = method.class_names
-        self.config["published_weights"] = dict(method.published)
-        height, width = method.side_.tolist()
-        zeros = np.zeros(3, np.float32)
-        self.fitted_ = Fitted(
-            (height, width), "RGB", self.preprocess.resize, "none", zeros, zeros + 1
-        )
-        return self
+        method = DetectionNetwork.with_published(card)
+        return self._take_published(method, method.class_names)
 
     def answers(self, X: NDArray[np.uint8], frames: Sequence[Frame]) -> list[Detections]:
         """Detect objects in prepared images, shape (N, H, W, C), in the pixels of the pictures."""

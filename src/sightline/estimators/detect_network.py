@@ -119,7 +119,7 @@ class DetectionNetwork(NetworkMethod):
             return cast("Tensor", sum(parts.values()))
 
         return Training(
-            fabric, self.model, feed, recipe, loss, judges, head=self._new_layers(),
+            fabric, self.model, feed, recipe, loss, judges, head=self.new_layers(),
             folder=how.folder,
         )  # fmt: skip
 
@@ -155,12 +155,6 @@ class DetectionNetwork(NetworkMethod):
         network.take_over(network.begin_with("coco"))
         network.model.eval()
         return network
-
-    def _new_layers(self) -> list[str] | None:
-        """Return the layers that published weights have left new; None: the network's head."""
-        from sightline.models.head import fresh_layers
-
-        return fresh_layers(self.model, self.published.get("fresh", ())) or None
 
     def changed(self, train: Split, fitted: Fitted, recipe: BoxedRecipe) -> Transform:
         """Return what changes a picture of a split and its boxes before the network sees them."""

@@ -168,6 +168,12 @@ class NetworkMethod(Method):
             self.card.pretrained or self.card.name, self.model, len(self.classes_)
         )
 
+    def new_layers(self) -> list[str] | None:
+        """Return the layers that published weights have left new; None: the network's head."""
+        from sightline.models.head import fresh_layers
+
+        return fresh_layers(self.model, self.published.get("fresh", ())) or None
+
     def run(
         self,
         training: Training,

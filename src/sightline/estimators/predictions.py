@@ -131,15 +131,25 @@ def images_in(given: Any) -> list[Any]:
     return [given]
 
 
-def class_numbers(split: Split, own: tuple[str, ...]) -> NDArray[np.int64]:
+def class_numbers(
+    split: Split, own: tuple[str, ...], theirs: tuple[str, ...] | None = None
+) -> NDArray[np.int64]:
     """Return the place of each class of a split's data in a model's own list, shape (C,).
+
+    Parameters
+    ----------
+    split : Split
+    own : tuple of str
+        The model's.
+    theirs : tuple of str, optional
+        The data's; default: those of its images and objects.
 
     Raises
     ------
     DataError
         When the model was not trained on one of them.
     """
-    theirs = split.data.classes
+    theirs = split.data.classes if theirs is None else theirs
     unknown = sorted(set(theirs) - set(own))
     if unknown:
         raise DataError(
