@@ -105,17 +105,43 @@ class Evaluation:
                 "rows and names must be of the same images, at least one, not of "
                 f"{len(rows)} and {len(named)}"
             )
-        first = next(truth := iter(truth), None)
+        return cls.of_images(_together(rows, named, truth, answers), ignored=ignored)
+
+    @classmethod
+    def of_images(cls, images: Iterable[Measured], *, ignored: Sequence[str] = ()) -> Self:
+        """Measure answers that come one after the other; see `of`.
+
+        Parameters
+        ----------
+        images : iterable of (row, name, truth, answer)
+            So that an image that cannot be read may be left out as it is come to.
+        ignored : sequence of str, optional
+            Classes that do not count.
+
+        Raises
+        ------
+        DataError
+            When there is no image; classes or sizes differ; or a value is no class.
+        """
+        images = iter(images)
+        first = next(images, None)
         if first is None:
             raise DataError("there is no image to measure on")
-        classes, worst = first.classes, list[_Packed]()
+        classes, worst = first[2].classes, list[_Packed]()
+        rows, names = list[int](), list[str]()
         out = _numbers(classes, ignored)
-        images = zip_longest(named, chain([first], truth), answers)
-        table = PixelTable.of(_counted(images, classes, out, worst))
+
+        def counted() -> Iterator[tuple[Rows, Floats]]:
+            for i, (row, name, true, said) in enumerate(chain([first], images)):
+                yield _counted(i, name, (true, said), classes, out, worst)
+                rows.append(row)
+                names.append(name)
+
+        table = PixelTable.of(counted())
         kept = {
             i: (packed, shape) for _, i, packed, shape in sorted(worst, key=lambda w: (-w[0], w[1]))
         }
-        return cls._measured(table, rows, classes, named, out, kept)
+        return cls._measured(table, np.array(rows), classes, tuple(names), out, kept)
 
     @classmethod
     def _measured(
@@ -344,28 +370,45 @@ def _interval(figure: float, drawn: Floats, judged: Rows) -> tuple[float, float]
     return bootstrap.interval(figure, drawn) if (judged > 0).sum() > 1 else (0.0, 1.0)
 
 
+Measured = tuple[int, str, Segmentation, Segmentation]
+"""Row and name of an image, its truth and the answer."""
+
 _Packed = tuple[float, int, bytes, tuple[int, int]]  # error, position, answer and its shape
 
 
-def _counted(
-    images: Iterable[tuple[str | None, Segmentation | None, Segmentation | None]],
-    classes: tuple[str, ...], ignored: tuple[int, ...], worst: list[_Packed],
-) -> Iterator[tuple[Rows, Floats]]:  # fmt: skip
-    """Count the pixels of one image after the other, and keep the worst answers."""
-    for i, (name, true, said) in enumerate(images):
+def _together(
+    rows: Rows, names: Sequence[str], truth: Iterable[Segmentation],
+    answers: Iterable[Segmentation],
+) -> Iterator[Measured]:  # fmt: skip
+    """Put what belongs to an image together.
+
+    Raises
+    ------
+    DataError
+        When there are more of one than of the others.
+    """
+    numbers = np.asarray(rows).tolist()
+    for row, name, true, said in zip_longest(numbers, names, truth, answers):
         if name is None or true is None or said is None:
             raise DataError("truth, answers and rows must be of the same images; one has more")
-        for what, of in (("truth", true), ("answer", said)):
-            if of.classes != classes:
-                raise DataError(
-                    f"{name}: the {what} is of other classes: {', '.join(of.classes)}; "
-                    f"{', '.join(classes)}"
-                )
-        counts, boundaries = count(
-            true.label_map, said.label_map, len(classes), ignored=ignored, name=name
-        )
-        _keep(worst, i, counts, said)
-        yield counts, boundaries
+        yield row, name, true, said
+
+
+def _counted(
+    image: int, name: str, both: tuple[Segmentation, Segmentation], classes: tuple[str, ...],
+    ignored: tuple[int, ...], worst: list[_Packed],
+) -> tuple[Rows, Floats]:  # fmt: skip
+    """Count the pixels of one image, and keep its answer if it is one of the worst."""
+    for what, of in zip(("truth", "answer"), both, strict=True):
+        if of.classes != classes:
+            raise DataError(
+                f"{name}: the {what} is of other classes: {', '.join(of.classes)}; "
+                f"{', '.join(classes)}"
+            )
+    true, said = (of.label_map for of in both)
+    counts, boundaries = count(true, said, len(classes), ignored=ignored, name=name)
+    _keep(worst, image, counts, both[1])
+    return counts, boundaries
 
 
 def _numbers(classes: tuple[str, ...], ignored: Sequence[str]) -> tuple[int, ...]:
