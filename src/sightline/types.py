@@ -94,6 +94,40 @@ class Frame:
         (sy, sx), (oy, ox) = self.scale, self.offset
         return _nearest(values, self.size, (sx, 0, ox, 0, sy, oy), 0)
 
+    def classes_out(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
+        """Decide the class of every pixel of the picture by scores of the model's pixels.
+
+        The scores of each class are brought to the picture's size (smoothly, as an image is), and
+        then compared; classes themselves are never interpolated.
+
+        Parameters
+        ----------
+        scores : float array, shape (K, h, w)
+            Of the model's image.
+
+        Returns
+        -------
+        uint8 or int32 array, shape (H, W)
+            The best class of each pixel; of equal ones the first.
+        """
+        from PIL import Image
+
+        h, w = self.size
+        top, left = (round(o) for o in self.offset)
+        part_h, part_w = (round(s * f) for s, f in zip(self.size, self.scale, strict=True))
+        part = scores[:, max(top, 0) : top + part_h, max(left, 0) : left + part_w]
+        kind = np.uint8 if len(scores) <= IGNORE else np.int32
+        if part.shape[1:] == (h, w):
+            return np.asarray(part.argmax(0), kind)
+        best = np.full((h, w), -np.inf, np.float32)
+        classes = np.zeros((h, w), kind)
+        for number, one in enumerate(part):
+            image = Image.fromarray(np.ascontiguousarray(one, np.float32))
+            enlarged = np.asarray(image.resize((w, h), Image.Resampling.BILINEAR))
+            better = enlarged > best
+            best[better], classes[better] = enlarged[better], number
+        return classes
+
     @property
     def _scales(self) -> NDArray[np.float64]:
         return np.array((self.scale[1], self.scale[0]) * 2)

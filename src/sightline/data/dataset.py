@@ -24,7 +24,7 @@ from sightline.data import images, place, store
 from sightline.data.annotation import Annotation
 from sightline.data.item import Item
 from sightline.errors import DataError, SightlineError, wrong_kind
-from sightline.types import Detections, Frame, Progress, Sample, Task
+from sightline.types import Detections, Frame, Progress, Sample, Segmentation, Task
 
 Rows = NDArray[np.int64]
 _THREADS = 8
@@ -500,6 +500,26 @@ class Dataset:
 
         annotation = self.source.items[row].read_annotation() or Annotation()
         return draw_masks.detections(annotation, *size, self.classes, masks=False)
+
+    def segmentation(self, row: int, size: tuple[int, int]) -> Segmentation:
+        """Return the class of every pixel of an image without decoding it.
+
+        Parameters
+        ----------
+        row : int
+            Of the source.
+        size : (height, width)
+            Of the picture, upright.
+
+        Raises
+        ------
+        DataError
+            When a mask cannot be read, or is of another size.
+        """
+        from sightline.data import draw_masks
+
+        annotation = self.source.items[row].read_annotation() or Annotation()
+        return draw_masks.segmentation(annotation, *size, self.segmentation_classes)
 
     def fingerprint(self) -> str:
         """Return sixteen hex digits for the images, their annotations and the splits."""

@@ -224,6 +224,21 @@ def colours(ids: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
     return (np.array(rgb).reshape(-1, 3) * 255).astype(np.uint8)
 
 
+BACKGROUND = frozenset({"background", "背景"})
+"""What the class is called that stands for everything else, and that no tint is laid on."""
+
+
+def is_background(name: str) -> bool:
+    """Tell by its name whether a class of pixels stands for everything else.
+
+    Examples
+    --------
+    >>> is_background("Background"), is_background("sky")
+    (True, False)
+    """
+    return name.strip().casefold() in BACKGROUND
+
+
 def _choose(data: Dataset, rows: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
     order = np.random.default_rng(seed).permutation(rows)
     labels = np.array([data.source.items[int(r)].label for r in order])
