@@ -80,7 +80,7 @@ def test_help_names_the_tasks_that_have_methods(run, monkeypatch):
         assert "generate" not in line
     status, _, err = run("models", "--task", "generate")
     assert status == 2
-    assert "classify" in err
+    assert "did you mean 'segment'" in err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

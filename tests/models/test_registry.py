@@ -26,7 +26,11 @@ def test_every_card_leads_to_a_method_whose_knobs_it_tunes(name):
     for knob in options.knobs_of(name):
         assert knob.text, f"{name}.{knob.name} is not documented"
     method = estimator_for(name).build(name, {})
-    asked = {"classify": ("fit", "predict", "predict_proba", "score"), "detect": ("detect",)}
+    asked = {
+        "classify": ("fit", "predict", "predict_proba", "score"),
+        "detect": ("detect",),
+        "segment": ("scores",),
+    }
     for attribute in asked[card.task]:
         assert callable(getattr(method, attribute))
 

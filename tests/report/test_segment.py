@@ -177,6 +177,14 @@ def test_a_picture_is_tinted_by_class_and_its_legend_names_them_all(classes, ins
     assert {tuple(tints[c].tolist()) for c in (0, 1, classes - 1)} <= below
 
 
+def test_the_background_is_not_tinted():
+    values = np.array([[0, 1]], np.uint8).repeat(8, 0).repeat(8, 1)
+    answer = Segmentation(values, ("Background", "cat"))
+    drawn = segment.annotate(Image.new("RGB", (16, 8), (90, 90, 90)), answer, top=5, threshold=0)
+    assert drawn.getpixel((4, 4)) == (90, 90, 90)
+    assert drawn.getpixel((drawn.width - 4, 4)) != (90, 90, 90)
+
+
 def test_a_legend_stays_within_a_narrow_picture():
     values = np.arange(12, dtype=np.uint8).reshape(12, 1).repeat(4, 1)
     answer = Segmentation(values, tuple(f"a name that is very long indeed {i}" for i in range(12)))

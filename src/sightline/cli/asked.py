@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sightline.deploy.runtime import Runtime
+    from sightline.deploy.units import PixelSize
     from sightline.estimators.base import Estimator
     from sightline.types import Prediction, Progress
 
@@ -33,6 +34,8 @@ class Asked:
         Pixels a side; 0: pictures are looked at as a whole.
     kinds : sequence of str
         Formats of files beside the pictures.
+    scale : PixelSize, optional
+        Areas in those files are told in its unit, too.
     """
 
     model: Estimator | Runtime
@@ -41,6 +44,7 @@ class Asked:
     limit: Callable[[Prediction], Any]
     tile: int = 0
     kinds: Sequence[str] = ()
+    scale: PixelSize | None = None
 
     @property
     def draw(self) -> ModuleType:

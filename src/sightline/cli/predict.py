@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sightline.deploy.runtime import Runtime
+    from sightline.deploy.units import PixelSize
     from sightline.estimators.base import Estimator
     from sightline.types import Prediction
 
@@ -46,6 +47,7 @@ def predict(
     reject: float = 0.0,
     threshold: Literal["auto"] | float | None = None,
     tile: int = 0,
+    scale: str | None = None,
     save: tuple[str, ...] | None = None,
     output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
     engine: Literal["local", "ray"] = "local",
@@ -74,11 +76,16 @@ def predict(
         answer is none of the classes, and an object is not told; detectors do so by themselves,
         where the run has thresholds. A number: one for all, as --reject.
     tile
-        Of detectors: cut each picture into tiles of so many pixels a side, which overlap, and see
-        each at the size of the network: for small objects in large pictures, such as 640. 0: whole.
+        Not of classifiers: cut each picture into tiles of so many pixels a side, which overlap, and
+        see each at the size of the network: for what is small in large pictures, such as 640. 0:
+        whole.
+    scale
+        Of segmentation: the length of a pixel's side, such as 0.5um; areas.csv tells areas in its
+        unit, too.
     save
-        Of detectors: what the output folder gets in a folder answers/ beside the pictures: json,
-        coco, yolo, csv, or none; default: all of them.
+        Not of classifiers: what the output folder gets in a folder answers/ beside the pictures:
+        of detectors json, coco, yolo, csv; of segmentation json, png (a mask), coco, csv; or none;
+        default: all of them.
     output
         Folder for the pictures with the answer written on them, in the folders of the images, and
         for videos; NAME.parquet: a folder of shards with all answers, restartable, for any number
@@ -106,8 +113,8 @@ def predict(
         reject = max(threshold, 1e-9)  # 0 is asked for: all of them, not the run's own
     auto = threshold == "auto"
     if output is not None and output.endswith(".parquet"):
-        if tile or save is not None:
-            raise ParameterError("--tile and --save are for an output folder: -o FOLDER")
+        if tile or scale is not None or save is not None:
+            raise ParameterError("--tile, --scale and --save are for an output folder: -o FOLDER")
         least: float | Literal["auto"] = "auto" if auto else reject
         return _bulk(
             run_folder, pictures, output, top, least, engine, workers, allow_schemes, raw, json
@@ -126,9 +133,12 @@ def predict(
     asked = Asked(
         model, task, top if many else min(top, max(len(classes), 1)),
         _limits(model, task, run_folder, reject, auto=auto), tile, _kinds(task, save, output),
+        _pixel_size(task, scale, output),
     )  # fmt: skip
     if tile and not hasattr(asked.says, "tiled"):
-        raise ParameterError(f"--tile is for detectors; {run_folder} is for the task {task}")
+        raise ParameterError(
+            f"--tile is for detectors and segmentation; {run_folder} is for the task {task}"
+        )
     target = None if output is None else run.create(output)
     places = {} if target is None else _places(paths, films, target, given)
     answers = _answered(asked, paths, places)
@@ -209,12 +219,31 @@ def _kinds(task: str, save: tuple[str, ...] | None, output: str | None) -> Seque
     if output is None:
         raise ParameterError("--save needs a folder for the files: -o FOLDER")
     if not known:
-        raise ParameterError(f"--save is for detectors, not for the task {task}")
+        raise ParameterError(f"--save is for detectors and segmentation, not for the task {task}")
     wanted = [kind for part in save for kind in part.replace(",", " ").split()]
     for kind in wanted:
         if kind not in (*known, "none"):
             raise UnknownNameError("--save", kind, (*known, "none"))
     return [kind for kind in known if kind in wanted]
+
+
+def _pixel_size(task: str, scale: str | None, output: str | None) -> PixelSize | None:
+    """Return how large a pixel is, where that is said.
+
+    Raises
+    ------
+    ParameterError
+        When the task tells no areas, there is no file for them, or it is no length.
+    """
+    if scale is None:
+        return None
+    if not getattr(tasks.module("deploy", task), "AREAS", False):
+        raise ParameterError(f"--scale is for segmentation, not for the task {task}")
+    if output is None:
+        raise ParameterError("--scale needs a folder for the areas: -o FOLDER")
+    from sightline.deploy.units import PixelSize
+
+    return PixelSize.parse(scale)
 
 
 def _files(
@@ -232,8 +261,9 @@ def _files(
         )
         for path, one in good.items()
     ]  # fmt: skip
+    more = {} if asked.scale is None else {"scale": asked.scale}
     written: list[Path] = asked.says.write_files(
-        target / ANSWERS, rows, asked.kinds, known.get("category_ids", ())
+        target / ANSWERS, rows, asked.kinds, known.get("category_ids", ()), **more
     )
     return written
 

@@ -280,6 +280,8 @@ def annotate(
 ) -> Image.Image:
     """Tint a picture by the classes of its pixels, and name them below with their shares.
 
+    The background, where a class is called so, stays as it is.
+
     Parameters
     ----------
     pixels : PIL image, RGB
@@ -300,7 +302,8 @@ def annotate(
     size = pixels.width * factor, pixels.height * factor
     sheet = pixels.resize(size, Image.Resampling.NEAREST)
     values = _nearest(answer.label_map, size)
-    known = Image.fromarray(np.where(values == IGNORE, 0, round(255 * TINT)).astype(np.uint8))
+    clear = [IGNORE, *(c for c, n in enumerate(answer.classes) if sheets.is_background(n))]
+    known = Image.fromarray(np.where(np.isin(values, clear), 0, round(255 * TINT)).astype(np.uint8))
     sheet.paste(images.as_picture(_painted(values, len(answer.classes))), mask=known)
     letters = max(12, max(size) // 45)
     entries, height = _arranged(answer, letters, size[0])
@@ -309,16 +312,17 @@ def annotate(
     draw = ImageDraw.Draw(whole)
     for entry in entries:
         x, y = entry.at[0], entry.at[1] + size[1]
-        draw.rectangle((x, y + 1, x + letters, y + letters + 1), fill=entry.colour)
+        box = (x, y + 1, x + letters, y + letters + 1)
+        draw.rectangle(box, fill=entry.colour, outline=None if entry.colour else "black")
         fonts.write(draw, (x + 1.5 * letters, y), entry.text, letters, "black")
     return whole
 
 
 class _Entry(NamedTuple):
-    """A class in a legend: its name and share, its colour, and its upper left corner."""
+    """A class in a legend: its name and share, its colour if any, and its upper left corner."""
 
     text: str
-    colour: tuple[int, ...]
+    colour: tuple[int, ...] | None
     at: tuple[float, float]
 
 
@@ -332,7 +336,10 @@ def _arranged(answer: Segmentation, letters: int, width: int) -> tuple[list[_Ent
         wide = gap + fonts.width(text, letters)
         if x > letters and x + wide > width - letters / 2:
             x, y = letters / 2, y + tall
-        entries.append(_Entry(text, tuple(sheets.colours(np.array([c]))[0].tolist()), (x, y)))
+        colour = None
+        if not sheets.is_background(answer.classes[c]):
+            colour = tuple(sheets.colours(np.array([c]))[0].tolist())
+        entries.append(_Entry(text, colour, (x, y)))
         x += wide + letters
     return entries, round(y + tall)
 

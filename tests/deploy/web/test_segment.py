@@ -6,7 +6,7 @@ import http.server
 import io
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,17 +14,25 @@ from PIL import Image
 
 import sightline
 from sightline.data import draw
-from sightline.data.images import Resize, frame_of
+from sightline.data.images import frame_of
+from sightline.data.outlines import part_to_rle
+from sightline.deploy.segment import document
+from sightline.types import Segmentation
 
 WEB = Path(sightline.__file__).parent / "deploy/web"
 CLASSES = ["背景", "dog <b>", "wolf", "void"]
 DECODE = """
 const [cases, classes, done] = arguments;
-Promise.all([import("/frame.js"), import("/segment.js")]).then(([{ frameOf, mapOut }, task]) =>
-  done(cases.map(([picture, size, how, labels]) => {
+Promise.all([import("/frame.js"), import("/segment.js")]).then(([{ frameOf }, task]) =>
+  done(cases.map(([picture, size, how, scores]) => {
     const frame = frameOf(picture, size, how);
-    return [[...mapOut(frame, labels, size)], task.decode({ labels }, { classes, size }, frame)];
+    const { map, ...answer } = task.decode({ scores }, { classes, size }, frame);
+    return [[...map], answer];
   })), (error) => done(String(error)));
+"""
+CODES = """
+const [answers, classes, done] = arguments;
+import("/segment.js").then((task) => done(answers.map((a) => [...task.mapOf(a, classes)])));
 """
 COLOURS = """
 const done = arguments[0];
@@ -34,46 +42,45 @@ import("/segment.js").then(
 
 
 def answer_of(label_map: np.ndarray) -> dict[str, Any]:
-    """What the server says of a label map, by hand."""
-    flat = label_map.ravel().tolist()
-    runs: list[list[int]] = []
-    for value in flat:
-        if runs and runs[-1][0] == value:
-            runs[-1][1] += 1
-        else:
-            runs.append([value, 1])
-    counts = [flat.count(c) for c in range(len(CLASSES))]
-    order = sorted((c for c in range(len(CLASSES)) if counts[c]), key=lambda c: -counts[c])
-    objects = [
-        {"label": CLASSES[c], "pixels": counts[c], "share": counts[c] / sum(counts)} for c in order
-    ]
-    return {"size": list(label_map.shape), "runs": runs, "objects": objects}
+    """What the server says of a label map; pixels that are 255 are of none of the classes."""
+    counted = Segmentation(np.where(label_map == 255, 0, label_map), tuple(CLASSES))
+    said = document(counted).model_dump(mode="json")
+    if (label_map == 255).any():
+        said["objects"] = [
+            one | {"counts": part_to_rle(
+                label_map == CLASSES.index(one["label"]), (0, 0), *label_map.shape
+            )["counts"].decode()}
+            for one in said["objects"]
+        ]  # fmt: skip
+    return said
 
 
-def test_a_label_map_comes_back_to_the_picture_as_the_library_brings_it(
-    page: Any, static: Any
-) -> None:
+def test_scores_become_classes_of_the_picture_as_in_the_library(page: Any, static: Any) -> None:
     rng = np.random.default_rng(0)
     pictures = [(1, 1), (7, 5), (33, 47), (1, 90), *rng.integers(1, 60, (8, 2)).tolist()]
     cases, wanted = [], []
     for picture in map(tuple, pictures):
         for size in ((32, 32), (7, 5), (20, 31)):
-            for how in get_args(Resize):
-                labels = rng.integers(0, 3, size).astype(np.uint8)
-                labels[rng.random(size) < 0.05] = 255
-                cases.append((picture, size, how, labels.ravel().tolist()))
-                wanted.append(frame_of(picture, size, how).map_out(labels))
+            for how in ("stretch", "pad"):
+                scores = rng.normal(size=(len(CLASSES), *size)).astype(np.float32)
+                cases.append((picture, size, how, scores.ravel().tolist()))
+                wanted.append(frame_of(picture, size, how).classes_out(scores))
     with static(WEB) as address:
         page.driver.get(f"{address}/frame.js")
         said = page.driver.execute_async_script(DECODE, cases, CLASSES)
         tints = page.driver.execute_async_script(COLOURS)
+        answers = [answer_of(label_map) for label_map in wanted]
+        maps = page.driver.execute_async_script(CODES, answers, CLASSES)
     assert isinstance(said, list), said
     for (values, answer), label_map, case in zip(said, wanted, cases, strict=True):
         assert values == label_map.ravel().tolist(), case[:3]
         expected = answer_of(label_map)
+        for one in expected["objects"]:
+            del one["counts"]
         for one in (*answer["objects"], *expected["objects"]):
             one["share"] = round(one["share"], 12)
         assert answer == expected, case[:3]
+    assert maps == [label_map.ravel().tolist() for label_map in wanted]
     assert tints == draw.colours(np.arange(300)).tolist()
 
 
@@ -139,14 +146,16 @@ def test_the_page_lays_the_classes_over_the_picture(page: Any, server: str) -> N
     page.wait(lambda: page.all(".chip"))
     page.drop(written.getvalue())
     page.wait(lambda: page.all(".boxes canvas"))
-    first, second = draw.colours(np.arange(2)).tolist()
-    assert painted(page) == [[*first, 255], [*second, 255], [0, 0, 0, 0]]
+    second = draw.colours(np.arange(2)).tolist()[1]
+    clear, tinted, _ = painted(page)
+    assert clear[3] == 0  # of the background nothing is hidden
+    assert tinted == [*second, 255]
     assert page.texts(".objects .label") == ["背景", "dog <b>"]  # text, no markup
     assert page.texts(".objects .figure") == ["75%", "25%"]
     marks = page.script(
         "return [...document.querySelectorAll('.mark')].map(m => m.style.background)"
     )
-    assert marks == [f"rgb({', '.join(map(str, c))})" for c in (first, second)]
+    assert marks == ["transparent", f"rgb({', '.join(map(str, second))})"]
     assert page.one(".boxes canvas").get_dom_attribute("aria-label") == "背景 75%, dog <b> 25%"
     assert not page.one("#threshold").is_displayed()  # it would change nothing
     page.wait(lambda: page.texts("#said") == ["net: 背景 75%, dog <b> 25%"])

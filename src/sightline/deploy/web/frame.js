@@ -51,25 +51,52 @@ export function out({ size: [h, w], scale: [sy, sx], offset: [oy, ox] }, [x1, y1
   return [x(x1), y(y1), x(x2), y(y2)];
 }
 
-// The pixels of the model's image at which those of the picture's side lie; -1: beyond it. Places
-// are added up one by one, as Pillow does, so that both round alike.
-function places(length, scale, offset, whole) {
-  const at = new Int32Array(length);
-  for (let i = 0, x = offset + scale * 0.5; i < length; i++, x += scale) {
-    at[i] = x < 0 || Math.floor(x) >= whole ? -1 : Math.floor(x);
-  }
-  return at;
+// For each pixel of a side that is resized from `from` to `to` pixels: the first one that it is
+// made of, and the weights of that and the next ones, by Pillow's bilinear filter.
+function weights(from, to) {
+  const step = from / to;
+  const reach = Math.max(step, 1);
+  return Array.from({ length: to }, (_, i) => {
+    const middle = (i + 0.5) * step;
+    const first = Math.max(Math.trunc(middle - reach + 0.5), 0);
+    const end = Math.min(Math.trunc(middle + reach + 0.5), from);
+    const parts = [];
+    for (let k = first; k < end; k++) {
+      parts.push(Math.max(1 - Math.abs((k - middle + 0.5) / reach), 0));
+    }
+    const sum = parts.reduce((all, part) => all + part, 0);
+    return [first, parts.map((part) => part / sum)];
+  });
 }
 
-// Values of the model's pixels, by rows, at the picture's size: each the nearest, 0 beyond them.
-export function mapOut({ size: [h, w], scale: [sy, sx], offset: [oy, ox] }, values, [height, width]) {
-  const rows = places(h, sy, oy, height);
-  const columns = places(w, sx, ox, width);
-  const moved = new Int32Array(h * w);
-  for (let y = 0, i = 0; y < h; y++) {
-    for (let x = 0; x < w; x++, i++) {
-      if (rows[y] >= 0 && columns[x] >= 0) moved[i] = values[rows[y] * width + columns[x]];
+// The best class of each pixel of the picture, by rows: scores (classes by rows of the model's
+// pixels) are brought to the picture's size, and then compared; of equal ones the first is best.
+export function classesOut({ size: [h, w], scale, offset }, scores, classes, [height, width]) {
+  const [top, left] = offset.map(Math.round);
+  const [high, wide] = [Math.round(h * scale[0]), Math.round(w * scale[1])];
+  const [rows, columns] = [weights(high, h), weights(wide, w)];
+  const best = new Float32Array(h * w).fill(-Infinity);
+  const decided = new Int32Array(h * w);
+  const across = new Float32Array(high * w);
+  for (let c = 0; c < classes; c++) {
+    for (let y = 0, i = 0; y < high; y++) {
+      const start = (c * height + top + y) * width + left;
+      for (let x = 0; x < w; x++, i++) {
+        const [first, parts] = columns[x];
+        let sum = 0;
+        for (let k = 0; k < parts.length; k++) sum += scores[start + first + k] * parts[k];
+        across[i] = sum;
+      }
+    }
+    for (let y = 0, i = 0; y < h; y++) {
+      const [first, parts] = rows[y];
+      for (let x = 0; x < w; x++, i++) {
+        let sum = 0;
+        for (let k = 0; k < parts.length; k++) sum += across[(first + k) * w + x] * parts[k];
+        const value = Math.fround(sum);
+        if (value > best[i]) [best[i], decided[i]] = [value, c];
+      }
     }
   }
-  return moved;
+  return decided;
 }

@@ -16,6 +16,7 @@ from torch import nn
 from torchvision.models import get_model_weights
 
 from sightline.models.detect.published import (
+    TORCHVISION,
     VOC_NAMES,
     Detector,
     brought,
@@ -69,7 +70,7 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
     Parameters
     ----------
     name : str
-        Of the network, one of `NETWORKS`.
+        Of the network, one of `NETWORKS`, or ``torchvision:NAME``.
     model : Module
         Is changed.
     classes : sequence of str
@@ -93,6 +94,8 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
         recipe=str(entry.meta["recipe"]),
     )
     state = state_of(about)
+    if name.startswith(TORCHVISION):  # which is a part of the network here
+        state = {f"network.{key}": tensor for key, tensor in state.items()}
     fresh = fit_in(state, model, rows_of(classes), len(outputs()), name)
     metrics = {"miou": float(entry.meta["_metrics"]["COCO-val2017-VOC-labels"]["miou"])}
     return brought(about, model, state, outputs(), metrics, fresh)
@@ -100,4 +103,5 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
 
 def _entry(name: str) -> Any:
     """Return torchvision's entry of a network's weights."""
-    return get_model_weights(NETWORKS[name]).COCO_WITH_VOC_LABELS_V1
+    theirs = NETWORKS.get(name, name.removeprefix(TORCHVISION))
+    return get_model_weights(theirs).COCO_WITH_VOC_LABELS_V1

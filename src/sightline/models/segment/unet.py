@@ -217,9 +217,14 @@ class UNetLite(OnBackbone, SemanticModule):
         return {"out": self.head(x)}
 
 
-def unet(num_classes: int = 2, in_channels: int = 1) -> UNet:
+def unet(num_classes: int = 21, in_channels: int = 3) -> UNet:
     """Build the paper's U-Net: 31 million weights."""
     return UNet(num_classes, in_channels)
+
+
+def unet_bn(num_classes: int = 21, in_channels: int = 3) -> UNet:
+    """Build the paper's U-Net with batch normalisation before each ReLU."""
+    return UNet(num_classes, in_channels, batch_norm=True)
 
 
 def unet_lite(

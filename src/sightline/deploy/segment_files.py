@@ -1,0 +1,138 @@
+"""Write the classes of pixels as files that other programs read: JSON, index PNG, COCO and CSV.
+
+The index PNGs with ``classes.txt`` beside them are masks as `sightline.load_data` reads them, so
+that answers become a beginning of labels that a person mends.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from sightline.data import cells, draw, naming
+from sightline.data.outlines import part_to_rle
+from sightline.deploy.units import PixelSize
+from sightline.types import IGNORE, Segmentation
+
+
+class Answered(NamedTuple):
+    """A picture that was answered for.
+
+    Attributes
+    ----------
+    name : str
+        Relative path of the picture.
+    size : (height, width)
+    answer : Segmentation
+    page : mapping
+        The same as JSON.
+    """
+
+    name: str
+    size: tuple[int, int]
+    answer: Segmentation
+    page: Mapping[str, Any]
+
+
+def write(
+    folder: Path, pictures: Sequence[Answered], kinds: Sequence[str],
+    scale: PixelSize | None = None,
+) -> list[Path]:  # fmt: skip
+    """Write the answers for pictures in some formats.
+
+    Parameters
+    ----------
+    folder : path
+        Made where it is not there; files of these names in it are written anew.
+    pictures : sequence of Answered
+    kinds : sequence of str
+        Names in `FORMATS`.
+    scale : PixelSize, optional
+        Areas are told in its unit beside the pixels.
+
+    Returns
+    -------
+    list of path
+        Files, and the folder of the PNGs.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return [FORMATS[kind](folder, pictures, scale) for kind in kinds]
+
+
+def _json(folder: Path, pictures: Sequence[Answered], scale: PixelSize | None) -> Path:
+    page = [{"image": one.name, **one.page} for one in pictures]
+    return _saved(folder / "classes.json", json.dumps(page, ensure_ascii=False, indent=1))
+
+
+def _png(folder: Path, pictures: Sequence[Answered], scale: PixelSize | None) -> Path:
+    """Write an index PNG for each picture: values are classes; colours up to 256 of them."""
+    masks, names = folder / "masks", naming.Names()
+    for name, _, answer, _ in pictures:
+        stem = PurePosixPath(name).with_suffix("")
+        of_two = f"{stem}{PurePosixPath(name).suffix.replace('.', '_')}.png"  # a.jpg beside a.png
+        path = masks / names.give(f"{stem}.png", of_two)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if len(answer.classes) > IGNORE:
+            Image.fromarray(answer.label_map.astype(np.uint16)).save(path)
+            continue
+        image = Image.fromarray(answer.label_map.astype(np.uint8), "P")
+        image.putpalette(draw.colours(np.arange(IGNORE + 1)).tobytes())
+        image.save(path)
+    classes = pictures[0].answer.classes if pictures else ()
+    (folder / "classes.txt").write_text("".join(f"{name}\n" for name in classes), "utf-8")
+    return masks
+
+
+def _coco(folder: Path, pictures: Sequence[Answered], scale: PixelSize | None) -> Path:
+    """Write one run-length code for each class of each picture."""
+    classes = pictures[0].answer.classes if pictures else ()
+    images, annotations = list[object](), list[object]()
+    for number, (name, (height, width), answer, _) in enumerate(pictures, start=1):
+        images.append({"id": number, "file_name": name, "width": width, "height": height})
+        for value in np.unique(answer.label_map).tolist():
+            mask = answer.label_map == value
+            rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+            x, y = int(columns[0]), int(rows[0])
+            code = part_to_rle(mask, (0, 0), height, width)["counts"].decode()
+            annotations.append({
+                "id": len(annotations) + 1, "image_id": number, "category_id": value + 1,
+                "segmentation": {"size": [height, width], "counts": code},
+                "area": int(mask.sum()), "iscrowd": 1,
+                "bbox": [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y],
+            })  # fmt: skip
+    page = {
+        "images": images, "annotations": annotations,
+        "categories": [{"id": i, "name": name} for i, name in enumerate(classes, start=1)],
+    }  # fmt: skip
+    return _saved(folder / "coco.json", json.dumps(page, ensure_ascii=False))
+
+
+def _csv(folder: Path, pictures: Sequence[Answered], scale: PixelSize | None) -> Path:
+    path = folder / "areas.csv"
+    with path.open("w", encoding="utf-8-sig", newline="") as file:  # Excel asks for the mark
+        rows = csv.writer(file)
+        rows.writerow(("image", "label", "pixels", "share", *([scale.name] if scale else [])))
+        for one in pictures:
+            for known in one.page["objects"]:
+                named = cells.quoted(one.name), cells.quoted(known["label"])
+                area = [f"{scale.area(known['pixels']):.6g}"] if scale else []
+                rows.writerow((*named, known["pixels"], f"{known['share']:.6f}", *area))
+    return path
+
+
+def _saved(path: Path, content: str) -> Path:
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+FORMATS: Mapping[str, Callable[[Path, Sequence[Answered], PixelSize | None], Path]] = (
+    MappingProxyType({"json": _json, "png": _png, "coco": _coco, "csv": _csv})
+)
+"""What writes each format into a folder; it returns the file, or the folder of several."""

@@ -1,0 +1,169 @@
+"""Change pictures together with the classes of their pixels, and put them into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.v2 import functional
+
+from sightline.data.images import Resize, frame_of
+from sightline.training.boxes import GREY
+from sightline.training.pixel_recipe import Augment
+from sightline.types import IGNORE
+
+SCALES = (0.5, 2.0)
+"""Of a picture that a part is cut from, by the size that shows the whole (DeepLabV3, section 4)."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Change an image and its classes by chance, and bring them to a network's size.
+
+    Classes move by taking the nearest pixel's: they are never interpolated.
+
+    Parameters
+    ----------
+    size : (height, width)
+        That comes out.
+    augment : {"none", "flip", "scene", "turns"}
+        See `pixel_recipe.PixelRecipe`.
+    resize : str
+        See `sightline.data.images.resize`: ``pad`` keeps the shape of things, else they are
+        stretched.
+    ignored : tuple of int
+        Classes whose pixels do not count.
+    weigh : callable, optional
+        Makes the weight of each pixel, float32 (H, W), of the numbers of objects, int (H, W), 0
+        where there is none; it must be picklable.
+    """
+
+    size: tuple[int, int]
+    augment: Augment
+    resize: Resize = "pad"
+    ignored: tuple[int, ...] = ()
+    weigh: Callable[[NDArray[np.int32]], NDArray[np.float32]] | None = None
+
+    def __call__(self, image: Any, target: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        """Change an image and its target.
+
+        Parameters
+        ----------
+        image : tv_tensors.Image, uint8, shape (C, H, W)
+        target : dict
+            As `sightline.data.transforms.to_tensors` gives it. Without a ``label_map`` no pixel
+            counts.
+
+        Returns
+        -------
+        image : uint8 Tensor, shape (C, height, width)
+        target : dict
+            ``labels``, uint8 (height, width), and with `weigh` ``weights``, float32.
+        """
+        image = image.as_subclass(Tensor)
+        maps = [self._labels(image, target)]
+        if self.weigh is not None:
+            maps.append(_objects(target, maps[0]))
+        picture, stacked = self._moved(image, torch.stack(maps))
+        known: dict[str, Any] = {"labels": stacked[0].to(torch.uint8)}
+        if self.weigh is not None:
+            known["weights"] = torch.from_numpy(self.weigh(stacked[1].numpy()))
+        return picture, known
+
+    def _labels(self, image: Tensor, target: dict[str, Any]) -> Tensor:
+        """Return the classes of the pixels as int32, 255 where they do not count."""
+        if "label_map" not in target:
+            return torch.full(image.shape[-2:], IGNORE, dtype=torch.int32)
+        labels: Tensor = target["label_map"].as_subclass(Tensor).to(torch.int32)
+        for value in self.ignored:
+            labels = torch.where(labels == value, IGNORE, labels)
+        return labels
+
+    def _moved(self, image: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Move an image and its maps (M, H, W): labels, and perhaps the numbers of objects."""
+        if self.augment in ("scene", "turns"):
+            distort = v2.RandomPhotometricDistort() if len(image) == 3 else v2.ColorJitter(0.3, 0.3)
+            image = distort(image)
+            if self.augment == "turns" and (turns := int(torch.randint(4, ()))):
+                image, maps = (torch.rot90(x, turns, (1, 2)) for x in (image, maps))
+            image, maps = self._part(image, maps)
+        else:
+            image, maps = self._whole(image, maps)
+        if self.augment != "none" and torch.rand(()) < 0.5:
+            image, maps = image.flip(2), maps.flip(2)
+        return image.contiguous(), maps.contiguous()
+
+    def _whole(self, image: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Bring the whole picture to the network's size, as it will be asked about."""
+        frame = frame_of((image.shape[1], image.shape[2]), self.size, self.resize)
+        sides = [round(s * f) for s, f in zip(image.shape[1:], frame.scale, strict=True)]
+        top, left = map(round, frame.offset)
+        return self._laid(*_scaled(image, maps, sides), top, left)
+
+    def _part(self, image: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut a part by chance out of the picture at a size by chance."""
+        least, most = SCALES
+        scale = least * (most / least) ** float(torch.rand(()))
+        fits = min(s / own for s, own in zip(self.size, image.shape[1:], strict=True))
+        sides = [max(round(side * fits * scale), 1) for side in image.shape[1:]]
+        top, left = (
+            round(float(torch.rand(())) * (own - side))
+            for own, side in zip(self.size, sides, strict=True)
+        )  # between both edges, whichever of the two is larger
+        return self._laid(*_scaled(image, maps, sides), top, left)
+
+    def _laid(self, image: Tensor, maps: Tensor, top: int, left: int) -> tuple[Tensor, Tensor]:
+        """Put a picture on a sheet of the network's size: cut, or with a grey border."""
+        size, (high, wide) = [*self.size], image.shape[1:]
+        if [high, wide] == size and not (top or left):
+            return image, maps
+        y, x = max(-top, 0), max(-left, 0)
+        image, maps = (
+            t[:, y : y + size[0] - max(top, 0), x : x + size[1] - max(left, 0)]
+            for t in (image, maps)
+        )
+        top, left = max(top, 0), max(left, 0)
+        border = [left, top, size[1] - left - image.shape[2], size[0] - top - image.shape[1]]
+        outside = [IGNORE, 0][: len(maps)]  # of labels, and of the numbers of objects
+        return functional.pad(image, border, fill=[GREY]), functional.pad(
+            maps, border, fill=outside
+        )
+
+
+def gathered(
+    images: Sequence[Tensor], targets: Sequence[dict[str, Any]]
+) -> tuple[Tensor, list[dict[str, Any]]]:
+    """Make a batch of images of one size: uint8 (N, C, H, W), and what is known of each."""
+    return torch.stack(list(images)), list(targets)
+
+
+def _scaled(image: Tensor, maps: Tensor, sides: list[int]) -> tuple[Tensor, Tensor]:
+    """Resize a picture smoothly, and its maps by the nearest pixel, exactly."""
+    if [*image.shape[1:]] == sides:
+        return image, maps
+    return functional.resize(image, sides, antialias=True), functional.resize(
+        maps, sides, interpolation=InterpolationMode.NEAREST_EXACT
+    )
+
+
+def _objects(target: dict[str, Any], labels: Tensor) -> Tensor:
+    """Return the number of the object at each pixel, 0 where there is none, as int32 (H, W)."""
+    numbers: NDArray[np.int32] = np.zeros(labels.shape, np.int32)
+    if "masks" in target:
+        masks = target["masks"].as_subclass(Tensor).numpy()
+        order = np.argsort(-masks.sum((1, 2)), kind="stable")  # small ones stay on top
+        for number, row in enumerate(order.tolist(), 1):
+            numbers[masks[row]] = number
+        return torch.from_numpy(numbers)
+    values = labels.numpy()
+    for value in np.setdiff1d(np.unique(values), (0, IGNORE)):
+        parts, _ = ndimage.label(values == value)
+        numbers = np.where(parts > 0, parts + numbers.max(), numbers)
+    return torch.from_numpy(numbers.astype(np.int32))

@@ -1,0 +1,287 @@
+"""Semantic networks as estimators: they learn, answer in the picture's pixels, and come back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import tv_tensors
+from torchvision.models import get_model
+
+import sightline
+from sightline.data.images import frame_of
+from sightline.data.transforms import to_tensors
+from sightline.errors import DataError, ParameterError, UnknownNameError
+from sightline.models import registry
+from sightline.models.segment.losses import class_weights
+from sightline.training.pixel_recipe import PixelRecipe
+from sightline.training.pixels import Changed
+from sightline.types import IGNORE, Sample, Segmentation
+
+KNOBS = {"epochs": 6, "least_steps": 1, "device": "cpu", "workers": 0, "precision": "32-true",
+         "augment": "flip", "ignore": "rest"}  # fmt: skip
+CLASSES = ("纸", "ink", "rest")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Bright rectangles on dark paper, of several sizes, with a strip that nobody has labelled."""
+    place = tmp_path_factory.mktemp("ink")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 24), ("val", 6), ("test", 6)):
+        for kind in (split, f"{split}annot"):
+            (place / kind).mkdir()
+        for i in range(count):
+            height, width = (48, 64) if i % 2 else (60, 80)
+            labels = np.zeros((height, width), np.uint8)
+            y, x = rng.integers(4, 24, 2)
+            labels[y : y + 20, x : x + 24] = 1
+            pixels = np.where(labels[..., None] == 1, 200, 40) + rng.integers(
+                0, 30, (height, width, 3)
+            )
+            labels[:, :4] = 2
+            Image.fromarray(pixels.astype(np.uint8)).save(place / split / f"{i}.png")
+            Image.fromarray(labels).save(place / f"{split}annot" / f"{i}.png")
+    (place / "classes.txt").write_text("\n".join(CLASSES), "utf-8")
+    return place
+
+
+@pytest.fixture(scope="module")
+def ink(folder):
+    return sightline.load_data(folder)
+
+
+@pytest.fixture(scope="module")
+def fitted(ink, tmp_path_factory):
+    model = sightline.create_model("unet-lite:convnet", ink, size=64, **KNOBS)
+    return model.fit(ink.train, ink.val, folder=tmp_path_factory.mktemp("run"))
+
+
+def test_it_learns_and_the_mean_iou_is_watched(fitted, ink):
+    measured = fitted.evaluate(ink.test)
+    assert measured.metrics["miou"] > 0.8
+    assert {"val_miou", "val_pixel_accuracy"} <= fitted.history[-1].keys()
+    floor = sightline.create_model("average-map", ink).fit(ink.train).score(ink.test)
+    assert floor.headline < measured.metrics.headline - 0.2
+    # Classes are learned at the network's size, and measured at the pictures' own.
+    [answer] = fitted.predict([ink.test[0].image])
+    assert answer.label_map.shape == ink.test[0].image.shape[:2]
+
+
+def test_a_class_that_nobody_labelled_neither_counts_nor_is_answered(fitted, ink):
+    assert fitted.classes_ == CLASSES
+    assert any("rest" in remark for remark in fitted.remarks)
+    measured = fitted.evaluate(ink.test)
+    assert measured.ignored == (2,)
+    assert measured.table.true[:, 2].sum() == measured.table.answered[:, 2].sum() == 0
+    assert all((a.label_map != 2).all() for a in fitted.predict(ink.test))
+
+    # Whoever answers it where it is true changes nothing.
+    def painted(X, frames):
+        said = fitted.answers(X, frames)
+        for one in said:
+            one.label_map[:, :4] = 2
+        return said
+
+    assert dict(fitted.evaluate(ink.test, answers=painted).metrics) == dict(measured.metrics)
+
+
+def test_a_saved_run_answers_alike(fitted, ink, tmp_path):
+    again = sightline.load_model(fitted.save(tmp_path / "run"))
+    assert again.classes_ == CLASSES
+    for a, b in zip(fitted.predict(ink.test), again.predict(ink.test), strict=True):
+        assert (a.label_map == b.label_map).all()
+    assert dict(again.score(ink.test)) == dict(fitted.score(ink.test))
+
+
+def test_a_resumed_training_ends_with_the_bits_of_the_same_seed(ink, tmp_path):
+    knobs = KNOBS | {"epochs": 2, "augment": "turns", "boundary": 5.0,
+                     "loss": "cross-entropy+lovasz", "class_weights": "balanced"}  # fmt: skip
+
+    class StopError(Exception):
+        pass
+
+    def stop(row):
+        raise StopError
+
+    def made():
+        return sightline.create_model("unet-lite:convnet", ink, size=32, **knobs)
+
+    whole = made().fit(ink.train, ink.val)
+    with pytest.raises(StopError):
+        made().fit(ink.train, ink.val, folder=tmp_path, on_epoch=stop)
+    resumed = made().fit(ink.train, ink.val, folder=tmp_path, resume=True)
+    for name, tensor in whole.method_.model.state_dict().items():
+        assert torch.equal(tensor, resumed.method_.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("picture", [(7, 5), (33, 47), (1, 1), (32, 24)])
+@pytest.mark.parametrize("how", ["pad", "stretch"])
+def test_classes_come_back_to_the_pixels_of_the_picture(picture, how):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, picture).astype(np.uint8)
+    same = frame_of(picture, picture, how).classes_out(np.eye(3)[labels].transpose(2, 0, 1))
+    assert (same == labels).all()
+    frame = frame_of(picture, (256, 192), how)
+    enlarged = frame.map_into(labels, (256, 192), outside=1)
+    scores = np.eye(3, dtype=np.float32)[enlarged].transpose(2, 0, 1)
+    assert (frame.classes_out(scores) == labels).all()
+
+
+def test_scores_are_enlarged_before_they_are_decided():
+    # Interpolated and rounded, classes 0 and 2 would meet in class 1; scores never do.
+    scores = np.zeros((3, 4, 4), np.float32)
+    scores[0, :, :2], scores[2, :, 2:] = 1, 1
+    decided = frame_of((40, 41), (4, 4), "stretch").classes_out(scores)
+    assert set(np.unique(decided)) == {0, 2}
+    reference = torch.nn.functional.interpolate(
+        torch.from_numpy(scores)[None], (40, 41), mode="bilinear", align_corners=False
+    )
+    assert (decided == reference[0].argmax(0).numpy()).all()
+
+
+@pytest.mark.parametrize("augment", ["none", "flip", "scene", "turns"])
+def test_pictures_and_classes_move_together(augment):
+    labels = np.zeros((50, 70), np.uint8)
+    labels[10:30, 5:40] = 1
+    labels[35:48, 50:68] = 3
+    image = np.repeat(np.where(labels > 0, 220, 30)[..., None], 3, 2).astype(np.uint8)
+    names = ("a", "b", "c", "d")
+    sample = to_tensors(Sample(image, "x", segmentation=Segmentation(labels, names)))
+    change = Changed((64, 96), augment, "pad", ignored=(3,))
+    seen = set()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        pixels, known = change(*sample)
+        assert pixels.shape == (3, 64, 96)
+        assert known["labels"].dtype == torch.uint8
+        got = known["labels"].numpy()
+        seen |= set(np.unique(got).tolist())
+        bright = pixels.float().mean(0).numpy()
+        if (got == 1).any() and (got == 0).any():
+            assert bright[got == 1].mean() > bright[got == 0].mean() + 60
+    assert seen == {0, 1, IGNORE}  # what is ignored, and what is beyond the picture, counts nowhere
+
+
+def test_pixels_between_objects_weigh_more():
+    labels = np.zeros((24, 24), np.uint8)
+    labels[4:20, 4:11], labels[4:20, 13:20] = 1, 1
+    image = np.zeros((24, 24, 3), np.uint8)
+    sample = to_tensors(Sample(image, "x", segmentation=Segmentation(labels, ("a", "b"))))
+
+    def weigh(numbers):
+        assert len(np.unique(numbers)) == 3  # parts of a class that do not touch are objects
+        return (numbers == 0).astype(np.float32)
+
+    _, known = Changed((24, 24), "none", weigh=weigh)(*sample)
+    assert (known["weights"].numpy() == (labels == 0)).all()
+    masks = np.stack([labels > 0, np.zeros_like(labels, bool)])
+    image, target = sample
+    _, one = Changed((24, 24), "none", weigh=lambda n: (n == 1).astype(np.float32))(
+        image, target | {"masks": tv_tensors.Mask(torch.from_numpy(masks))}
+    )
+    assert (one["weights"].numpy() == (labels > 0)).all()  # the data's own objects come first
+
+
+def test_weights_of_classes_are_those_of_the_training_pixels(fitted, ink):
+    counts = np.zeros((len(ink.train), 3), np.int64)
+    for i, sample in enumerate(ink.train):
+        values = sample.segmentation.label_map
+        counts[i] = np.bincount(values[values != 2], minlength=3)
+    assert np.allclose(fitted.method_._balanced(ink.train), class_weights(counts))
+
+
+@pytest.mark.parametrize(
+    ("knobs", "error", "text"),
+    [
+        ({"loss": "dise"}, UnknownNameError, "did you mean 'dice'"),
+        ({"augment": "sceene"}, UnknownNameError, "did you mean 'scene'"),
+        ({"loss": "dice", "class_weights": "balanced"}, ParameterError, "class_weights"),
+        ({"loss": "dice", "boundary": 10.0}, ParameterError, "boundary"),
+        ({"boundary": -1.0}, ParameterError, "negative"),
+        ({"resize": "crop"}, ParameterError, "resize=pad"),
+    ],
+)
+def test_wrong_knobs_are_refused_before_anything_is_read(ink, knobs, error, text):
+    with pytest.raises(error, match=text):
+        sightline.create_model("unet-lite", ink, **knobs)
+
+
+def test_classes_to_ignore_are_named_or_known():
+    classes = ("sky", "Void", "car")
+    assert PixelRecipe().ignored(classes) == ("Void",)
+    assert PixelRecipe(ignore="none").ignored(classes) == ()
+    assert PixelRecipe(ignore="car, sky").ignored(classes) == ("car", "sky")
+    with pytest.raises(UnknownNameError, match="did you mean 'sky'"):
+        PixelRecipe(ignore="skye").ignored(classes)
+    with pytest.raises(ParameterError, match="no class"):
+        PixelRecipe(ignore="sky,Void,car").ignored(classes)
+
+
+def test_pictures_without_masks_are_refused(ink, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (64, 64)).save(tmp_path / "train" / name / f"{i}.png")
+    data = sightline.load_data(tmp_path)
+    with pytest.raises(DataError, match="no annotation for segment"):
+        sightline.create_model("unet-lite", data, **KNOBS)
+    other = sightline.create_model("average-map", ink).fit(ink.train)
+    with pytest.raises(DataError, match="classes that the model was not trained on"):
+        other.score(sightline.load_data("shapes:count=20,size=64").test)
+
+
+@pytest.mark.parametrize("name", ["lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large"])
+def test_torchvisions_networks_answer_as_torchvisions(name):
+    card = registry.card(f"torchvision:{name}")
+    torch.manual_seed(0)
+    ours = registry.resolve(card.entry)(num_classes=5, in_channels=3, **card.arguments).eval()
+    more = {} if name.startswith("lraspp") else {"aux_loss": True}
+    theirs = get_model(name, weights=None, weights_backbone=None, num_classes=5, **more).eval()
+    theirs.load_state_dict({k.removeprefix("network."): v for k, v in ours.state_dict().items()})
+    x = torch.rand(2, 3, 64, 96)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(x), theirs(x)["out"], rtol=0, atol=1e-5)
+    last = {head.removeprefix("network.") for head in ours.head_names}
+    shaped = {n for n, p in theirs.named_parameters() if n.endswith("weight") and len(p) == 5}
+    assert {f"{head}.weight" for head in last} == shaped
+    with pytest.raises(UnknownNameError, match="did you mean"):
+        registry.card("torchvision:lraspp_mobilenet_v3_larg")
+
+
+def test_smps_networks_answer_for_any_size():
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    card = registry.card("smp:fpn:resnet18")
+    ours = registry.resolve(card.entry)(num_classes=4, in_channels=1, **card.arguments).eval()
+    theirs = smp.create_model("fpn", "resnet18", None, in_channels=1, classes=4).eval()
+    theirs.load_state_dict({k.removeprefix("network."): v for k, v in ours.state_dict().items()})
+    with torch.inference_mode():
+        x = torch.rand(1, 1, 64, 32)
+        assert torch.equal(ours(x), theirs(x))
+        assert ours(torch.rand(1, 1, 33, 47)).shape == (1, 4, 33, 47)
+    with pytest.raises(UnknownNameError, match="did you mean 'unet'"):
+        registry.card("smp:unett")
+    with pytest.raises(UnknownNameError, match="did you mean 'resnet18'"):
+        registry.card("smp:unet:resnet17")
+
+
+def test_a_network_that_was_trained_on_coco_answers_as_it_is(monkeypatch):
+    from sightline.models.segment import published
+
+    state = get_model("lraspp_mobilenet_v3_large", weights=None, weights_backbone=None).state_dict()
+    monkeypatch.setattr(published, "state_of", lambda about: state)
+    model = sightline.create_model("coco:torchvision:lraspp_mobilenet_v3_large").as_it_is()
+    assert model.classes_[:2] == ("background", "aeroplane")
+    kept = model.method_.model.state_dict()
+    assert all(torch.equal(kept[f"network.{key}"], tensor) for key, tensor in state.items())
+    [answer] = model.predict([np.zeros((30, 50, 3), np.uint8)])
+    assert answer.label_map.shape == (30, 50)
+    with pytest.raises(UnknownNameError, match="weights from COCO"):
+        registry.card("coco:unet-lite")
+
+
+def test_a_backbone_without_maps_is_refused():
+    with pytest.raises(ParameterError, match="no maps to join"):
+        registry.card("unet-lite:mlp")
+    assert registry.card("unet-lite:resnet18").weights == ("imagenet",)
