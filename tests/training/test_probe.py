@@ -55,8 +55,9 @@ def test_one_batch_is_learned_by_heart_without_dropout(digits):
     assert probe.overfit_batch(hopeless, steps=20)[-1] > 1
 
 
-def test_an_estimate_counts_what_will_be_done(digits):
-    looked = training(digits)
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_an_estimate_counts_what_will_be_done(digits, precision):
+    looked = training(digits, precision=precision)
     found = probe.estimate(looked)
     assert found.input == (64, 1, 8, 8)
     assert found.output == (64, 10)

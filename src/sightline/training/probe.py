@@ -197,8 +197,9 @@ def _shapes(model: nn.Module, seen: list[Any]) -> tuple[tuple[int, ...], tuple[i
     if isinstance(made, Mapping):
         return tuple(images.shape[1:]), ()
     model.eval()
+    weights = next(model.parameters()).dtype  # images come in half the bits to a training with those
     with torch.inference_mode():
-        output = model(images[:1])
+        output = model(images[:1].to(weights))
     shape_out = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
     return tuple(images.shape[1:]), shape_out
 
