@@ -14,9 +14,9 @@ from sightline.cli import console, tables
 from sightline.cli.examples import under
 from sightline.counting import counted
 from sightline.data import audit as auditing
+from sightline.data import audit_masks, mend, recognise
 from sightline.data import convert as converting
 from sightline.data import load as loading
-from sightline.data import mend, recognise
 from sightline.data.dataset import Dataset
 from sightline.errors import ParameterError
 
@@ -83,6 +83,7 @@ def audit(
     /,
     *,
     fix: Path | None = None,
+    size: int = audit_masks.SIDE,
     group: console.Group = None,
     layout: console.Layout = None,
     allow_outside: console.AllowOutside = False,
@@ -97,7 +98,12 @@ def audit(
         Name, folder or archive of images.
     fix
         New folder for a cleaned copy; the original is never touched.
+    size
+        Pixels of the longer side that a network is to be trained at: objects without a pixel left
+        there are named.
     """
+    if size < 1:
+        raise ParameterError(f"--size must be at least 1 pixel, not {size}")
     if fix is not None:
         converting.check_target(fix)
     with console.bar(f"reading {data}") as report:
@@ -111,7 +117,7 @@ def audit(
             strict=False,
         )
     with console.bar("looking at every image") as report:
-        audited = auditing.audit(loaded, report)
+        audited = auditing.audit(loaded, report, size=size)
     mended: list[str] = []
     if fix is not None:
         clean, mended = mend.fixed(loaded, audited)

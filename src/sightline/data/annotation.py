@@ -51,7 +51,9 @@ class Annotation:
         Square pixels of each object, where the file states them (COCO: of its outline); nan where
         it does not.
     semantic_binary : bool
-        `semantic` is drawn as 0 and 255 (or any value but 0): class 0 and class 1.
+        `semantic` is drawn as 0 and 255 (or 1): class 0 and class 1.
+    semantic_colours : tuple of int
+        Where `semantic` is to be read by its colours: that of each class, ``0xRRGGBB``.
     """
 
     width: int = 0
@@ -68,6 +70,7 @@ class Annotation:
     unknown: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
     areas: NDArray[np.float64] | None = None
+    semantic_colours: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.boxes)

@@ -10,8 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import audit_jumps, audit_outlines, depth, duplicates, images, place, store
+from sightline.data import (
+    audit_jumps,
+    audit_masks,
+    audit_outlines,
+    depth,
+    duplicates,
+    images,
+    place,
+    store,
+)
 from sightline.data.annotation import Annotation
+from sightline.data.audit_masks import drawn_alone
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
 from sightline.data.notes import Note, Severity
@@ -99,7 +109,9 @@ class Facts:
     prints: tuple[bytes, int, NDArray[np.uint8]] | None = None
 
 
-def audit(data: Dataset, progress: Progress | None = None) -> Audit:
+def audit(
+    data: Dataset, progress: Progress | None = None, *, size: int = audit_masks.SIDE
+) -> Audit:
     """Check every image and annotation of a data set.
 
     Parameters
@@ -109,16 +121,20 @@ def audit(data: Dataset, progress: Progress | None = None) -> Audit:
         looked at here.
     progress : callable, optional
         Called with (images seen, images in all).
+    size : int
+        Pixels of the longer side that networks are trained at: objects that have no pixel left
+        there are a finding.
     """
     source = data.source
     facts = _facts(source, progress)
+    sizes = _sizes(data, facts)
     readable = [i for i, f in enumerate(facts) if f.prints is not None]
     pairs = duplicates.find(_prints(facts, readable))
     findings = [
         *_files(data, facts),
         *_duplicates(data, pairs),
-        *_boxes(data, facts),
-        *_outlines(data),
+        *_boxes(data, sizes),
+        *_outlines(data, sizes, size),
         *_classes(data),
         *_jumps(data),
         *_notes(data),
@@ -279,16 +295,15 @@ def _duplicates(data: Dataset, pairs: list[duplicates.Pair]) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _boxes(data: Dataset, facts: list[Facts]) -> list[Finding]:
+def _boxes(data: Dataset, seen: list[tuple[int, int]]) -> list[Finding]:
     outside, empty, unknown, sizes = [], [], [], []
     for row, item in enumerate(data.source.items):
         annotation = item.annotation  # drawn ones are made right
         if not isinstance(annotation, Annotation):
             continue
-        width, height = facts[row].size
-        if facts[row].rotated and (annotation.width, annotation.height) == (height, width):
-            width, height = height, width  # annotated, and read, without the rotation
-        if width and annotation.width and (annotation.width, annotation.height) != (width, height):
+        width, height = seen[row]
+        stated = annotation.width, annotation.height
+        if width and annotation.width and stated != (width, height) and not drawn_alone(annotation):
             sizes.append(
                 f"{item.id} (states {annotation.width}x{annotation.height}, is {width}x{height})"
             )
@@ -318,11 +333,27 @@ def _boxes(data: Dataset, facts: list[Facts]) -> list[Finding]:
     ]
 
 
-def _outlines(data: Dataset) -> list[Finding]:
+def _outlines(data: Dataset, sizes: list[tuple[int, int]], side: int) -> list[Finding]:
     return [
-        Finding(f.kind, f.severity, len(f.cases), f.text, f.mend, tuple(f.cases[:EXAMPLES]))
-        for f in audit_outlines.faults(data)
-    ]
+        Finding(
+            f.kind, f.severity, len(f.cases) if f.many is None else f.many, f.text, f.mend,
+            tuple(f.cases[:EXAMPLES]),
+        )
+        for f in (*audit_outlines.faults(data), *audit_masks.faults(data, sizes, side))
+    ]  # fmt: skip
+
+
+def _sizes(data: Dataset, facts: list[Facts]) -> list[tuple[int, int]]:
+    """Return each image's (width, height), as it lies where its annotation takes it so."""
+    sizes = []
+    for item, known in zip(data.source.items, facts, strict=True):
+        width, height = known.size
+        stated = item.annotation
+        turned = isinstance(stated, Annotation) and (stated.width, stated.height)
+        if known.rotated and turned == (height, width):
+            width, height = height, width  # annotated, and read, without the rotation
+        sizes.append((width, height))
+    return sizes
 
 
 def _notes(data: Dataset) -> list[Finding]:

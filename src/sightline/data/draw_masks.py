@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from sightline.data import index_png
 from sightline.data.annotation import Annotation, Rle, Shape
 from sightline.data.outlines import check_size, part_to_rle, to_rle
 from sightline.errors import DataError
@@ -101,10 +102,10 @@ def segmentation(
     if len(classes) > IGNORE:
         raise DataError(f"a label map holds at most {IGNORE} classes, not {len(classes)}")
     if annotation.semantic is not None:
-        values = read_index_png(annotation.semantic)
+        values = index_png.read(annotation.semantic, annotation.semantic_colours)
         check_size(annotation.semantic, values.shape, height, width)
         if annotation.semantic_binary:
-            return Segmentation((values > 0).astype(np.uint8), classes)
+            return Segmentation(_of_two(annotation.semantic, values), classes)
         ignored = values == IGNORE
         if annotation.semantic_ignore:
             ignored |= np.isin(values, annotation.semantic_ignore)
@@ -113,7 +114,8 @@ def segmentation(
         if counted.size and counted.max() >= len(classes):
             raise DataError(
                 f"{annotation.semantic}: value {counted.max()} has no name; there are "
-                f"{len(classes)} classes (0 to {len(classes) - 1}): name it in classes.txt"
+                f"{len(classes)} classes (0 to {len(classes) - 1}): name it in classes.txt, or "
+                f"mend the mask; without a name: {index_png.others(counted, range(len(classes)))}"
             )
         return Segmentation(label_map.astype(np.uint8), classes)
     label_map = np.zeros((height, width), np.uint8)
@@ -125,26 +127,70 @@ def segmentation(
         values = np.where(objects.crowd, IGNORE, objects.labels + 1)
         _paint(label_map, _draw(objects, np.arange(len(values)), height, width), values)
         if annotation.instances is not None:
-            label_map[_ignored(read_index_png(annotation.instances))] = IGNORE
+            label_map[_ignored(index_png.read(annotation.instances))] = IGNORE
     return Segmentation(label_map, classes)
 
 
-def instance_map(annotation: Annotation, height: int, width: int) -> NDArray[np.int32]:
+def _of_two(path: str, values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a mask of 0 and 255 as classes 0 and 1."""
+    if shown := index_png.others(values, TWO):
+        raise DataError(
+            f"{path}: the masks are black and white, 0 and {IGNORE}, and this one also has other "
+            f"values: {shown}; mend the mask, or name its values in classes.txt"
+        )
+    return (values > 0).astype(np.uint8)
+
+
+TWO = (0, 1, IGNORE)
+"""Values of masks that are drawn in black and white."""
+
+
+def instance_map(
+    annotation: Annotation, height: int, width: int, *, wide: bool = False
+) -> NDArray[np.integer[Any]]:
     """Return a map of 0 (none), 1..N (object, small ones on top) and 255 (crowd).
+
+    Parameters
+    ----------
+    annotation : Annotation
+    height, width : int
+        Size of the image in pixels.
+    wide : bool
+        Whether the map of more than 254 objects may have 16 bits, in which 255 is an object.
+
+    Returns
+    -------
+    int32 array, shape (H, W); uint16 where 8 bits will not do
 
     Raises
     ------
     DataError
-        When there are more than 254 objects, or a mask's size is not the image's.
+        When there are more objects than numbers, crowds among more than 254 of them, or a mask's
+        size is not the image's.
     """
     objects = resolve(annotation, height, width, masks=True)
     n = len(objects.boxes)
-    if n >= IGNORE:
-        raise DataError(f"{n} objects in one image; an index PNG holds at most {IGNORE - 1}")
     assert objects.crowd is not None
+    most = MOST if wide and not objects.crowd.any() else IGNORE - 1
+    if n > most:
+        crowds = ", as there are crowds, which 255 stands for" if wide and most < MOST else ""
+        raise DataError(f"{n} objects in one image; an index PNG holds at most {most}{crowds}")
     values = np.where(objects.crowd, IGNORE, np.arange(1, n + 1))
-    painted = np.zeros((height, width), np.int32)
-    return _paint(painted, _draw(objects, np.arange(n), height, width), values)
+    painted = np.zeros((height, width), np.uint16 if n >= IGNORE else np.int32)
+    for i in _by_area(objects, height, width):
+        painted[_draw(objects, np.array([i]), height, width)[0]] = values[i]
+    return painted
+
+
+MOST = 2**16 - 1
+"""Objects that an index PNG of 16 bits can number."""
+
+
+def _by_area(objects: Annotation, height: int, width: int) -> NDArray[np.intp]:
+    """Return the rows of objects, the largest first."""
+    rows = np.arange(len(objects.boxes))
+    areas = [coco_mask.area(code) for code in codes(objects, rows, height, width)]
+    return np.argsort(-np.array(areas, np.int64), kind="stable")
 
 
 def resolve(annotation: Annotation, height: int, width: int, masks: bool) -> Annotation:
@@ -159,13 +205,13 @@ def resolve(annotation: Annotation, height: int, width: int, masks: bool) -> Ann
         return annotation
     from scipy.ndimage import find_objects
 
-    values = read_index_png(annotation.instances)
+    values = index_png.read(annotation.instances)
     check_size(annotation.instances, values.shape, height, width)
     values = np.where(_ignored(values), 0, values)
     objects = [(i, s) for i, s in enumerate(find_objects(values), start=1) if s is not None]
     semantic = None
     if annotation.semantic is not None:
-        semantic = read_index_png(annotation.semantic)
+        semantic = index_png.read(annotation.semantic, annotation.semantic_colours)
         check_size(annotation.semantic, semantic.shape, height, width)
     labels = np.zeros(len(objects), np.int64)
     shapes: list[Shape | None] = []
@@ -193,31 +239,6 @@ def resolve(annotation: Annotation, height: int, width: int, masks: bool) -> Ann
         areas=None,
         instances=None,
     )
-
-
-def read_index_png(path: str) -> NDArray[Any]:
-    """Read an image of class or object numbers: its raw values, shape (H, W).
-
-    Raises
-    ------
-    DataError
-        When it cannot be read, or is a colour image without a palette.
-    """
-    from sightline.data import door, images
-
-    with images.open_checked(path) as image:
-        door.check(image, str(path))
-        try:
-            values: NDArray[Any] = np.asarray(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(f"{path}: the image data is broken ({error})") from None
-    if values.ndim == 3 and (values[..., :3] == values[..., :1]).all():
-        values = values[..., 0]
-    if values.ndim != 2 or values.dtype.kind == "f":
-        raise DataError(
-            f"{path}: a colour image; class or object numbers need a grey or palette one"
-        )
-    return values.astype(np.uint8) if values.dtype == np.bool_ else values
 
 
 def _draw(

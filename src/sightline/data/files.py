@@ -115,11 +115,14 @@ def put(item: Item, data: Dataset, folder: Path, stem: str, suffixes: Collection
 
 
 def save_index_png(values: NDArray[Any], path: Path) -> None:
-    """Save a map of small integers as PNG: in VOC's colours up to 255, else with 16 bits."""
+    """Save a map of small integers as PNG: in VOC's colours up to 255, else with 16 bits.
+
+    One of uint16 has 16 bits in any case, so that 255 is an object in it.
+    """
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    if values.max(initial=0) > 255:
+    if values.dtype == np.uint16 or values.max(initial=0) > 255:
         Image.fromarray(values.astype(np.uint16)).save(path)
         return
     image = Image.fromarray(values.astype(np.uint8))

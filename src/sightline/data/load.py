@@ -15,7 +15,7 @@ from sightline.data import text as texts
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import UNSPLIT, Dataset
 from sightline.data.item import Item
-from sightline.data.notes import Note, guessed, lost
+from sightline.data.notes import UNUSABLE, Note, guessed, lost
 from sightline.errors import (
     DataError,
     ParameterError,
@@ -335,6 +335,9 @@ def _unlearnable(data: Dataset) -> list[str]:
 
 def _refuse_broken(data: Dataset) -> None:
     """Refuse objects that cannot be used, which the audit would list."""
+    for note in data.notes:
+        if getattr(note, "kind", "") == UNUSABLE:
+            raise DataError(f"{data.name}: {note}; `sightline data audit` names them all")
     annotations = [i.annotation for i in data.source.items if isinstance(i.annotation, Annotation)]
     for said, broken in (
         (f"have a label that is none of the {len(data.classes)} classes",

@@ -3,13 +3,15 @@
 A folder of images and one of masks lie beside each other, whatever they are called: ``images/`` and
 ``masks/``, ``img_dir/`` and ``ann_dir/``, ``imgs/`` and ``gts/``; each with folders of splits or in
 one; or ``SPLIT/`` and ``SPLITannot/`` (CamVid's). A mask has its image's stem, or that and
-``_mask``, ``_gt``, ``_label`` and the like.
+``_mask``, ``_gt``, ``_label`` and the like. Masks in colours are read by a file of them
+(`colour_names`).
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.counting import counted
-from sightline.data import draw_masks, files, images, pairs, scan, split_names, text
+from sightline.data import draw_masks, files, images, index_png, pairs, scan, split_names, text
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
-from sightline.data.notes import guessed, lost
+from sightline.data.notes import UNUSABLE, Note, guessed, lost
 from sightline.data.split_names import SPLITS, ordered, split_of, split_of_path
 from sightline.errors import DataError
 from sightline.types import IGNORE, Progress, Task
@@ -63,11 +65,14 @@ class _Pair(NamedTuple):
 
 
 class _Values(NamedTuple):
-    """The kind of the masks' values, and what follows from it."""
+    """The kind of the masks' values, and what follows from it; what was looked at in vain."""
 
     kind: Kind
     why: str
     binary: bool
+    names: tuple[tuple[int, str], ...] = ()
+    colours: tuple[int, ...] = ()
+    unusable: tuple[str, ...] = ()
 
 
 def why_not(folder: Path) -> str | None:
@@ -80,13 +85,14 @@ def why_not(folder: Path) -> str | None:
     return None
 
 
-def read(folder: Path, name: str, kind: Kind | None = None) -> Dataset:
+def read(folder: Path, name: str, kind: Kind | None = None, *, strict: bool = True) -> Dataset:
     """Read images with masks.
 
     Where ``images/`` has no folders of splits, the stems in ``train.txt``, ``val.txt`` and
     ``test.txt`` tell them. ``classes.txt`` names the values, a line each from 0, or as
     ``11 unlabelled``; a value named void, unlabelled, unlabeled or ignore is ignored, and
-    so is 255. Without it, all masks are read once to find the values.
+    so is 255. Without it, all masks are read once to find the values. Where masks are in colours,
+    a file such as ``class_dict.csv`` or ``label_colors.txt`` names them (`colour_names`).
 
     Parameters
     ----------
@@ -97,6 +103,10 @@ def read(folder: Path, name: str, kind: Kind | None = None) -> Dataset:
         sixteen masks, and said in `Dataset.notes`. They number objects when in nearly all
         masks the values run 1..n, n differs between masks, and nearly every value is one
         connected part.
+    strict : bool
+        Refuse masks that are met and cannot be used: in colours that no file names, as JPEG, with
+        soft edges, broken. Else a note of the kind `notes.UNUSABLE` counts them, and they are
+        refused when they are drawn.
 
     Raises
     ------
@@ -106,9 +116,9 @@ def read(folder: Path, name: str, kind: Kind | None = None) -> Dataset:
     folder = folder.resolve()
     splits, notes = _pairs(folder)
     pairs = list(dict.fromkeys(pair for listed in splits.values() for pair in listed))
-    values = _decide([p.mask for p in pairs], kind)
-    notes.append(guessed(f"mask values are read as {_MEANING[values.kind]}: {values.why}"))
-    names = _names(folder / "classes.txt")
+    values = _decide([p.mask for p in pairs], kind, folder)
+    names = dict(values.names) if values.colours else _names(folder / "classes.txt")
+    at = len(notes)
     ignored: tuple[int, ...] = ()
     if values.kind == "semantic":
         if names is None:
@@ -123,7 +133,15 @@ def read(folder: Path, name: str, kind: Kind | None = None) -> Dataset:
         classes = (named[0],) if len(named) == 1 else ("object",)
         segmentation = ("background", *classes)
         tasks = (Task.INSTANCES, Task.DETECT, Task.SEGMENT)
-    sizes = files.upright_sizes(p.mask for p in pairs)
+    if values.why:
+        said = f"mask values are read as {_MEANING[values.kind]}: {values.why}"
+        notes.insert(at, guessed(said))
+    if values.unusable and strict:
+        raise DataError(values.unusable[0])
+    if values.unusable:
+        notes.append(_unusable(values.unusable))
+    with ThreadPoolExecutor(16) as pool:
+        sizes = list(pool.map(_size, (p.mask for p in pairs)))
     items = []
     for pair, (width, height) in zip(pairs, sizes, strict=True):
         if values.kind == "semantic":
@@ -133,6 +151,7 @@ def read(folder: Path, name: str, kind: Kind | None = None) -> Dataset:
                 semantic=pair.mask,
                 semantic_ignore=ignored,
                 semantic_binary=values.binary,
+                semantic_colours=values.colours,
             )
         else:
             annotation = Annotation(width, height, instances=pair.mask)
@@ -175,7 +194,7 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
             files.put(item, data, out / "images" / split, stems[row], files.WIDELY_READ)
             drawn: NDArray[Any]
             if objects:
-                drawn = draw_masks.instance_map(annotation, height, width)
+                drawn = draw_masks.instance_map(annotation, height, width, wide=True)
             else:
                 names = data.segmentation_classes
                 drawn = draw_masks.segmentation(annotation, height, width, names).label_map
@@ -256,7 +275,7 @@ def _look_like_masks(folder: Path) -> bool:
     paths = [listed.path(f) for f in listed.images]
     for path in paths[:: max(1, len(paths) // 8)][:8]:
         try:
-            values = draw_masks.read_index_png(path)
+            values = index_png.read(path)
         except DataError:
             return False
         if len(np.unique(values)) > _FEW_VALUES:
@@ -279,13 +298,9 @@ def _pairs(folder: Path) -> tuple[dict[str, list[_Pair]], list[str]]:
         masks = scan.tree(masks_folder)
         drawn = [f for f in masks.images if scan.ending_of(f) in _MASKS]
         lossy = [f for f in masks.images if scan.ending_of(f) in _LOSSY]
-        if lossy and not drawn:
-            raise DataError(
-                f"{masks.path(lossy[0])}: a mask as {scan.ending_of(lossy[0])}, whose values are "
-                "smeared when it is saved; save masks as PNG"
-            )
         _refuse_twins(images_folder, pictures.images)
         matched = _matched(pictures.images, drawn)
+        matched |= _matched([f for f in pictures.images if f not in matched], lossy)
         by_stem = {pairs.stem_of(f): f for f in pictures.images}
         lists = {split: list(pictures.images)} if split else _lists(folder, by_stem)
         for part, listed in lists.items():
@@ -365,18 +380,45 @@ def _names(path: Path) -> dict[int, str] | None:
     return dict(enumerate(rows))
 
 
-def _decide(masks: list[str], kind: Kind | None) -> _Values:
+def _size(path: str) -> tuple[int, int]:
+    """Return (width, height) of a mask; (0, 0) where its file says none, as its reading will."""
+    try:
+        return files.upright_size(path)
+    except DataError:
+        return 0, 0
+
+
+def _unusable(why: Sequence[str]) -> Note:
+    many = counted(len(why), "mask that was looked at", "masks that were looked at")
+    return lost(
+        f"{many} cannot be used, first {why[0]}", count=len(why), examples=why[:5], kind=UNUSABLE,
+        seen=True,
+    )  # fmt: skip
+
+
+def _decide(masks: list[str], kind: Kind | None, folder: Path) -> _Values:
     """Decide from some masks whether their values are classes or numbers of objects."""
     step = max(1, len(masks) // _SAMPLE)
     sample = masks[::step][:_SAMPLE]
-    with ThreadPoolExecutor(4) as pool:
-        looks = list(pool.map(_look, sample))
+    looks, faults = _looked(sample, ())
+    in_colours = any(getattr(fault, "kind", "") == "colour-mask" for fault in faults)
+    if in_colours and (file := _colour_file(folder)):
+        name, named = file
+        named.sort(key=lambda pair: pair[0].lower() in IGNORED_NAMES)  # no class has their number
+        _, faults = _looked(sample, colours := tuple(colour for _, colour in named))
+        names = tuple((i, text_) for i, (text_, _) in enumerate(named))
+        why = f"{name} names their colours"
+        return _Values("semantic", why, False, names, colours, tuple(map(str, faults)))
+    unusable = tuple(map(str, faults))
+    if not looks:
+        return _Values(kind or "semantic", "", False, unusable=unusable)
     seen = frozenset().union(*(values for values, _, _ in looks))
     binary = seen <= {0, IGNORE} and IGNORE in seen
     if kind is not None:
-        return _Values(kind, "as was asked for", binary)
+        return _Values(kind, "as was asked for", binary, unusable=unusable)
     if seen <= {0, 1} or binary:
-        return _Values("semantic", f"there are only 0 and {max(seen, default=1)}", binary)
+        why = f"there are only 0 and {max(seen, default=1)}, which are two classes"
+        return _Values("semantic", why, binary, unusable=unusable)
     runs = [v - {0} for v, _, _ in looks]
     running = [len(v) for v in runs if v == set(range(1, len(v) + 1))]
     parts, whole = sum(p for _, p, _ in looks), sum(w for _, _, w in looks)
@@ -386,15 +428,38 @@ def _decide(masks: list[str], kind: Kind | None) -> _Values:
         and whole >= _NEARLY_ALL * parts
         and (len(set(running)) > 1 or len(looks) == 1)
     ):
-        return _Values("instances", f"{look}, and they run from 1 to a number that differs", False)
-    return _Values("semantic", f"{look}, and they run from 1 in {len(running)}", False)
+        why = f"{look}, and they run from 1 to a number that differs"
+        return _Values("instances", why, False, unusable=unusable)
+    why = f"{look}, and they run from 1 in {len(running)}"
+    return _Values("semantic", why, False, unusable=unusable)
 
 
-def _look(path: str) -> tuple[frozenset[int], int, int]:
+def _looked(
+    sample: list[str], colours: tuple[int, ...]
+) -> tuple[list[tuple[frozenset[int], int, int]], list[DataError]]:
+    """Look at some masks; return what `_look` says of them, and why others cannot be read."""
+    looks, faults = [], []
+    with ThreadPoolExecutor(4) as pool:
+        for values in pool.map(functools.partial(_tried, colours=colours), sample):
+            if isinstance(values, DataError):
+                faults.append(values)
+            else:
+                looks.append(_look(values))
+    return looks, faults
+
+
+def _tried(path: str, colours: tuple[int, ...] = ()) -> NDArray[Any] | DataError:
+    """Read a mask, or return why it cannot be."""
+    try:
+        return index_png.read(path, colours)
+    except DataError as error:
+        return error
+
+
+def _look(values: NDArray[Any]) -> tuple[frozenset[int], int, int]:
     """Return a mask's values; how many are above 0 and not 255; how many of these are one part."""
     from scipy.ndimage import find_objects, label
 
-    values = draw_masks.read_index_png(path)
     objects = np.where(values == IGNORE, 0, values) if values.dtype == np.uint8 else values
     windows = [(v, w) for v, w in enumerate(find_objects(objects), start=1) if w is not None]
     eight = np.ones((3, 3))
@@ -402,39 +467,110 @@ def _look(path: str) -> tuple[frozenset[int], int, int]:
     return frozenset(np.unique(values).tolist()), len(windows), whole
 
 
-def _refuse_soft_edges(first: str, counts: NDArray[np.int64]) -> None:
-    """Refuse masks of two values whose edges were smoothed: every step would be a class.
+def _soft_edges(first: str, counts: NDArray[np.int64]) -> str:
+    """Say that masks of two values have smoothed edges, of which every step would be a class.
 
-    Raises
-    ------
-    DataError
-        When nearly all pixels have two values, and dozens of values lie between.
+    That is so when nearly all pixels have two values, and dozens of values lie between.
     """
     ends = np.sort(counts)[-2:].sum()
-    if np.count_nonzero(counts[:256]) > _SOFT and ends >= 0.8 * counts.sum():
-        two = sorted(np.argsort(counts)[-2:].tolist())
-        raise DataError(
-            f"{first} and the others have {np.count_nonzero(counts)} values, most of them few "
-            f"pixels between {two[0]} and {two[1]}: soft edges, not classes. Save masks without "
-            "smoothing (resize by nearest neighbour), or set a threshold"
-        )
+    if np.count_nonzero(counts[:256]) <= _SOFT or ends < 0.8 * counts.sum():
+        return ""
+    two = sorted(np.argsort(counts)[-2:].tolist())
+    return (
+        f"{first}: it and the others have {np.count_nonzero(counts)} values, most of them few "
+        f"pixels between {two[0]} and {two[1]}: soft edges, not classes. Save masks without "
+        "smoothing (resize by nearest neighbour), or set a threshold"
+    )
 
 
 def _unnamed(masks: list[str], values: _Values, notes: list[str]) -> tuple[dict[int, str], _Values]:
     """Name the values of all masks by their number."""
-    counts = np.zeros(65536, np.int64)
+    counts, faults = np.zeros(65536, np.int64), list[str]()
     with ThreadPoolExecutor(4) as pool:
-        for some in pool.map(lambda p: np.unique(draw_masks.read_index_png(p), return_counts=True),
-                             masks):  # fmt: skip
-            counts[some[0]] += some[1]
+        for some in pool.map(_counts, masks):
+            if isinstance(some, DataError):
+                faults.append(str(some))
+            else:
+                counts[some[0]] += some[1]
     seen = set(np.flatnonzero(counts).tolist())
-    _refuse_soft_edges(masks[0], counts)
-    binary = seen <= {0, IGNORE} and IGNORE in seen
+    if soft := _soft_edges(masks[0], counts):
+        faults, seen = [*faults, soft], {0, IGNORE}
+    values = values._replace(unusable=tuple(faults))
+    binary = not seen or (seen <= {0, IGNORE} and IGNORE in seen)
     if binary or seen <= {0, 1}:
         return {0: "background", 1: "object"}, values._replace(binary=binary)
     largest = max(seen - {IGNORE}, default=0)
+    if values.binary:  # as the few that were looked at first are
+        values = values._replace(why=f"the values 0 to {largest} are there")
     notes.append(
         f"no classes.txt: the values 0 to {largest} are called 'class 0' to 'class {largest}'; "
         "a classes.txt names them, and ignores one that it calls void or unlabelled"
     )
     return {v: f"class {v}" for v in range(largest + 1)}, values._replace(binary=False)
+
+
+def _counts(path: str) -> tuple[NDArray[Any], NDArray[np.int64]] | DataError:
+    """Count the pixels of each value of a mask."""
+    values = _tried(path)
+    return values if isinstance(values, DataError) else np.unique(values, return_counts=True)
+
+
+def _colour_file(folder: Path) -> tuple[str, list[tuple[str, int]]] | None:
+    """Return the first text file beside the folders that names colours, and what it says."""
+    for name in sorted(files.names_in(folder)):
+        path = folder / name
+        if path.suffix.lower() in (".txt", ".csv") and path.stat().st_size <= _LARGEST:
+            named = colour_names(text.lines(path))
+            if named:
+                return name, named
+    return None
+
+
+_LARGEST = 1 << 16
+"""Bytes of a file that names colours, at most."""
+
+_BEFORE = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,:]+(\D.*)")
+_AFTER = re.compile(r"(.*?[^\s,:;])[\s,:;]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})(?:[\s,:;].*)?")
+_HEX = re.compile(r"#([0-9a-fA-F]{6})[\s,:;]+(.+)|(.*?[^\s,:;])[\s,:;]+#([0-9a-fA-F]{6})")
+
+
+def colour_names(lines: Sequence[str]) -> list[tuple[str, int]]:
+    """Return the name and the colour, ``0xRRGGBB``, of each line of a file of them.
+
+    A line is ``name,r,g,b`` (a first one without digits being its heading), ``r g b name``,
+    ``name:r,g,b::`` (CVAT's) or has ``#rrggbb``. Where a line is none of these, or two have one
+    colour, the file is about something else: the list is empty.
+
+    Examples
+    --------
+    >>> colour_names(["name,r,g,b", "road,128,64,128", "sky,70,130,180"])
+    [('road', 8405120), ('sky', 4620980)]
+    """
+    named: list[tuple[str, int]] = []
+    for number, line in enumerate(lines):
+        if line.startswith("# ") or (number == 0 and not re.search(r"\d", line)):
+            continue
+        pair = _named_colour(line)
+        if pair is None:
+            return []
+        named.append(pair)
+    return named if len({colour for _, colour in named}) == len(named) > 1 else []
+
+
+def _named_colour(line: str) -> tuple[str, int] | None:
+    if match := _HEX.fullmatch(line):
+        before, name, other, after = match.groups()
+        return name or other, int(before or after, 16)
+    parts: tuple[str, ...]
+    if match := _BEFORE.fullmatch(line):
+        *parts_, name = match.groups()
+        parts = tuple(parts_)
+    elif match := _AFTER.fullmatch(line):
+        name, *rest = match.groups()
+        parts = tuple(rest)
+    else:
+        return None
+    red, green, blue = map(int, parts)
+    if max(red, green, blue) > 255:
+        return None
+    return name, (red << 16) | (green << 8) | blue

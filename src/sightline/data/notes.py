@@ -7,6 +7,9 @@ from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
 
+UNUSABLE = "unusable-mask"
+"""Kind of a note about masks that cannot be used, of which the audit names each."""
+
 
 class Note(str):
     """A line about a data set that is also a finding of its audit.

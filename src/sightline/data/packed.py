@@ -122,7 +122,14 @@ def _plain(annotation: Annotation, item: Item) -> dict[str, Any]:
 
     about: dict[str, Any] = {
         name: getattr(annotation, name)
-        for name in ("width", "height", "semantic_ignore", "semantic_binary", "unknown")
+        for name in (
+            "width",
+            "height",
+            "semantic_ignore",
+            "semantic_binary",
+            "semantic_colours",
+            "unknown",
+        )
     }
     for name in ("boxes", "labels", "crowd", "difficult"):
         about[name] = getattr(annotation, name).tolist()
@@ -159,6 +166,7 @@ def _annotation(about: dict[str, Any] | None) -> Annotation | None:
         about["semantic"], about["instances"], tuple(about["semantic_ignore"]),
         about["semantic_binary"], tuple(about["unknown"]),
         areas=None if about.get("areas") is None else np.array(about["areas"], np.float64),
+        semantic_colours=tuple(about.get("semantic_colours", ())),
     )  # fmt: skip
 
 

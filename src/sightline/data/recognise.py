@@ -124,6 +124,9 @@ def by_path(
 _ANNOTATIONS = ("coco", "voc", "yolo")
 _WITHOUT_LEFT_OVERS = ("packed", "webdataset")
 _BOUNDED = ("coco", "yolo", "csv", "parquet", "label_studio", "cvat", "labelme")
+_LENIENT = ("masks",)
+"""Formats that are read though parts cannot be used, which is noted, as the audit names them."""
+
 _DESCRIPTIONS = {
     ".yaml": ("yolo",), ".yml": ("yolo",), ".json": ("coco", "label_studio", "labelme"),
     ".xml": ("cvat",),
@@ -191,6 +194,8 @@ def _read(
         more |= table.options()
     if layout in _BOUNDED:
         more["bounds"] = bounds
+    if layout in _LENIENT:
+        more["strict"] = False
     loaded: Dataset = module.read(folder, name, **more)
     return loaded
 

@@ -178,7 +178,7 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
             drawn = draw_masks.segmentation(annotation, height, width, data.segmentation_classes)
             files.save_index_png(drawn.label_map, out / "SegmentationClass" / f"{stem}.png")
         if semantic and Task.INSTANCES in data.tasks:
-            numbers = draw_masks.instance_map(annotation, height, width)
+            numbers = draw_masks.instance_map(annotation, height, width, wide=True)
             files.save_index_png(numbers, out / "SegmentationObject" / f"{stem}.png")
         objects = draw_masks.resolve(annotation, height, width, data.task is Task.INSTANCES)
         page = _page(stem, objects, (width, height), data.classes, bool(semantic))
