@@ -6,14 +6,29 @@ nearer than a tolerance, recall the share of the truth's that has the answer's:
 .. math:: P = \frac{1}{|B_a|} \sum_{z \in B_a} [d(z, B_t) < \theta], \quad
           R = \frac{1}{|B_t|} \sum_{z \in B_t} [d(z, B_a) < \theta], \quad F_1 = \frac{2 P R}{P + R}
 
-with a tolerance of 0.75% of the picture's diagonal. Of a picture the mean is over the classes in
-it, of a data set over the pictures.
+d is the distance of the middles of pixels, and the tolerance 0.75% of the picture's diagonal, not
+rounded: 4.5 pixels at 480 x 360, and below one pixel, so that boundaries must coincide, up to
+diagonals of 133. Of a picture the figure is the mean over its classes, of a data set the mean over
+its pictures; that of a class is the mean over the pictures that have it.
 
 Source: G. Csurka, D. Larlus & F. Perronnin, What is a good evaluation measure for semantic
-segmentation?, BMVC 2013. Chosen here: a boundary is of the pixels that have a pixel of another
-class above, below, to the left or to the right, so that the edge of the picture is none; a class
-that the truth or the answer has alone counts as 0; and where the truth is ignored nobody knows the
-boundary, so that boundaries nearer to such pixels than the tolerance are not asked for.
+segmentation?, BMVC 2013: these formulas for each class and picture, the tolerance, and the mean
+over pictures rather than over the boundaries of all of them. What the formulas leave open is
+chosen here, so that figures of other programs may differ by it:
+
+- A class's boundary are its own pixels that have a pixel of another class above, below, to the left
+  or to the right. The edge of the picture is none; programs that take it as one add pixels that
+  fit in every answer.
+- A picture has the classes that its truth or its answer has. One that only one of them has counts
+  as 0 there, so that an invented class costs as much as a missed one.
+- A class that fills all that is known has no boundary: where both have none, the class has no
+  figure in that picture; where only one has, nothing of it is near the other's, which is 0.
+- Where the truth is ignored nobody knows the boundary. Pixels there make none, and boundaries
+  nearer to them than the tolerance are not asked for, neither the truth's nor the answer's, though
+  they are there for the other's to be near; where thereby one of the two shares is unknown, the
+  figure is the other one.
+- Any number of pixels may be near one of the other boundary; they are not matched in pairs, as a
+  benchmark of contours does.
 """
 
 from __future__ import annotations
