@@ -361,10 +361,24 @@ def test_a_square_of_ten_pixels_is_drawn_as_pycocotools_does_and_comes_back():
     assert (draw_masks.detections(annotation, 12, 12, ("a",), masks=True).masks[0] == wanted).all()
 
 
-def test_a_colour_image_of_equal_channels_is_grey(tmp_path):
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_an_image_of_equal_channels_is_grey_and_its_opacity_no_value(tmp_path, mode):
     values = classes(0)
-    Image.fromarray(values[..., None].repeat(3, 2)).save(tmp_path / "m.png")
+    image = Image.fromarray(values).convert(mode)
+    if mode.endswith("A"):
+        image.putalpha(Image.fromarray(np.arange(H * W, dtype=np.uint8).reshape(H, W)))
+    image.save(tmp_path / "m.png")
     assert (index_png.read(str(tmp_path / "m.png")) == values).all()
+
+
+def test_one_jpeg_among_png_masks_is_named(folder):
+    root = folder(classes)
+    (root / "masks/2.png").unlink()
+    Image.fromarray(classes(2)).save(root / "masks/2.jpg")
+    (said,) = only(root, "jpeg-mask").examples
+    assert "masks/2.jpg: a mask as JPEG" in said
+    with pytest.raises(DataError, match=r"1 mask that was looked at cannot be used.*2\.jpg"):
+        load_data(root)
 
 
 def test_the_command_names_files_and_takes_a_size(folder, capsys):

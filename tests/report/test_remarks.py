@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from sightline.data import load
+from sightline.data import load, masks
 from sightline.data.transforms import Fitted
 from sightline.estimators import backbone
 from sightline.metrics import classify, segment
@@ -27,6 +30,24 @@ def history(train, val, accuracy):
 WORSE = history((2, 1, 0.5, 0.2, 0.1, 0.1), (2, 1, 1.5, 2, 3, 4), (0.2, 0.7, 0.6, 0.5, 0.4, 0.3))
 
 
+def masks_said():
+    """What reading masks in black and white, by number, of objects and in colours says."""
+    by_number = np.arange(12, dtype=np.uint8).reshape(3, 4) // 3
+    for drawn, text in (
+        ([by_number, by_number], ""), ([255 * (by_number > 1)], ""),
+        ([np.minimum(by_number, n) for n in (2, 3)], ""), ([by_number[..., None] * [1, 2, 3]] * 2,
+        "a,0,0,0\nb,1,2,3\nc,2,4,6\nd,3,6,9\n"),
+    ):  # fmt: skip
+        with tempfile.TemporaryDirectory() as place:
+            for name in ("images", "masks"):
+                (Path(place) / name).mkdir()
+                for i, values in enumerate(drawn):
+                    picture = Image.fromarray(np.asarray(values, np.uint8))
+                    picture.save(Path(place) / name / f"{i}.png")
+            (Path(place) / "class_dict.csv").write_text(text)
+            yield from masks.read(Path(place), "x").notes
+
+
 def written():
     always = np.array([0] * 70 + [1] * 30)
     wrong, few = np.full(100, 1), np.array([0, 1, 0, 0])
@@ -44,6 +65,7 @@ def written():
             for part in ((truth, [255] * 4), (answer, [0] * 4))
         )
         yield from segment.Evaluation.of(*sides, np.arange(2), ignored=list(ignored)).remarks
+    yield from masks_said()
     yield load.left_out_note(["a.jpg: cut short"], 30)
     zeros = np.zeros(3, np.float32)
     small = Fitted((8, 8), "RGB", "crop", "none", zeros, zeros + 1)

@@ -63,14 +63,15 @@ def read(path: str, colours: Sequence[int] = ()) -> NDArray[Any]:
         raise MaskError("jpeg-mask", f"{path}: {smeared(values, kind)}")
     if colours:
         return _by_colour(path, packed(values), colours)
-    if values.ndim == 3 and (values[..., :3] == values[..., :1]).all():
-        values = values[..., 0]
     if values.ndim == 3:
-        shown, counts = np.unique(packed(values), return_counts=True)
+        shown = values[..., :3] if values.shape[2] > 2 else values[..., :1]  # the rest is opacity
+        values = shown[..., 0] if (shown == shown[..., :1]).all() else shown
+    if values.ndim == 3:
+        tints, counts = np.unique(packed(values), return_counts=True)
         raise MaskError(
             "colour-mask",
             f"{path}: a colour image without a map from colours to classes, which has "
-            f"{counted(len(shown), 'colour')}: {told(shown, counts, colour_text)}; class or object "
+            f"{counted(len(tints), 'colour')}: {told(tints, counts, colour_text)}; class or object "
             "numbers need a grey or palette image, or a file class_dict.csv beside the folders "
             "with a line name,r,g,b for each class",
         )

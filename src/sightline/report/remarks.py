@@ -87,6 +87,26 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         r"they were enlarged to (\d+), and methods on their pixels may do better",
         r"边长 \1 像素的图像对用照片训练的网络来说太小：已放大到 \2，直接用像素的方法可能更好",
     ),
+    (r"mask values are read as classes: (.+)", r"掩码的值被读作类别：{1}"),
+    (r"mask values are read as numbers of objects: (.+)", r"掩码的值被读作物体编号：{1}"),
+    (r"there are only 0 and (\d+), which are two classes", r"只有 0 和 \1，即两个类别"),
+    (r"(\S+) names their colours", r"\1 给出了它们的颜色"),
+    (
+        r"in (\d+) masks (\d+) of (\d+) values are one connected part, and they run from 1 in "
+        r"(\d+)",
+        r"\1 个掩码中 \3 个值里有 \2 个连成一块，其中 \4 个掩码的值从 1 起连续",
+    ),
+    (
+        r"in (\d+) masks (\d+) of (\d+) values are one connected part, and they run from 1 to a "
+        r"number that differs",
+        r"\1 个掩码中 \3 个值里有 \2 个连成一块，且从 1 起连续，个数各不相同",
+    ),
+    (
+        r"no classes\.txt: the values 0 to (\d+) are called .+; a classes\.txt names them, and "
+        r"ignores one that it calls void or unlabelled",
+        r"没有 classes.txt：值 0 至 \1 按编号命名；可用 classes.txt 命名，"
+        r"其中名为“void”或“unlabelled”的会被忽略",
+    ),
     (
         r"no image has a pixel that counts, so that nothing is measured",
         r"没有一张图像有参与计算的像素，因此什么也没有测量",
