@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -61,7 +61,7 @@ To change the earlier layers less (``layer_decay``), as where a classifier is tr
 detectors down: boxes are new to all of them.
 """
 
-_LITE: Mapping[str, Any] = MappingProxyType(
+LITE: Mapping[str, Any] = MappingProxyType(
     {
         "pretrained": "efficientnet_lite0", "weights": ("imagenet",),
         "licence": licences.EFFICIENTNET_LITE,
@@ -86,7 +86,7 @@ _VGG_BN: Mapping[str, Any] = MappingProxyType(
 )  # fmt: skip
 
 
-_RESNET: Mapping[str, Any] = MappingProxyType(
+RESNET: Mapping[str, Any] = MappingProxyType(
     {
         "pretrained": "resnet50", "weights": ("imagenet", "coco"),
         "licence": licences.TORCHVISION_COCO,
@@ -94,7 +94,7 @@ _RESNET: Mapping[str, Any] = MappingProxyType(
     }
 )  # fmt: skip
 
-_AS_PUBLISHED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+AS_PUBLISHED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"faster-rcnn": {"frozen": True, "epsilon": 0.0}}
 )
 """What builders are called with for weights from COCO, where it differs."""
@@ -171,7 +171,7 @@ LOCALIZER = dataclasses.replace(
         "localizer", "localizer:localizer",
         "one object a picture: a classifier with four numbers more for its box",
         "Sermanet et al., OverFeat, 2014", 224, 3_630_859, LOCALIZER_RECIPE, costly=True,
-        published=_LITE,
+        published=LITE,
     ),
     arguments=MappingProxyType({"backbone": "efficientnet_lite0"}),
 )  # fmt: skip
@@ -234,11 +234,35 @@ def coco_card(name: str) -> ModelCard:
     """
     from sightline.models import registry
 
-    known = {card.name: card for card in CARDS if "coco" in card.weights}
+    cards = list(CARDS)
     if name.startswith(("torchvision:", "rfdetr:")):
-        known[name] = registry.card(name)
+        cards.append(registry.card(name))
+    return from_coco(name, cards, "detector", AS_PUBLISHED.get(name, {}))
+
+
+def from_coco(
+    name: str, cards: Sequence[ModelCard], what: str, published: Mapping[str, Any]
+) -> ModelCard:
+    """Return the card of a network as it was trained on COCO.
+
+    Parameters
+    ----------
+    name : str
+    cards : sequence of ModelCard
+        Among which it is.
+    what : str
+        That it is, for an error.
+    published : mapping
+        What the builder is called with for such weights, where it differs.
+
+    Raises
+    ------
+    UnknownNameError
+        When none of that name has such weights.
+    """
+    known = {card.name: card for card in cards if "coco" in card.weights}
     if name not in known:
-        raise UnknownNameError("detector with weights from COCO", name, known)
+        raise UnknownNameError(f"{what} with weights from COCO", name, known)
     base = known[name]
     recipe = MappingProxyType(dict(base.recipe) | {"weights": "coco"})
     return dataclasses.replace(
@@ -248,7 +272,7 @@ def coco_card(name: str) -> ModelCard:
         recipe=recipe,
         recipe_large=recipe,
         rung=False,
-        arguments=MappingProxyType({**base.arguments, **_AS_PUBLISHED.get(name, {})}),
+        arguments=MappingProxyType({**base.arguments, **published}),
     )
 
 
@@ -283,10 +307,10 @@ CARDS: tuple[ModelCard, ...] = (
     network("ssd-small", "ssd_light:ssd_small", "SSD on a few convolutions, for small pictures",
              _SSD, 128, 3_524_178, SCRATCH_RECIPE),
     network("ssdlite", "ssd_light:ssdlite", "SSD on EfficientNet-Lite0, with light blocks",
-             f"{_SSD}; {_MOBILE}", 320, 3_789_852, SCRATCH_RECIPE, costly=True, published=_LITE),
+             f"{_SSD}; {_MOBILE}", 320, 3_789_852, SCRATCH_RECIPE, costly=True, published=LITE),
     network("ssdlite-imagenet", "ssd_light:ssdlite",
              "ssdlite on a backbone trained on ImageNet: for few photographs", f"{_SSD}; {_MOBILE}",
-             320, 3_789_852, FINETUNE_RECIPE, costly=True, published=_LITE, quick=300),
+             320, 3_789_852, FINETUNE_RECIPE, costly=True, published=LITE, quick=300),
     network("ssd300", "ssd:ssd300", "default boxes on six maps of VGG16", _SSD, 300, 35_641_826,
              SSD300_RECIPE, smallest=300, fixed=True, costly=True, published=_VGG),
     network("ssd300_voc", "ssd:ssd300", "ssd300 with the default boxes of Pascal VOC", _SSD, 300,
@@ -305,13 +329,13 @@ CARDS: tuple[ModelCard, ...] = (
     network("fast-rcnn", "fast_rcnn:fast_rcnn",
              "proposed regions, pooled from one map of EfficientNet-Lite0",
              "Girshick, Fast R-CNN, 2015", 320, 4_865_897, {**SCRATCH_RECIPE, "augment": "flip"},
-             costly=True, published=_LITE, arguments={"regions": 1000}),
+             costly=True, published=LITE, arguments={"regions": 1000}),
     network("faster-rcnn-small", "faster_rcnn:faster_rcnn_small",
              "proposes regions on EfficientNet-Lite0, then classifies them", _FASTER, 320,
-             4_726_725, SCRATCH_RECIPE, costly=True, published=_LITE),
+             4_726_725, SCRATCH_RECIPE, costly=True, published=LITE),
     network("faster-rcnn", "faster_rcnn:faster_rcnn",
              "proposes regions on the pyramid of a ResNet-50, then classifies them", _FASTER, 512,
-             41_808_406, FASTER_RECIPE, smallest=64, costly=True, published=_RESNET,
+             41_808_406, FASTER_RECIPE, smallest=64, costly=True, published=RESNET,
              arguments={"frozen": False}),
 )  # fmt: skip
 """All of them."""

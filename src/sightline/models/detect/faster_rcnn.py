@@ -36,7 +36,7 @@ losses under the same chance, and answers, apart from:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -92,21 +92,27 @@ class FasterRCNN(OnBackbone, DetectionModule):
     proposing : Proposing
     teaching : RegionTeaching
     answering : Answering
+    heads : callable
+        Makes the heads of what `RoIHeads` takes: it, or one that says more of a region.
     """
 
-    head_names = ("roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred")
+    head_names: tuple[str, ...] = (
+        "roi_heads.box_predictor.cls_score",
+        "roi_heads.box_predictor.bbox_pred",
+    )
     at_once = AT_ONCE
 
     def __init__(
         self, backbone: PyramidMaps, anchors: RegionAnchors, num_classes: int, *,
         hidden: int = 1024, proposing: Proposing | None = None,
         teaching: RegionTeaching | None = None, answering: Answering | None = None,
+        heads: Callable[..., RoIHeads] = RoIHeads,
     ) -> None:  # fmt: skip
         super().__init__(answering or Answering(0.05, 0.5, 1000, 100))
         self.backbone, self.num_classes = backbone, num_classes
         channels = backbone.out_channels
         self.rpn = RegionProposals(channels, anchors, proposing)
-        self.roi_heads = RoIHeads(RegionPool(), channels, 1 + num_classes, hidden, teaching)
+        self.roi_heads = heads(RegionPool(), channels, 1 + num_classes, hidden, teaching)
 
     def outputs(self, images: Tensor) -> Outputs:
         """Compute the maps, and what the network says of every anchor.
@@ -158,10 +164,11 @@ class FasterRCNN(OnBackbone, DetectionModule):
 
 
 def areas(targets: Targets) -> list[dict[str, Tensor]]:
-    """Return the boxes and labels of objects that have an area."""
+    """Return what is known of the objects that have an area: boxes, labels, perhaps masks."""
     real = [with_area(target["boxes"]) for target in targets]
     return [
-        {"boxes": target["boxes"][rows].float(), "labels": target["labels"][rows]}
+        {name: values[rows] for name, values in target.items()}
+        | {"boxes": target["boxes"][rows].float()}
         for target, rows in zip(targets, real, strict=True)
     ]
 
@@ -169,7 +176,7 @@ def areas(targets: Targets) -> list[dict[str, Tensor]]:
 def faster_rcnn(
     num_classes: int = 90, in_channels: int = 3, *, frozen: bool = True, epsilon: float = 1e-5,
     proposing: Proposing | None = None, teaching: RegionTeaching | None = None,
-    answering: Answering | None = None,
+    answering: Answering | None = None, kind: Callable[..., FasterRCNN] = FasterRCNN,
 ) -> FasterRCNN:  # fmt: skip
     """Build Faster R-CNN on the pyramid of a ResNet-50.
 
@@ -186,18 +193,21 @@ def faster_rcnn(
     proposing : Proposing, optional
     teaching : RegionTeaching, optional
     answering : Answering, optional
+    kind : callable
+        Makes the network of what `FasterRCNN` takes: it, or one that goes on from it.
     """
     norm = partial(ops.FrozenBatchNorm2d if frozen else nn.BatchNorm2d, eps=epsilon)
     backbone = PyramidMaps(ResNetMaps(50, in_channels, norm))
     anchors = RegionAnchors([(32,), (64,), (128,), (256,), (512,)])
-    return FasterRCNN(
+    return kind(
         backbone, anchors, num_classes, proposing=proposing, teaching=teaching, answering=answering
     )
 
 
 def faster_rcnn_small(
-    num_classes: int = 90, in_channels: int = 3, side: int | tuple[int, int] = 320
-) -> FasterRCNN:
+    num_classes: int = 90, in_channels: int = 3, side: int | tuple[int, int] = 320, *,
+    kind: Callable[..., FasterRCNN] = FasterRCNN,
+) -> FasterRCNN:  # fmt: skip
     """Build Faster R-CNN on the pyramid of EfficientNet-Lite0, which learns on a CPU.
 
     Parameters
@@ -205,12 +215,14 @@ def faster_rcnn_small(
     num_classes, in_channels : int
     side : int, or (height, width)
         Pixels of the images; small ones get a map of stride 4 for their small objects.
+    kind : callable
+        See `faster_rcnn`.
     """
     finest = 4 if (side if isinstance(side, int) else max(side)) <= FINE_SIDE else 8
     body = LiteMaps(in_channels, finest)
     strides = [finest * 2**k for k in range(len(body.out_channels) + 1)]
     anchors = RegionAnchors([(4.0 * s, 4 * 2**0.5 * s) for s in strides], strides=strides)
-    return FasterRCNN(
+    return kind(
         PyramidMaps(body, 96), anchors, num_classes, hidden=256,
         proposing=Proposing(sample=128, before=(600, 400), after=(400, 300)),
         teaching=RegionTeaching(sample=128),

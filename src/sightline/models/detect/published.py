@@ -212,7 +212,22 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
     WeightsError
         When the file cannot be had or read, or is another network's.
     """
-    about = _detector(name)
+    return loaded(_detector(name), name, model, classes)
+
+
+def loaded(
+    about: Detector, name: str, model: nn.Module, classes: Sequence[str]
+) -> PublishedWeights:
+    """Load the file of a published detector into a network; see `load_published`.
+
+    Parameters
+    ----------
+    about : Detector
+    name : str
+        Of the network, for errors.
+    model : Module
+    classes : sequence of str
+    """
     state = about.convert(state_of(about))
     outputs = coco_outputs() if about.outputs != "categories" else ("", *coco_classes())
     rows = rows_of(classes, outputs)
