@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,12 @@ class Frame:
     def into(self, boxes: NDArray[Any]) -> NDArray[np.float32]:
         """Return boxes of the picture, shape (N, 4), xyxy, in model pixels; not clipped."""
         return np.asarray(boxes * self._scales + self._offsets, np.float32)
+
+    def back(self, boxes: NDArray[Any]) -> NDArray[np.float32]:
+        """Return boxes of the model, shape (N, 4), xyxy, in picture pixels, perhaps beyond it."""
+        return np.asarray(
+            (np.asarray(boxes, np.float64) - self._offsets) / self._scales, np.float32
+        )
 
     def out(self, boxes: NDArray[Any]) -> NDArray[np.float32]:
         """Return boxes of the model, shape (N, 4), xyxy, in picture pixels, cut to the picture."""
@@ -494,6 +500,139 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True)
+class Instances:
+    """Objects in one image with their masks, as run-length codes: no mask is drawn.
+
+    Parameters
+    ----------
+    size : (height, width)
+        Of the picture.
+    codes : tuple of bytes, length N
+        COCO's compressed counts.
+    labels : int64 array, shape (N,)
+        Ids that index `classes`.
+    classes : tuple of str
+    scores : float64 array, shape (N,), optional
+        In [0, 1]; default 1.
+    crowd, difficult : bool array, shape (N,), optional
+        Marks of annotations that evaluation treats apart; default False.
+    areas : float64 array, shape (N,), optional
+        Square pixels, where an annotation states them beside the mask; else nan.
+
+    Raises
+    ------
+    DataError
+        When lengths differ, a label is no class or a score lies outside [0, 1].
+    """
+
+    size: tuple[int, int]
+    codes: tuple[bytes, ...]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    crowd: NDArray[np.bool_] | None = None
+    difficult: NDArray[np.bool_] | None = None
+    areas: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.codes)
+        for name, kind, default in (
+            ("labels", np.int64, 0), ("scores", np.float64, 1.0), ("crowd", np.bool_, False),
+            ("difficult", np.bool_, False), ("areas", np.float64, np.nan),
+        ):  # fmt: skip
+            given = getattr(self, name)
+            if given is None or (name == "scores" and not len(given)):
+                given = np.full(n, default)
+            if len(given) != n:
+                raise DataError(f"{n} masks but {len(given)} {name}")
+            object.__setattr__(self, name, np.asarray(given, kind))
+        if n and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+            raise DataError(f"labels must index the {len(self.classes)} classes")
+        if not ((self.scores >= 0) & (self.scores <= 1)).all():
+            raise DataError("scores must be between 0 and 1")
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"{type(self).__name__}({len(self)} objects, {width}x{height})"
+
+    @property
+    def names(self) -> list[str]:
+        """Return the class name of each object."""
+        return [self.classes[i] for i in self.labels]
+
+    @property
+    def rle(self) -> list[dict[str, Any]]:
+        """Return the codes as COCO writes them."""
+        return [{"size": list(self.size), "counts": code} for code in self.codes]
+
+    @property
+    def pixels(self) -> NDArray[np.float64]:
+        """Return how many pixels each mask has, shape (N,)."""
+        from pycocotools import mask as coco_mask
+
+        # One by one: pycocotools cannot count more than 255 masks in one go.
+        return np.array([coco_mask.area(code) for code in self.rle], np.float64)
+
+    @property
+    def boxes(self) -> NDArray[np.float64]:
+        """Return the smallest box around each mask, shape (N, 4), xyxy."""
+        if not self.codes:
+            return np.zeros((0, 4))
+        from pycocotools import mask as coco_mask
+
+        x, y, w, h = np.asarray(coco_mask.toBbox(self.rle), np.float64).T
+        return np.stack((x, y, x + w, y + h), 1)
+
+    def mask(self, i: int) -> NDArray[np.bool_]:
+        """Draw the mask of one object, shape (H, W)."""
+        from pycocotools import mask as coco_mask
+
+        return np.asarray(coco_mask.decode(self.rle[i]), np.bool_)
+
+    def taken(self, rows: Sequence[int] | NDArray[Any]) -> Self:
+        """Return some of the objects, by their numbers, in this order."""
+        kept = np.asarray(rows, np.int64)
+        marks = (getattr(self, n)[kept] for n in ("scores", "crowd", "difficult", "areas"))
+        codes = tuple(self.codes[i] for i in kept.tolist())
+        return type(self)(self.size, codes, self.labels[kept], self.classes, *marks)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the objects as rows of a table: class, score, pixels and corners in pixels."""
+        return [
+            {"answer": name, "score": float(score), "area": int(area),
+             **dict(zip(_CORNERS, map(float, box), strict=True))}
+            for name, score, area, box in zip(
+                self.names, self.scores, self.pixels, self.boxes, strict=True
+            )
+        ]  # fmt: skip
+
+    def to_coco(self, image_id: int, *, categories: Sequence[int] = ()) -> list[dict[str, Any]]:
+        """Return COCO's result form: a list of dicts with compressed RLE.
+
+        Parameters
+        ----------
+        image_id : int
+        categories : sequence of int, optional
+            COCO's number of each class; default 1, 2, ...
+        """
+        ids = categories or range(1, 1 + len(self.classes))
+        return [
+            {
+                "image_id": image_id, "category_id": int(ids[label]),
+                "bbox": [x1, y1, x2 - x1, y2 - y1], "score": float(score), "area": float(area),
+                "segmentation": {"size": list(self.size), "counts": code.decode("ascii")},
+            }
+            for label, score, area, (x1, y1, x2, y2), code in zip(
+                self.labels.tolist(), self.scores, self.pixels, self.boxes.tolist(), self.codes,
+                strict=True,
+            )
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Segmentation:
     """The class of every pixel.
 
@@ -541,7 +680,7 @@ class Generated:
         return f"Generated({self.images.shape} {self.images.dtype})"
 
 
-Prediction = Classification | Detections | Segmentation | Generated
+Prediction = Classification | Detections | Instances | Segmentation | Generated
 
 
 @dataclass(frozen=True, slots=True)

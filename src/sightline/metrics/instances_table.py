@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -17,71 +17,22 @@ from pycocotools import mask as coco_mask
 
 from sightline.counting import counted
 from sightline.data import draw_masks
-from sightline.data.annotation import Annotation, Rle, Shape
+from sightline.data.annotation import Annotation, Shape
 from sightline.data.outlines import part_to_rle, to_rle
 from sightline.errors import DataError
-from sightline.metrics.detect_table import Answers, Floats, Marks, Objects, Rows, Table, iou
-from sightline.types import Detections
+from sightline.metrics.detect_table import Answers, Floats, Objects, Rows, Table, iou
+from sightline.types import Detections, Instances
 
 
 @dataclass(frozen=True, slots=True)
-class Masks:
-    """Objects of one picture, detected or annotated, as the run-length codes of their masks.
+class Masks(Instances):
+    """Objects of one picture, detected or annotated, as codes that are made of any form.
 
     Parameters
     ----------
-    size : (height, width)
-        Of the picture.
-    codes : tuple of bytes, length N
-        COCO's compressed counts.
-    labels : int64 array, shape (N,)
-        Ids that index `classes`.
-    classes : tuple of str
-    scores : float64 array, shape (N,), optional
-        In [0, 1]; default 1.
-    crowd, difficult : bool array, shape (N,), optional
-        Objects that do not count; see `detect_table.Objects`.
-    areas : float64 array, shape (N,), optional
-        Square pixels, where an annotation states them beside the mask; else nan.
-
-    Raises
-    ------
-    DataError
-        When lengths differ, a label is no class or a score lies outside [0, 1].
+    size, codes, labels, classes, scores, crowd, difficult, areas
+        See `sightline.types.Instances`.
     """
-
-    size: tuple[int, int]
-    codes: tuple[bytes, ...]
-    labels: Rows
-    classes: tuple[str, ...]
-    scores: Floats = field(default_factory=lambda: np.empty(0))
-    crowd: Marks | None = None
-    difficult: Marks | None = None
-    areas: Floats | None = None
-
-    def __post_init__(self) -> None:
-        n = len(self.codes)
-        for name, kind, default in (
-            ("labels", np.int64, 0), ("scores", np.float64, 1.0), ("crowd", np.bool_, False),
-            ("difficult", np.bool_, False), ("areas", np.float64, np.nan),
-        ):  # fmt: skip
-            given = getattr(self, name)
-            if given is None or (name == "scores" and not len(given)):
-                given = np.full(n, default)
-            if len(given) != n:
-                raise DataError(f"{n} masks but {len(given)} {name}")
-            object.__setattr__(self, name, np.asarray(given, kind))
-        if n and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
-            raise DataError(f"labels must index the {len(self.classes)} classes")
-        if not ((self.scores >= 0) & (self.scores <= 1)).all():
-            raise DataError("scores must be between 0 and 1")
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def __repr__(self) -> str:
-        height, width = self.size
-        return f"Masks({len(self)} objects, {width}x{height})"
 
     @classmethod
     def of(cls, objects: Detections, size: tuple[int, int] | None = None) -> Self:
@@ -199,29 +150,6 @@ class Masks:
                 kept.append(i)
         own, sure = (_of_numbers(kept, *given) for given in (("label", labels), ("score", scores)))
         return cls((height, width), tuple(codes), own, classes, sure)
-
-    @property
-    def rle(self) -> list[Rle]:
-        """Return the codes as COCO writes them."""
-        return [{"size": list(self.size), "counts": code} for code in self.codes]
-
-    @property
-    def pixels(self) -> Floats:
-        """Return how many pixels each mask has, shape (N,)."""
-        # One by one: pycocotools cannot count more than 255 masks in one go.
-        return np.array([coco_mask.area(code) for code in self.rle], np.float64)
-
-    @property
-    def boxes(self) -> Floats:
-        """Return the smallest box around each mask, shape (N, 4), xyxy."""
-        if not self.codes:
-            return np.zeros((0, 4))
-        x, y, w, h = np.asarray(coco_mask.toBbox(self.rle), np.float64).T
-        return np.stack((x, y, x + w, y + h), 1)
-
-    def mask(self, i: int) -> NDArray[np.bool_]:
-        """Draw the mask of one object, shape (H, W)."""
-        return np.asarray(coco_mask.decode(self.rle[i]), np.bool_)
 
 
 def _no_masks(n: int) -> DataError:
