@@ -13,6 +13,7 @@ are cut to whole pixels, the last of them included.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -74,24 +75,57 @@ def _pasted(
     top, bottom = max(y1, 0), min(y2 + 1, size[0])
     if right <= left or bottom <= top:
         return part_to_rle(np.zeros((0, 0), np.bool_), (0, 0), *size)
-    first, then, share = _between(mask.shape[1], wide, left - x1, right - x1)
-    rows = mask[:, first] * (1 - share) + mask[:, then] * share
-    first, then, share = _between(mask.shape[0], tall, top - y1, bottom - y1)
-    share = share[:, None]
-    part = np.empty((bottom - top, right - left), np.bool_)
-    step = max(AT_ONCE // part.shape[1], 1)
-    for start in range(0, len(part), step):
-        some = slice(start, start + step)
-        values = rows[first[some]] * (1 - share[some]) + rows[then[some]] * share[some]
-        np.greater(values, threshold, out=part[some])
+    part = decided(
+        [(mask, threshold)],
+        _places(mask.shape[0], tall)[top - y1 : bottom - y1],
+        _places(mask.shape[1], wide)[left - x1 : right - x1],
+    )
     return part_to_rle(part, (top, left), *size)
 
 
+def _places(places: int, pixels: int) -> NDArray[np.float32]:
+    """Return at which place of a mask each pixel of its box lies."""
+    middle = np.arange(pixels, dtype=np.float32) + np.float32(0.5)
+    return np.asarray(middle * np.float32(places / pixels) - np.float32(0.5))
+
+
+def decided(
+    layers: Sequence[tuple[NDArray[np.float32], float]], y: NDArray[np.float32],
+    x: NDArray[np.float32],
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Interpolate maps bilinearly at a grid of places, and decide which of them are above limits.
+
+    Parameters
+    ----------
+    layers : sequence of (float32 array, shape (m, n), float)
+        Each map, and what it must be above.
+    y : float32 array, shape (H,)
+        In places of the maps, the middle of the first one being 0; beyond the maps their edge.
+    x : float32 array, shape (W,)
+
+    Returns
+    -------
+    bool array, shape (H, W)
+        Where all of them are.
+    """
+    part = np.ones((len(y), len(x)), np.bool_)
+    step = max(AT_ONCE // max(len(x), 1), 1)
+    for values, limit in layers:
+        first, then, share = _between(x, values.shape[1])
+        rows = values[:, first] * (1 - share) + values[:, then] * share
+        first, then, share = _between(y, values.shape[0])
+        share = share[:, None]
+        for start in range(0, len(y), step):
+            some = slice(start, start + step)
+            between = rows[first[some]] * (1 - share[some]) + rows[then[some]] * share[some]
+            part[some] &= between > limit
+    return part
+
+
 def _between(
-    places: int, pixels: int, start: int, end: int
+    at: NDArray[np.float32], places: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Return between which two places some pixels lie, and how near to the second one."""
-    at = (np.arange(start, end, dtype=np.float32) + np.float32(0.5)) * np.float32(places / pixels)
-    at = np.maximum(at - np.float32(0.5), 0)
-    first = at.astype(np.intp).clip(max=places - 1)
-    return first, np.minimum(first + 1, places - 1), at - first.astype(np.float32)
+    """Return between which two of some places each point lies, and how near to the second one."""
+    inside = np.clip(at, 0, places - 1)
+    first = inside.astype(np.intp)
+    return first, np.minimum(first + 1, places - 1), inside - first.astype(np.float32)
