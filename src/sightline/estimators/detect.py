@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.dataset import Split
+from sightline.data.dataset import Dataset, Split
 from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted
 from sightline.errors import DataError
@@ -136,17 +136,12 @@ class Detector(Estimator):
         if not len(split):
             raise DataError(f"{split.data.name}/{split.name} has no image to measure on")
         numbers = class_numbers(split, self.classes_)
-        truth, said, rows = list[Detections](), list[Any](), list[NDArray[np.int64]]()
+        truth, said, rows = list[Any](), list[Any](), list[NDArray[np.int64]]()
         unread: dict[int, str] = {}
         for part in split.batches(fitted.size, fitted.resize, PART, unread=unread):
             said += (answers or self.answers)(part.X, part.frames)
             for row, frame in zip(part.rows.tolist(), part.frames, strict=True):
-                objects = split.data.objects(row, frame.size)
-                truth.append(
-                    Detections(objects.boxes, numbers[objects.labels], self.classes_,
-                               crowd=objects.crowd, difficult=objects.difficult,
-                               areas=objects.areas)
-                )  # fmt: skip
+                truth.append(self.truth(split.data, row, frame.size, numbers))
             rows.append(part.rows)
             if progress:
                 progress(len(said), len(split))
@@ -154,7 +149,35 @@ class Detector(Estimator):
             note = left_out_note(list(unread.values()), len(split))
             self.remarks += [note] * (note not in self.remarks)
         limits = np.array(self.thresholds) if self.thresholds else None
-        return Evaluation.of(truth, said, np.concatenate(rows), thresholds=limits)
+        return self.measured(split.data, truth, said, np.concatenate(rows), limits)
+
+    def truth(
+        self, data: Dataset, row: int, size: tuple[int, int], numbers: NDArray[np.int64]
+    ) -> Any:
+        """Return the annotated objects of a picture, with the model's numbers of their classes.
+
+        Parameters
+        ----------
+        data : Dataset
+        row : int
+            Of its source.
+        size : (height, width)
+            Of the picture, upright.
+        numbers : int64 array, shape (C,)
+            The model's number of each class of the data.
+        """
+        objects = data.objects(row, size)
+        return Detections(
+            objects.boxes, numbers[objects.labels], self.classes_, crowd=objects.crowd,
+            difficult=objects.difficult, areas=objects.areas,
+        )  # fmt: skip
+
+    def measured(
+        self, data: Dataset, truth: Sequence[Any], answers: Sequence[Any],
+        rows: NDArray[np.int64], thresholds: NDArray[np.float64] | None,
+    ) -> Evaluation:  # fmt: skip
+        """Measure answers by what `truth` returned; see `Evaluation.of`."""
+        return Evaluation.of(truth, answers, rows, thresholds=thresholds)
 
     def tune_thresholds(self, measured: Any) -> Evaluation:
         """Choose for each class the threshold with its highest F1; a run keeps them.

@@ -78,7 +78,7 @@ class DetectionNetwork(NetworkMethod):
         left = time_left(how.budget, begun)
         self.run(training, how.progress, left, how.resume, how.on_epoch)
         feed: Any = training.feed
-        self.remarks = [*self.remarks, *feed.remarks, *untaught(train, self.model, fitted.size)]
+        self.remarks = [*self.remarks, *feed.remarks, *self.left_out(train, fitted)]
         return len(train) - len(feed.unread)
 
     def training(
@@ -87,26 +87,22 @@ class DetectionNetwork(NetworkMethod):
         """Build the network for these pictures, ready to be trained; see `learn`."""
         import torch
 
-        from sightline.training.boxes import Gathered
         from sightline.training.engine import Training
-        from sightline.training.sample_feed import Closing, SampleFeed
+        from sightline.training.sample_feed import SampleFeed
 
         self.classes_, self.class_names = np.arange(len(train.data.classes)), train.data.classes
         rows = np.sort(np.random.default_rng(self.seed).permutation(len(train))[:SAMPLE])
         some = train.take(rows).arrays(fitted.size, fitted.resize).X
         self.mean_, self.std_ = mean_and_std(some)
-        recipe = cast(BoxedRecipe, self.suited(max(fitted.size), len(train)))
+        recipe = self.suited(max(fitted.size), len(train))
         fabric = self.start(recipe, fitted.size, fitted.shape[2])
         prepare = getattr(self.model, "prepare", None)
         if callable(prepare):  # first weights that depend on the images
             prepare(self.standardised(some, torch.device("cpu")))
-        changed = self.changed(train, fitted, recipe)
+        workers = recipe.workers or max(threads.available() - threads.in_use(), 0)
         feed = SampleFeed(
-            train, recipe.batch_size, self.seed, transform=changed,
-            collate=Gathered(fitted.size, recipe.augment == "mosaic", recipe.multi_scale),
-            closing=Closing(1 - recipe.closing, changed, Gathered(fitted.size)),
-            workers=recipe.workers or max(threads.available() - threads.in_use(), 0),
-            rank=fabric.global_rank, world=fabric.world_size,
+            train, recipe.batch_size, self.seed, **self.fed(train, fitted, recipe),
+            workers=workers, rank=fabric.global_rank, world=fabric.world_size,
         )  # fmt: skip
 
         def loss(model: nn.Module, batch: tuple[Tensor, list[dict[str, Tensor]]]) -> Tensor:
@@ -123,13 +119,30 @@ class DetectionNetwork(NetworkMethod):
             folder=how.folder,
         )  # fmt: skip
 
+    def left_out(self, train: Split, fitted: Fitted) -> list[str]:
+        """Return remarks on the objects of a split that teach nothing; see `untaught`."""
+        return untaught(train, self.model, fitted.size)
+
+    def fed(self, train: Split, fitted: Fitted, recipe: Any) -> dict[str, Any]:
+        """Return how pictures change and become batches, as keywords of `SampleFeed`."""
+        from sightline.training.boxes import Gathered
+        from sightline.training.sample_feed import Closing
+
+        changed = self.changed(train, fitted, recipe)
+        together = Gathered(fitted.size, recipe.augment == "mosaic", recipe.multi_scale)
+        closing = Closing(1 - recipe.closing, changed, Gathered(fitted.size))
+        return {"transform": changed, "collate": together, "closing": closing}
+
     def begin_with(self, weights: str) -> PublishedWeights:
-        """Load published weights into the network: of a classifier, or of a detector (COCO)."""
+        """Load published weights into the network: of a classifier, or of one trained on COCO."""
         if weights != "coco":
             return super().begin_with(weights)
+        return self.from_coco(self.card.name.removeprefix("coco:"))
+
+    def from_coco(self, name: str) -> PublishedWeights:
+        """Load the weights of a network that was trained on COCO, by the name that it has here."""
         from sightline.models.detect.published import load_published
 
-        name = self.card.name.removeprefix("coco:")
         return load_published(name, self.model, self.class_names)
 
     @classmethod
