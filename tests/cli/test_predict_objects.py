@@ -185,7 +185,7 @@ def test_the_runs_own_thresholds_hold_unless_another_is_asked_for(says, strict):
         (["--save", "xml", "-o", "o"], "unknown --save 'xml'; known: coco"),
         (["--save", "coco"], "--save needs a folder"),
         (["--tile", "9"], "at least 32 pixels, not 9"),
-        (["--tile", "64", "-o", "o.parquet"], "--tile, --scale and --save are for an output folder"),
+        (["--tile", "64", "-o", "o.parquet"], "--scale and --save are for an output folder"),
         (["--threshold", "auto"], "has no thresholds"),
     ],
 )

@@ -197,7 +197,7 @@ def _shapes(model: nn.Module, seen: list[Any]) -> tuple[tuple[int, ...], tuple[i
     if isinstance(made, Mapping):
         return tuple(images.shape[1:]), ()
     model.eval()
-    weights = next(model.parameters()).dtype  # images come in half the bits to a training with those
+    weights = next(model.parameters()).dtype  # to learn with, images may have half the bits
     with torch.inference_mode():
         output = model(images[:1].to(weights))
     shape_out = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
