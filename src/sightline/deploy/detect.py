@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from sightline.types import Detections, Frame
+from sightline.types import Detections, Frame, Instances
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -161,7 +161,7 @@ def document(
     )  # fmt: skip
 
 
-def shown(answer: Detections, threshold: float | Sequence[float]) -> list[int]:
+def shown(answer: Detections | Instances, threshold: float | Sequence[float]) -> list[int]:
     """Return which objects to tell, the surest first; see `document`."""
     limits = np.asarray(threshold, np.float64)
     least = limits[answer.labels] if limits.ndim else np.full(len(answer), limits)

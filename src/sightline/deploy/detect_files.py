@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sightline.data import cells, naming
-from sightline.types import Detections
 
 
 class Answered(NamedTuple):
@@ -25,7 +24,7 @@ class Answered(NamedTuple):
     name : str
         Relative path of the picture.
     size : (height, width)
-    answer : Detections
+    answer : Detections or Instances
         The objects that are told alone.
     page : mapping
         The same as JSON.
@@ -33,13 +32,17 @@ class Answered(NamedTuple):
 
     name: str
     size: tuple[int, int]
-    answer: Detections
+    answer: Any
     page: Mapping[str, Any]
+
+
+Format = Callable[[Path, Sequence[Answered], Sequence[int]], Path]
+"""Writes a format into a folder; returns the file, or the folder of several."""
 
 
 def write(
     folder: Path, pictures: Sequence[Answered], kinds: Sequence[str],
-    categories: Sequence[int] = (),
+    categories: Sequence[int] = (), formats: Mapping[str, Format] | None = None,
 ) -> list[Path]:  # fmt: skip
     """Write the answers for pictures in some formats.
 
@@ -52,6 +55,8 @@ def write(
         Names in `FORMATS`.
     categories : sequence of int, optional
         COCO's number of each class; default 1, 2, ...
+    formats : mapping of str to callable
+        What writes each format; default: `FORMATS`.
 
     Returns
     -------
@@ -59,7 +64,8 @@ def write(
         Files, and the folder of YOLO's.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    return [FORMATS[kind](folder, pictures, categories) for kind in kinds]
+    writers = FORMATS if formats is None else formats
+    return [writers[kind](folder, pictures, categories) for kind in kinds]
 
 
 def coco_page(pictures: Sequence[Answered], categories: Sequence[int] = ()) -> dict[str, Any]:
@@ -78,8 +84,8 @@ def coco_page(pictures: Sequence[Answered], categories: Sequence[int] = ()) -> d
         images.append({"id": number, "file_name": name, "width": width, "height": height})
         for row in answer.to_coco(number, categories=ids):
             sides = row["bbox"][2] * row["bbox"][3]
-            more = {"id": len(annotations) + 1, "area": round(sides, 4), "iscrowd": 0}
-            annotations.append(row | more)
+            more = {"area": round(sides, 4), "iscrowd": 0}
+            annotations.append(more | row | {"id": len(annotations) + 1})
     return {
         "images": images, "annotations": annotations,
         "categories": [{"id": i, "name": name} for i, name in zip(ids, classes, strict=True)],
@@ -137,7 +143,7 @@ def _saved(path: Path, content: str) -> Path:
     return path
 
 
-FORMATS: Mapping[str, Callable[[Path, Sequence[Answered], Sequence[int]], Path]] = MappingProxyType(
+FORMATS: Mapping[str, Format] = MappingProxyType(
     {"json": _json, "coco": _coco, "yolo": _yolo, "csv": _csv}
 )
 """What writes each format into a folder; it returns the file, or the folder of several."""

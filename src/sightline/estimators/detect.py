@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Split
 from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted
@@ -33,7 +34,9 @@ class Detector(Estimator):
     """A method that finds objects in pictures, with a box, a class and a score; see `Estimator`."""
 
     task = Task.DETECT
-    network = DetectionNetwork
+    network: ClassVar[type[DetectionNetwork]] = DetectionNetwork
+    outline: ClassVar[str] = "box"
+    """What an object needs to be learned from."""
 
     @classmethod
     def network_of(cls, name: str) -> type[NetworkMethod]:
@@ -61,17 +64,20 @@ class Detector(Estimator):
         DataError
         """
         super().check(train)
-        for item in train.items:
-            known = item.read_annotation()
-            if known is None:
-                continue
-            crowd = np.zeros(0, np.bool_) if known.crowd is None else known.crowd
-            if not crowd.all() or known.instances is not None:
-                return
-        raise DataError(f"{train.data.name}/{train.name} has no object with a box to learn from")
+        known = (item.read_annotation() for item in train.items)
+        if not any(one is not None and cls.teaches(one) for one in known):
+            raise DataError(
+                f"{train.data.name}/{train.name} has no object with a {cls.outline} to learn from"
+            )
 
     @classmethod
-    def pretrained_command(cls, data: str) -> str:
+    def teaches(cls, known: Annotation) -> bool:
+        """Tell whether an annotation has an object to learn from: a box that is no crowd's."""
+        crowd = np.zeros(0, np.bool_) if known.crowd is None else known.crowd
+        return not crowd.all() or known.instances is not None
+
+    @classmethod
+    def pretrained_command(cls, data: str) -> str | None:
         """Return the command that brings a network trained on ImageNet, or compares with it."""
         if carried.installed(carried.EXTRA):
             return f"sightline compare {data} ssdlite-imagenet"
@@ -114,7 +120,7 @@ class Detector(Estimator):
         card = registry.card(self.name)
         if not self.name.startswith("coco:"):
             return super().as_it_is()
-        method = DetectionNetwork.with_published(card)
+        method = self.network.with_published(card)
         return self._take_published(method, method.class_names)
 
     def answers(self, X: NDArray[np.uint8], frames: Sequence[Frame]) -> list[Detections]:

@@ -24,7 +24,7 @@ from sightline.metrics.detect_table import Answers, Floats, Objects, Rows, Table
 from sightline.types import Detections, Instances
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Masks(Instances):
     """Objects of one picture, detected or annotated, as codes that are made of any form.
 

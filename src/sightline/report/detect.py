@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.data import draw as sheets
 from sightline.data import fonts, images
@@ -18,10 +19,10 @@ from sightline.metrics.detect_precision import HALF
 from sightline.report import detect_plots, plots
 from sightline.report.parts import Column, Part, Picture, Section, interval_text
 from sightline.report.words import say
-from sightline.types import Detections
+from sightline.types import Detections, Instances
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageDraw
 
     from sightline.bench.results import MethodEntry
 
@@ -69,8 +70,9 @@ CURVES = say(
 
 
 def sections(
-    data: Dataset, evaluations: Mapping[str, Evaluation], *, split: str = "test"
-) -> list[Section]:
+    data: Dataset, evaluations: Mapping[str, Evaluation], *, split: str = "test",
+    pictures: bool = True,
+) -> list[Section]:  # fmt: skip
     """Return the sections of a page: precision and recall, causes of errors, and pictures.
 
     Parameters
@@ -81,9 +83,11 @@ def sections(
         By method, the picked one first.
     split : str
         That was measured on.
+    pictures : bool
+        Whether pictures are wanted.
     """
     where = "" if split == "test" else ", on validation images"
-    curves, causes, pictures = [], [], []
+    curves, causes, erring = [], [], []
     for name, e in evaluations.items():
         summary = say(
             "{method}: AP50 {figure}", method=name, figure=figure_text(e.metrics["ap50"], True, 1)
@@ -92,18 +96,14 @@ def sections(
         curves.append(Part(summary, plots.svg(drawing, summary)))
         title = say("{method}: what its errors cost", method=name)
         causes.append(Part(title, plots.svg(detect_plots.costs(e.errors), title)))
-        pictures.append(
-            Part(
-                name, "",
-                say("Truth is drawn dashed, the answers above each class's threshold solid."),
-                worst(data, e),
-            )
-        )  # fmt: skip
-    return [
+        if pictures:
+            note = say("Truth is drawn dashed, the answers above each class's threshold solid.")
+            erring.append(Part(name, "", note, worst(data, e)))
+    made = [
         Section(say("How many objects are detected, and how purely?"), CURVES, parts=curves),
         Section(say("What goes wrong?"), CAUSES, parts=causes),
-        Section(say(f"Where each method errs{where}"), parts=pictures),
     ]
+    return made + [Section(say(f"Where each method errs{where}"), parts=erring)] * pictures
 
 
 def worst(data: Dataset, e: Evaluation) -> list[Picture]:
@@ -162,21 +162,42 @@ def drawn_on(
     sheet = pixels.resize(size, Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(sheet)
     line = max(2, max(size) // 300)
-    letters = max(12, max(size) // 45)
     for objects, dashed in ((truth, True), (answer, False)):
         if objects is None:
             continue
         tints = sheets.colours(objects.labels)
         for box, tint in zip(objects.boxes * factor, tints.tolist(), strict=True):
             _box(draw, [float(v) for v in box], tuple(tint), line, dashed=dashed)
-    tints, tall = sheets.colours(answer.labels), letters + 4
     texts = [
         f"{answer.classes[label]} {score:.2f}"
         for label, score in zip(answer.labels, answer.scores, strict=True)
     ]
+    order = np.argsort(-answer.scores, kind="stable")
+    write_names(draw, answer.boxes * factor, texts, sheets.colours(answer.labels), order)
+    return sheet
+
+
+def write_names(
+    draw: ImageDraw.ImageDraw, boxes: NDArray[Any], texts: Sequence[str],
+    tints: NDArray[np.uint8], order: NDArray[Any],
+) -> None:  # fmt: skip
+    """Write a text at each box of a picture, none over another; one without room is left out.
+
+    Parameters
+    ----------
+    draw : ImageDraw
+    boxes : float array, shape (N, 4)
+    texts : sequence of str
+    tints : uint8 array, shape (N, 3)
+        Colours behind the texts.
+    order : int array, shape (N,)
+        In which they choose a place.
+    """
+    size = draw.im.size
+    letters = max(12, max(size) // 45)
+    tall = letters + 4
     wide = [min(fonts.width(text, letters) + 4, size[0]) for text in texts]
-    surest = np.argsort(-answer.scores, kind="stable")
-    places = sheets.free_places(answer.boxes * factor, wide, tall, size[::-1], surest)
+    places = sheets.free_places(boxes, wide, tall, size[::-1], order)
     for i, (left, top) in places.items():
         colour = tuple(tints[i].tolist())
         draw.rectangle((left, top, left + wide[i], top + tall), fill=colour)
@@ -184,7 +205,6 @@ def drawn_on(
         fonts.write(
             draw, (left + 2, top + 1), texts[i], letters, "black" if light > 140 else "white"
         )
-    return sheet
 
 
 def _box(draw: Any, box: Sequence[float], colour: Any, line: int, *, dashed: bool) -> None:
@@ -225,7 +245,7 @@ def headings(top: int) -> tuple[str, ...]:
 
 
 def cells(
-    answer: Detections, *, top: int, threshold: float | Sequence[float]
+    answer: Detections | Instances, *, top: int, threshold: float | Sequence[float]
 ) -> tuple[str | None, ...]:
     """Return an answer as cells of `predict`'s row: how many of each class, and the surest.
 

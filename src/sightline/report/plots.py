@@ -124,15 +124,23 @@ def time_text(milliseconds: float) -> str:
     return f"{milliseconds / 1000:,.10g} s"
 
 
-def png_uri(pixels: NDArray[np.uint8], scale: int = 1) -> str:
-    """Return a uint8 image (H, W, C) as a data URI, enlarged without smoothing."""
+def png_uri(pixels: NDArray[np.uint8], scale: int = 1, most: int = 160) -> str:
+    """Return a uint8 image (H, W, C) as a data URI, enlarged without smoothing.
+
+    Parameters
+    ----------
+    pixels : uint8 array, shape (H, W, C)
+    scale : int
+    most : int
+        Pixels of the longer side, to which one that is not enlarged is shrunk.
+    """
     from PIL import Image
 
     image = as_picture(pixels)
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-    elif max(image.size) > 160:
-        image.thumbnail((160, 160))
+    elif max(image.size) > most:
+        image.thumbnail((most, most))
     return data_uri(image, "PNG", optimize=True)
 
 
