@@ -12,7 +12,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from sightline import tasks
-from sightline.deploy.export import MODEL, Exported, Precision, export, measured
+from sightline.deploy.export import MODEL, Exported, Precision, check_alone, export, measured
 from sightline.errors import ParameterError
 from sightline.estimators import load_model
 from sightline.training import run
@@ -62,9 +62,12 @@ def bundle(
     RunError, MissingExtraError
         See `export.export`.
     ParameterError
-        When the task has no edge runner, before anything is written; or see `export.export`.
+        When the task has no edge runner, or the method needs this package, before anything is
+        written; or see `export.export`.
     """
-    part = part_of(load_model(source).task)
+    model = load_model(source)
+    part = part_of(model.task)
+    check_alone(model.task, model.name)
     place = run.create(folder)
     done = export(source, place / MODEL, precision=precision, data=data, progress=progress)
     run.write_text(place / RUNNER, runner(part))

@@ -27,7 +27,13 @@ from sightline.data.dataset import Split
 from sightline.data.images import Mode, Resize, is_image, png
 from sightline.data.load import load_data
 from sightline.deploy.runtime import FORMAT, INPUT, KEY, About, Runtime
-from sightline.errors import DataError, MissingExtraError, RunError, SightlineError
+from sightline.errors import (
+    DataError,
+    MissingExtraError,
+    ParameterError,
+    RunError,
+    SightlineError,
+)
 from sightline.estimators import load_model
 from sightline.estimators.base import AT_ONCE, Estimator
 from sightline.metrics import Metrics, figure_text
@@ -253,6 +259,20 @@ def samples(source: str | Path, images: Path | None = None, n: int = 64) -> list
     ]
 
 
+def check_alone(task: str, method: str) -> None:
+    """Refuse a method whose answers cannot be decoded where this package is not.
+
+    A task says so by ``why_not_alone`` of its ``deploy/<task>.py``.
+
+    Raises
+    ------
+    ParameterError
+    """
+    says = getattr(tasks.module("deploy", task), "why_not_alone", None)
+    if says is not None and (why := says(method)):
+        raise ParameterError(f"{method} cannot answer without Sightline: {why}")
+
+
 def preprocess_of(model: Path) -> Path:
     """Return the path of the resize that belongs to a model's file."""
     name = "preprocess.onnx" if model.name == MODEL else f"{model.stem}.preprocess.onnx"
@@ -270,7 +290,7 @@ def write_graph(model: Estimator, path: Path) -> None:
     some = torch.zeros((2, *model.fitted_.shape), dtype=torch.uint8)
     with torch.no_grad():
         outputs = len(whole(some))
-    names = list(tasks.module("deploy", model.task).OUTPUTS[:outputs])
+    names = list(getattr(whole, "names", tasks.module("deploy", model.task).OUTPUTS[:outputs]))
     own = getattr(tasks.module("deploy.graphs", model.task), "translations", dict)
     onnx_graph.write(whole, some, [INPUT], names, {0: onnx_graph.dynamic()}, path, own())
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sightline import tasks
 from sightline.data.images import as_picture
 from sightline.deploy import npm
-from sightline.deploy.export import MODEL, Exported, Precision, export
+from sightline.deploy.export import MODEL, Exported, Precision, check_alone, export
 from sightline.errors import RunError
 from sightline.training import run
 from sightline.types import Progress
@@ -98,6 +98,8 @@ def site(
     """
     place = Path(folder)
     _check(place)
+    for source in sources:
+        _check_alone(source)
     archive = npm.fetch(RUNTIME)  # before a minute of exporting
     parent = run.create(place.resolve().parent)
     try:
@@ -133,6 +135,13 @@ def _check(place: Path) -> None:
             ours = False
         if not ours:
             raise RunError(f"{place} holds other files; name a new folder")
+
+
+def _check_alone(source: str | Path) -> None:
+    """Refuse what a browser cannot decode; see `export.check_alone`."""
+    known = run.read_config(Path(source)) if run.is_run(Path(source)) else {}
+    if "task" in known:
+        check_alone(known["task"], known["model"])
 
 
 def _swap(new: Path, place: Path, aside: Path) -> None:

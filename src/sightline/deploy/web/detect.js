@@ -4,7 +4,7 @@ import { el } from "./elements.js";
 import { out } from "./frame.js";
 import { percent, t } from "./i18n.js";
 
-const LEAST = 0.3;  // score below which an object is not told, where no threshold is given
+export const LEAST = 0.3;  // score below which an object is not told, where no threshold is given
 const SVG = "http://www.w3.org/2000/svg";
 
 // The same as the server's: {objects: [{label, score, box}], more}.
@@ -16,7 +16,7 @@ export function decode({ boxes, scores, labels }, { classes }, frame) {
   return { objects, more: 0 };
 }
 
-const above = ({ objects }, threshold) => objects.filter(({ score }) => score >= threshold);
+export const above = ({ objects }, threshold) => objects.filter(({ score }) => score >= threshold);
 
 // How many of each class, the most frequent first.
 function counts(objects) {
@@ -32,7 +32,7 @@ export function summary(answer, threshold) {
 }
 
 // Hues a golden angle apart, by class, as the drawings of Sightline have them.
-function hue(classes, label) {
+export function hue(classes, label) {
   return Math.round(360 * ((classes.indexOf(label) * 0.61803398875) % 1));
 }
 

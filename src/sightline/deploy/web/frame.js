@@ -44,11 +44,15 @@ export function frameOf([h, w], [height, width], how) {
   return { size, scale: [height / h, width / w], offset: [0, 0] };
 }
 
-// A box, [x1, y1, x2, y2] in model pixels, in the picture's, cut to the picture.
-export function out({ size: [h, w], scale: [sy, sx], offset: [oy, ox] }, [x1, y1, x2, y2]) {
-  const x = (value) => Math.min(w, Math.max(0, (value - ox) / sx));
-  const y = (value) => Math.min(h, Math.max(0, (value - oy) / sy));
-  return [x(x1), y(y1), x(x2), y(y2)];
+// A box, [x1, y1, x2, y2] in model pixels, in the picture's, perhaps reaching beyond it.
+export function back({ scale: [sy, sx], offset: [oy, ox] }, [x1, y1, x2, y2]) {
+  return [(x1 - ox) / sx, (y1 - oy) / sy, (x2 - ox) / sx, (y2 - oy) / sy];
+}
+
+// The same, cut to the picture.
+export function out(frame, box) {
+  const [h, w] = frame.size;
+  return back(frame, box).map((value, i) => Math.min(i % 2 ? h : w, Math.max(0, value)));
 }
 
 // For each pixel of a side that is resized from `from` to `to` pixels: the first one that it is
