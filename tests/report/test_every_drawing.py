@@ -30,6 +30,8 @@ from sightline.estimators.tuning import Trial, Tuned
 from sightline.explain import anchors, detect_proposals, gradients, neighbours, overfit
 from sightline.metrics import segment
 from sightline.metrics.detect import Evaluation
+from sightline.metrics.instances import Evaluation as Instances
+from sightline.metrics.instances_table import Masks
 from sightline.models.backprop.gradient_check import LayerCheck
 from sightline.models.classic.optimize import minimize
 from sightline.models.classic.surfaces import SURFACES
@@ -44,6 +46,7 @@ from sightline.report import (
     curves,
     descent,
     detect_plots,
+    instances_plots,
     learning_plot,
     plots,
     segment_plots,
@@ -74,6 +77,14 @@ def segmented():
     answer[0, :2] = 1, 255
     sides = ([Segmentation(values, CLASSES)] for values in (truth, answer))
     return segment.Evaluation.of(*sides, np.arange(1))
+
+
+def masked():
+    """A picture with an object of each class and its mask, all but one answered, one wrongly."""
+    shapes = np.eye(4, dtype=bool)[:, None].repeat(2, 1)
+    truth = Masks.of_shapes(list(shapes), (2, 4), range(4), CLASSES)
+    answer = Masks.of_shapes(list(shapes[:3]), (2, 4), [0, 1, 3], CLASSES, scores=[0.9, 0.8, 0.7])
+    return Instances.of([truth], [answer], np.arange(1))
 
 
 def anchored():
@@ -219,6 +230,8 @@ def pictures(folder):
         ],
         "report.segment_plots.by_class": [segment_plots.by_class(segmented())],
         "report.segment_plots.confusion": [segment_plots.confusion(segmented(), TITLE)],
+        "report.instances_plots.by_class": [instances_plots.by_class(masked(), CLASSES)],
+        "report.instances_plots.counts": [instances_plots.counts(masked())],
         "report.classify_plots.confusion_matrix": [
             classify_plots.confusion_matrix(np.eye(4, dtype=np.int64), CLASSES, TITLE)
         ],
@@ -250,7 +263,9 @@ def pictures(folder):
 
 
 NAMED = ("猫", "狗", FOX)  # what no font of matplotlib's has
-NAMELESS = {"report.detect_plots.costs", "report.textbook.logistic_curve"}
+NAMELESS = {
+    "report.detect_plots.costs", "report.instances_plots.counts", "report.textbook.logistic_curve",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

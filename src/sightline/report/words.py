@@ -135,6 +135,41 @@ CHINESE = {
     "share of the objects that is detected (recall)": "检出的物体所占比例（召回率）",
     "right among the answers (precision)": "答案中正确的比例（精确率）",
     "points of AP50 (how many errors)": "AP50 的百分点（错误个数）",
+    # instances
+    "match score": "匹配分数",
+    "count error": "计数误差",
+    "AP is COCO's average precision by masks, the mean over overlaps from 0.5 to 0.95, on the test "
+    "split, seen once; AP50 asks for an overlap of 0.5 alone. The match score is the share of "
+    "right answers among right, wrong and missed ones at an overlap of 0.5, as papers on nuclei "
+    "measure. The count error is by how many objects a picture's count is off, in the mean. The "
+    "interval is the bootstrap's, over images.":
+    "AP 是 COCO 的按掩码计算的平均精度：对 0.5 到 0.95 的重叠取平均，在测试集上只看一次；"
+    "AP50 只要求重叠 0.5。匹配分数是重叠 0.5 时答对的数目占答对、答错与漏掉之和的比例，"
+    "细胞核论文用它衡量。计数误差是每张图像的物体个数平均差多少。区间由对图像的自助抽样得到。",
+    "{method}: match score {figure}, {merged} merged, {split} split":
+    "{method}：匹配分数 {figure}，合并 {merged} 个，拆开 {split} 个",
+    "How well is each class found?": "每个类别找得怎样？",
+    "An answer is merged when more than half of each of two or more objects lies in it; an object "
+    "is split when more than half of each of two or more answers lies in it. PQ is panoptic "
+    "quality: how well matches at an overlap above 0.5 fit, times how many there are.":
+    "如果两个或更多物体各有一半以上落在一个答案里，这个答案就是合并的；"
+    "如果两个或更多答案各有一半以上落在一个物体里，这个物体就是被拆开的。"
+    "PQ 是全景质量：重叠超过 0.5 的匹配有多贴合，乘以匹配的多少。",
+    "the {count} worst of {all} classes": "{all} 个类别中最差的 {count} 个",
+    "How well does it count?": "数得准不准？",
+    "Each point is a picture; on the line the count is right.":
+    "每个点是一张图像；在线上即数目正确。",
+    "{method}: off by {error} objects a picture, {bias} in the mean":
+    "{method}：每张图像平均差 {error} 个，平均偏差 {bias} 个",
+    "objects in the picture": "图像中的物体数",
+    "objects that are answered": "答出的物体数",
+    "Left the truth, in the middle the answers above each class's threshold, on the right the "
+    "difference: blue is missed, orange is answered where nothing is, yellow belongs to another "
+    "object.":
+    "左边是真值，中间是高于各类别阈值的答案，右边是差别：蓝色是漏掉的，橙色是多答的，"
+    "黄色属于另一个物体。",
+    "{true} objects, {answered} answered": "有 {true} 个物体，答出 {answered} 个",
+    "{merged} merged, {split} split": "合并 {merged} 个，拆开 {split} 个",
     "How much of each class is found, and how purely?": "每个类别找到了多少，其中有多少是对的？",
     "For each class, all images are ordered by its probability: how many of the class are among "
     "the first ones, and how many of those are of the class. The number is the area under the "
