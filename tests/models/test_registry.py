@@ -30,6 +30,7 @@ def test_every_card_leads_to_a_method_whose_knobs_it_tunes(name):
         "classify": ("fit", "predict", "predict_proba", "score"),
         "detect": ("detect",),
         "segment": ("scores",),
+        "instances": ("masked",),
     }
     for attribute in asked[card.task]:
         assert callable(getattr(method, attribute))
