@@ -384,7 +384,7 @@ def test_unknown_method_starts_nothing(tmp_path, digits):
 
 def test_data_for_which_no_method_is_here_yet():
     with pytest.raises(DataError, match="annotated for detect"):
-        compare.ladder(sightline.load_data("shapes"), task="segment")
+        compare.ladder(sightline.load_data("shapes"), task="generate")
 
 
 @pytest.mark.parametrize(

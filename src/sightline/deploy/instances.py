@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sightline.deploy.runtime import About
+    from sightline.deploy.units import PixelSize
 
 __all__ = ["LEAST", "MANY", "shown"]
 
@@ -189,13 +190,17 @@ def why_not_alone(method: str) -> str:
     )
 
 
+AREAS = True
+"""Files tell how large things are, in units where the size of a pixel is given."""
+
 FILES = ("json", "coco", "csv", "png")
 """Formats that answers can be written in; see `write_files`."""
 
 
 def write_files(
     folder: Path, pictures: Sequence[tuple[str, tuple[int, int], Masks]],
-    kinds: Sequence[str] = FILES, categories: Sequence[int] = (), scale: float = 0.0,
+    kinds: Sequence[str] = FILES, categories: Sequence[int] = (), *,
+    scale: PixelSize | None = None,
 ) -> list[Path]:  # fmt: skip
     """Write the answers for pictures in some formats; see `instances_files.write`."""
     from sightline.deploy.detect_files import Answered

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from sightline.data import cells, files, naming
 from sightline.deploy import detect_files
 from sightline.deploy.detect_files import FORMATS, Answered, Format
-from sightline.errors import ParameterError
+from sightline.deploy.units import PixelSize
 from sightline.types import IGNORE, Instances
 
 
 def write(
     folder: Path, pictures: Sequence[Answered], kinds: Sequence[str],
-    categories: Sequence[int] = (), scale: float = 0.0,
+    categories: Sequence[int] = (), scale: PixelSize | None = None,
 ) -> list[Path]:  # fmt: skip
     """Write the answers for pictures in some formats.
 
@@ -33,39 +33,35 @@ def write(
         the number of the object of every pixel.
     categories : sequence of int, optional
         COCO's number of each class; default 1, 2, ...
-    scale : float
-        Micrometres a pixel, for areas in square micrometres besides; 0: none is known.
+    scale : PixelSize, optional
+        Areas are told in its unit beside the pixels.
 
     Returns
     -------
     list of path
         Files, and the folder of the PNGs.
-
-    Raises
-    ------
-    ParameterError
-        When the scale is below 0.
     """
-    if not scale >= 0:
-        raise ParameterError(f"scale is micrometres a pixel, at least 0, not {scale:g}")
     formats: dict[str, Format] = {**FORMATS, "csv": partial(_csv, scale=scale), "png": _png}
     return detect_files.write(folder, pictures, kinds, categories, formats)
 
 
 def _csv(
-    folder: Path, pictures: Sequence[Answered], categories: Sequence[int], scale: float
+    folder: Path,
+    pictures: Sequence[Answered],
+    categories: Sequence[int],
+    scale: PixelSize | None,
 ) -> Path:
     path = folder / "objects.csv"
     with path.open("w", encoding="utf-8-sig", newline="") as file:  # Excel asks for the mark
         rows = csv.writer(file)
-        more = ("area_um2",) if scale else ()
+        more = (scale.name,) if scale else ()
         rows.writerow(("image", "number", "label", "score", "area_px", *more,
                        "xmin", "ymin", "xmax", "ymax"))  # fmt: skip
         for name, _, answer, _ in pictures:
             for number, (own, score, area, box) in enumerate(
                 zip(answer.names, answer.scores, answer.pixels, answer.boxes, strict=True), 1
             ):
-                wide = (f"{area * scale**2:.6g}",) if scale else ()
+                wide = (f"{scale.area(area):.6g}",) if scale else ()
                 rows.writerow((
                     cells.quoted(name), number, cells.quoted(own), f"{score:.4f}", int(area), *wide,
                     *(int(v) for v in box.tolist()),
@@ -79,7 +75,8 @@ def _png(folder: Path, pictures: Sequence[Answered], categories: Sequence[int]) 
         stem = PurePosixPath(name).with_suffix("")
         of_two = f"{stem}{PurePosixPath(name).suffix.replace('.', '_')}.png"  # a.jpg beside a.png
         path = place / names.give(f"{stem}.png", of_two)
-        files.save_index_png(numbered(answer), path, wide=len(answer) >= IGNORE)
+        values = numbered(answer)
+        files.save_index_png(values.astype(np.uint16) if len(answer) >= IGNORE else values, path)
     return place
 
 

@@ -14,9 +14,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from sightline.data import cells, draw, naming
+from sightline.data import cells, files, naming
 from sightline.data.outlines import part_to_rle
 from sightline.deploy.units import PixelSize
 from sightline.types import IGNORE, Segmentation
@@ -72,19 +71,14 @@ def _json(folder: Path, pictures: Sequence[Answered], scale: PixelSize | None) -
 
 
 def _png(folder: Path, pictures: Sequence[Answered], scale: PixelSize | None) -> Path:
-    """Write an index PNG for each picture: values are classes; colours up to 256 of them."""
+    """Write an index PNG for each picture: its values are the classes."""
     masks, names = folder / "masks", naming.Names()
     for name, _, answer, _ in pictures:
         stem = PurePosixPath(name).with_suffix("")
         of_two = f"{stem}{PurePosixPath(name).suffix.replace('.', '_')}.png"  # a.jpg beside a.png
         path = masks / names.give(f"{stem}.png", of_two)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if len(answer.classes) > IGNORE:
-            Image.fromarray(answer.label_map.astype(np.uint16)).save(path)
-            continue
-        image = Image.fromarray(answer.label_map.astype(np.uint8), "P")
-        image.putpalette(draw.colours(np.arange(IGNORE + 1)).tobytes())
-        image.save(path)
+        wide = len(answer.classes) > IGNORE  # in 8 bits 255 is none of the classes
+        files.save_index_png(answer.label_map.astype(np.uint16 if wide else np.uint8), path)
     classes = pictures[0].answer.classes if pictures else ()
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in classes), "utf-8")
     return masks
