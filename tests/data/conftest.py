@@ -17,11 +17,11 @@ from sightline.data.item import Item
 from sightline.types import Task
 
 
-def save_photo(path: Path, size: tuple[int, int] = (40, 30)) -> Path:
+def save_photo(path: Path, size: tuple[int, int] = (40, 30), *, seed: int = 0) -> Path:
     """Save noise of (width, height) as an image file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     width, height = size
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     Image.fromarray(pixels).save(path)
     return path
 

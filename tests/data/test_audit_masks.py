@@ -11,8 +11,9 @@ from pycocotools import mask as coco_mask
 
 from sightline.cli.main import status
 from sightline.data import audit as auditing
-from sightline.data import draw_masks, index_png, masks
+from sightline.data import draw_masks, index_png, masks, mend
 from sightline.data.annotation import Annotation
+from sightline.data.convert import convert
 from sightline.data.load import load_data
 from sightline.errors import DataError
 
@@ -50,7 +51,7 @@ def folder(tmp_path, draw):
         root = tmp_path / "set"
         (root / "masks").mkdir(parents=True)
         for i in range(n):
-            draw.photo(root / f"images/{i}.png", size)
+            draw.photo(root / f"images/{i}.png", size, seed=i)
             values = drawn(i) if other is None or i != 2 else other
             Image.fromarray(values).save(root / f"masks/{i}.{ending}")
         if text:
@@ -65,7 +66,7 @@ def findings(root, **options):
     audited = auditing.audit(load_data(root, strict=False), **options)
     return {
         f.kind: f for f in audited.findings
-        if f.kind not in ("guess", "unsplit") and "duplicate" not in f.kind
+        if f.kind not in ("guess", "unsplit")
     }  # fmt: skip
 
 
@@ -235,6 +236,40 @@ def test_a_mask_that_is_ignored_everywhere_is_named(folder, value, text):
     assert (fault.severity, fault.count) == ("warning", 1)
     assert fault.examples[0].endswith("masks/2.png")
     assert (load_data(root).sample(2).segmentation.label_map == 255).all()
+
+
+def test_a_fixed_copy_does_without_masks_that_cannot_be_used(folder, tmp_path, draw):
+    odd = classes(2)
+    odd[0, :3] = 9
+    root = folder(classes, other=odd, text="ground\nroad\ntree\n")
+    draw.photo(root / "images/3.png", (W, H + 1))
+    data = load_data(root, strict=False)
+    clean, done = mend.fixed(data, auditing.audit(data))
+    assert done[:2] == [
+        "2 masks that cannot be used left out", "with them 2 images that have nothing else",
+    ]  # fmt: skip
+    convert(clean, tmp_path / "out", "folder")
+    assert findings(tmp_path / "out") == {}
+    again = load_data(tmp_path / "out")
+    kept = [again.sample(r).segmentation.label_map for r in range(len(again.source.items))]
+    assert [values.tolist() for values in kept] == [classes(0).tolist(), classes(1).tolist()]
+
+
+def test_a_fixed_copy_of_nothing_but_faults_is_refused(folder):
+    data = load_data(folder(lambda i: COLOURS[classes(i)]), strict=False)
+    with pytest.raises(DataError, match="would hold no image; 4 masks that cannot be used"):
+        mend.fixed(data, auditing.audit(data))
+
+
+def test_boxes_are_kept_where_a_mask_goes(tmp_path, draw):
+    small = draw.index(tmp_path / "m.png", np.zeros((3, 4), np.uint8))
+    boxes = np.array([(1.0, 1, 9, 9)])
+    annotation = Annotation(W, H, boxes, np.zeros(1, np.int64), semantic=str(small))
+    data = draw.dataset([annotation], tmp_path)
+    clean, done = mend.fixed(data, auditing.audit(data))
+    assert done == ["1 mask that cannot be used left out"]
+    kept = clean.source.items[0].annotation
+    assert (kept.semantic, len(kept.boxes)) == (None, 1)
 
 
 # --- objects ------------------------------------------------------------------------------------

@@ -116,3 +116,11 @@ def test_a_split_gives_the_frames_of_its_arrays(tmp_path):
     assert list(frames[1:]) == [frames[i] for i in range(1, len(frames))]
     again = sightline.load_data(tmp_path).test  # from the cache
     assert list(again.frames((16, 16), "pad")) == list(data.test.frames((16, 16), "pad"))
+
+
+@pytest.mark.parametrize("how", ["pad", "stretch"])
+@pytest.mark.parametrize("size", [(7, 5), (33, 47), (1, 64), (64, 64)])
+def test_an_enlarged_label_map_comes_back_pixel_by_pixel(size, how):
+    values = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+    frame = images.frame_of(size, (64, 96), how)
+    assert (frame.map_out(frame.map_into(values, (64, 96), outside=255)) == values).all()

@@ -337,7 +337,7 @@ def _outlines(data: Dataset, sizes: list[tuple[int, int]], side: int) -> list[Fi
     return [
         Finding(
             f.kind, f.severity, len(f.cases) if f.many is None else f.many, f.text, f.mend,
-            tuple(f.cases[:EXAMPLES]),
+            tuple(f.cases[:EXAMPLES]), f.rows,
         )
         for f in (*audit_outlines.faults(data), *audit_masks.faults(data, sizes, side))
     ]  # fmt: skip

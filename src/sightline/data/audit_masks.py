@@ -31,23 +31,26 @@ _NAMED = 5
 _FINDINGS: dict[str, tuple[Severity, str, str]] = {
     "broken-mask": (
         "error", "masks that cannot be read, or of another size than their image",
-        "draw them anew",
+        "draw them anew (a fixed copy does without)",
     ),
     "colour-mask": (
         "error", "masks in colours that no file maps to classes",
         "save class or object numbers as a grey or palette PNG, or name the colours in "
-        "class_dict.csv, a line name,r,g,b for each class",
+        "class_dict.csv, a line name,r,g,b for each class (a fixed copy does without)",
     ),
     "jpeg-mask": (
-        "error", "masks saved with loss, whose values are smeared", "save masks as PNG",
+        "error", "masks saved with loss, whose values are smeared",
+        "save masks as PNG (a fixed copy does without)",
     ),
     "soft-mask": (
         "error", "masks with soft (anti-aliased) edges, whose values are no classes",
-        "save masks without smoothing (resize by nearest neighbour), or set a threshold",
+        "save masks without smoothing (resize by nearest neighbour), or set a threshold (a fixed "
+        "copy does without)",
     ),
     "unknown-mask-value": (
         "error", "masks with values or colours that are none of the {classes} classes",
-        "name them in classes.txt (colours in class_dict.csv), or mend the masks",
+        "name them in classes.txt (colours in class_dict.csv), or mend the masks (a fixed copy "
+        "does without)",
     ),
     "ignored-mask": (
         "warning", "masks of which every pixel is ignored: nothing is learned or measured there",
@@ -67,6 +70,9 @@ _FINDINGS: dict[str, tuple[Severity, str, str]] = {
     ),
 }  # fmt: skip
 """By kind: severity, what is wrong, and what to do about it."""
+
+UNUSABLE = ("broken-mask", "colour-mask", "jpeg-mask", "soft-mask", "unknown-mask-value")
+"""Kinds of masks that a fixed copy does without."""
 
 
 class _Case(NamedTuple):
@@ -89,27 +95,30 @@ def faults(data: Dataset, sizes: Sequence[tuple[int, int]], side: int = SIDE) ->
         Pixels of the longer side that images are brought to.
     """
     known = [
-        (item.id, item.annotation, size)
-        for item, size in zip(data.source.items, sizes, strict=True)
+        (row, item.id, item.annotation, size)
+        for row, (item, size) in enumerate(zip(data.source.items, sizes, strict=True))
         if isinstance(item.annotation, Annotation)
     ]
     look = functools.partial(_look, data=data, side=side)
     with ThreadPoolExecutor(4) as pool:
-        cases = [case for some in pool.map(look, known) for case in some]
+        looks = pool.map(look, (entry[1:] for entry in known))
+        cases = [(row, case) for (row, *_), some in zip(known, looks, strict=True) for case in some]
     words = {"classes": len(data.segmentation_classes), "side": side}
     made = []
     for kind, (severity, text, mend) in _FINDINGS.items():
-        own = [case for case in cases if case.kind == kind]
+        own = [(row, case) for row, case in cases if case.kind == kind]
         if own:
             made.append(Fault(
-                kind, severity, [case.text for case in own], text.format(**words), mend,
-                sum(case.many for case in own),
+                kind, severity, [case.text for _, case in own], text.format(**words), mend,
+                sum(case.many for _, case in own), tuple(row for row, _ in own),
             ))  # fmt: skip
     return made
 
 
-def drawn_alone(annotation: Annotation) -> bool:
+def drawn_alone(annotation: Any) -> bool:
     """Tell whether an annotation is nothing but a mask, whose size it states as its own."""
+    if not isinstance(annotation, Annotation):
+        return False
     masks = annotation.semantic is not None or annotation.instances is not None
     return masks and not len(annotation.boxes)
 

@@ -24,6 +24,8 @@ class Fault(NamedTuple):
     mend : str
     many : int, optional
         How many there are, where a case holds several.
+    rows : tuple of int
+        Rows of the images that have them, where a fixed copy asks for them.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class Fault(NamedTuple):
     text: str
     mend: str
     many: int | None = None
+    rows: tuple[int, ...] = ()
 
 
 def faults(data: Dataset) -> list[Fault]:

@@ -12,20 +12,29 @@ from sightline.counting import counted
 from sightline.data import files, images, place
 from sightline.data.annotation import Annotation
 from sightline.data.audit import SLIVER, Audit
+from sightline.data.audit_masks import UNUSABLE, drawn_alone
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
+from sightline.errors import DataError
 
 
 def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
     """Return a cleaned data set, to be written elsewhere, and what was done.
 
-    Unreadable images go; of exact duplicates one stays, the one in test before that in
-    validation before that in training, so that the measure stays whole, and none of them
-    where their labels disagree; boxes are cut to the image, and those without area go;
-    rotation by EXIF is applied; 16 bits, CMYK and transparency become plain 8-bit images;
-    wrong endings are corrected.
+    Unreadable images go, masks that cannot be used too, with their images where nothing else is
+    annotated; of exact duplicates one stays, the one in test before that in validation before that
+    in training, so that the measure stays whole, and none of them where their labels disagree;
+    boxes are cut to the image, and those without area go; rotation by EXIF is applied; 16 bits,
+    CMYK and transparency become plain 8-bit images; wrong endings are corrected.
+
+    Raises
+    ------
+    DataError
+        When nothing is left.
     """
     drop, done = _drops(data, audited)
+    if not any(int(row) not in drop for rows in data.rows.values() for row in rows):
+        raise DataError(f"{data.name}: a fixed copy would hold no image; {', '.join(done)}")
     again = {
         row
         for kind in ("exif-rotation", "unusual-mode", "animation", "wrong-extension", "alpha")
@@ -34,6 +43,7 @@ def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
     } - drop
     if again:
         done.append(f"{counted(len(again), 'file')} decoded and written anew as PNG")
+    faulty = _faulty_masks(audited)
     items = list(data.source.items)
     clipped = outlines = 0
     for row, item in enumerate(items):
@@ -48,6 +58,8 @@ def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
             clipped += cut
             outlines += len(annotation.broken)
             annotation = replace(annotation, broken=())
+            if row in faulty:
+                annotation = replace(annotation, semantic=None, instances=None)
         items[row] = Item(item.id, image, item.label, annotation, item.group)
     if clipped:
         done.append(
@@ -81,6 +93,13 @@ def _drops(data: Dataset, audited: Audit) -> tuple[set[int], list[str]]:
     if broken:
         drop |= set(broken.rows)
         done.append(f"{counted(len(broken.rows), 'unreadable file')} left out")
+    if faulty := _faulty_masks(audited) - drop:
+        done.append(f"{counted(len(faulty), 'mask')} that cannot be used left out")
+        alone = {row for row in faulty if drawn_alone(data.source.items[row].annotation)}
+        if alone:
+            pictures = counted(len(alone), "image that has", "images that have")
+            done.append(f"with them {pictures} nothing else")
+        drop |= alone
     rank = {"test": 0, "val": 1, "train": 2}
     split_of = {int(row): name for name, rows in data.rows.items() for row in rows}
     copies: dict[int, list[int]] = collections.defaultdict(list)
@@ -89,10 +108,12 @@ def _drops(data: Dataset, audited: Audit) -> tuple[set[int], list[str]]:
             copies[pair.first].append(pair.second)
     conflicts = extra = 0
     for first, others in copies.items():
-        rows = [first, *others]
+        rows = [row for row in (first, *others) if row not in drop]
         if len({data.source.items[r].label for r in rows}) > 1:
             drop |= set(rows)
             conflicts += len(rows)
+            continue
+        if not rows:
             continue
         keep = min(rows, key=lambda r: (rank.get(split_of.get(r, ""), 3), r))
         drop |= set(rows) - {keep}
@@ -102,6 +123,11 @@ def _drops(data: Dataset, audited: Audit) -> tuple[set[int], list[str]]:
     if conflicts:
         done.append(f"{conflicts} identical images with different labels left out")
     return drop, done
+
+
+def _faulty_masks(audited: Audit) -> set[int]:
+    """Return the rows of images whose mask cannot be used."""
+    return {row for kind in UNUSABLE if (f := audited.find(kind)) for row in f.rows}
 
 
 def _clean_boxes(annotation: Annotation, width: int, height: int) -> tuple[Annotation, int]:
