@@ -270,7 +270,7 @@ def test_audit_with_errors_has_status_one(run, tmp_path):
         (["compare", "digits", "--margin", "nan"], "--margin must be a number of at least 0"),
         (["compare", "digits", "--cost", "money"], "--cost"),
         (["compare", "digits", "knm"], "did you mean 'knn'"),
-        (["compare", "digits", "--task", "segment"], "annotated for classify"),
+        (["compare", "digits", "--task", "segment"], "no annotation for segment"),
         (["data", "show", "digits", "--count", "0"], "between 1 and 200"),
         (["data", "convert", "digits", "x", "--to", "voc"], "digits"),
         (["tune", "majority", "digits"], "no knob left"),
