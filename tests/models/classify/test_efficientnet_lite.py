@@ -49,6 +49,21 @@ def test_padding_is_tensorflows(side, kernel, stride):
     assert ours(x).shape[-1] == -(-side // stride)
 
 
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_processor_filters_single_channels_in_float32(groups):
+    layer = SameConv2d(4, 4, 3, 2, groups=groups, bias=False)
+    x = torch.randn(2, 4, 9, 9).bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        said = layer(x)
+    whole = layer(x.float())
+    assert said.dtype == torch.bfloat16
+    same = torch.equal(said, whole.bfloat16())
+    assert same if groups == 4 else (said - whole).abs().max() < 0.05
+    said.float().square().sum().backward()
+    assert x.grad.isfinite().all()
+    assert layer.weight.grad.abs().sum() > 0
+
+
 def test_dilated_stages_equal_timms():
     timm = pytest.importorskip("timm")
     theirs = timm.create_model("tf_efficientnet_lite0", output_stride=16).eval()
