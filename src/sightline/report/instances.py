@@ -37,7 +37,7 @@ FILLED = 0.45
 """Share of an object's colour inside its outline."""
 
 NAMED = 40
-"""Objects up to which their names are written on a picture."""
+"""Objects up to which their names are written on a picture, where there are several classes."""
 
 MISSED, WRONG, OTHERS = (0, 114, 178), (230, 130, 0), (240, 228, 66)
 """Colours of a difference: pixels that no answer has, that no object has, that are another's."""
@@ -162,7 +162,7 @@ def worst(data: Dataset, e: Evaluation) -> list[Picture]:
                 say("{merged} merged, {split} split", merged=str(merged[i]), split=str(split[i]))
             )
         uri = plots.png_uri(np.asarray(three), most=max(three.size))
-        made.append(Picture(uri, (*lines, sample.id)))
+        made.append(Picture(uri, (*lines, sample.id), broad=True))
     return made
 
 
@@ -243,7 +243,7 @@ def _tints(objects: Instances) -> NDArray[np.uint8]:
 
 
 def drawn_on(pixels: Image.Image, answer: Instances) -> Image.Image:
-    """Draw objects on a picture: masks in colour, and names where there are few.
+    """Draw objects on a picture: masks in colour, and names where they say more than one class.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def drawn_on(pixels: Image.Image, answer: Instances) -> Image.Image:
     sheet = Image.fromarray(filled(np.asarray(pixels), answer))
     size = pixels.width * factor, pixels.height * factor
     sheet = sheet.resize(size, Image.Resampling.NEAREST)
-    if len(answer) <= NAMED:
+    if len(answer.classes) > 1 and len(answer) <= NAMED:
         texts = [f"{n} {s:.2f}" for n, s in zip(answer.names, answer.scores, strict=True)]
         order = np.argsort(-answer.scores, kind="stable")
         detect.write_names(

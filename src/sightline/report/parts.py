@@ -39,10 +39,19 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image of a page, with the lines of text under it; the first is set in bold."""
+    """An image of a page, with the lines of text under it; the first is set in bold.
+
+    Parameters
+    ----------
+    uri : str
+    lines : tuple of str
+    broad : bool
+        Whether it is several pictures side by side, which need room.
+    """
 
     uri: str
     lines: tuple[str, ...]
+    broad: bool = False
 
 
 @dataclass(frozen=True, slots=True)
