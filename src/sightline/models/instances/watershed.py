@@ -38,7 +38,7 @@ NETWORKS: Mapping[str, Callable[..., SemanticModule]] = MappingProxyType(
     {
         "unet-lite": unet.unet_lite, "unet": unet.unet,
         "deeplabv3": deeplabv3.deeplabv3_resnet50, "deeplabv3-lite": deeplabv3.deeplabv3_lite,
-        "fcn32s": fcn.fcn32s, "fcn16s": fcn.fcn16s, "fcn8s": fcn.fcn8s,
+        "fcn-32s": fcn.fcn32s, "fcn-16s": fcn.fcn16s, "fcn-8s": fcn.fcn8s,
         "fcn-resnet50": fcn.fcn_resnet50,
     }
 )  # fmt: skip
