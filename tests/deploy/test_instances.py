@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
+from scipy import ndimage
 
 import sightline
 from sightline.cli.main import main
@@ -259,3 +260,31 @@ def test_nothing_of_a_decoder_needs_torch():
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert Frame((8, 8)).size == (8, 8)
+
+
+def test_objects_on_the_seams_of_tiles_are_one_and_whole():
+    """A model that answers with each connected part of a picture that it is shown."""
+    random = np.random.default_rng(0)
+    whole = np.zeros((150, 230), np.uint8)
+    y, x = np.mgrid[:150, :230]
+    for b in range(15, 140, 30):
+        for a in range(15, 220, 30):
+            r = random.uniform(5, 11)
+            whole[(y - b) ** 2 + (x - a) ** 2 <= r**2] = 255
+    whole[60:75, 10:200] = 255  # longer than a tile
+
+    def predict(parts):
+        numbered_parts = (ndimage.label(np.asarray(part) > 0, np.ones((3, 3)))[0] for part in parts)
+        return [Masks.of_map(numbers, ("a",)) for numbers in numbered_parts]
+
+    done = []
+    said = instances.tiled(predict, Image.fromarray(whole), 100, lambda *at: done.append(at))
+    wanted = predict([whole])[0]
+    assert done[-1] == (6, 6)
+    assert len(said) == len(wanted) > 20
+    assert {said.mask(i).tobytes() for i in range(len(said))} == {
+        wanted.mask(i).tobytes() for i in range(len(wanted))
+    }
+    blank = Image.new("L", (300, 90))
+    none = instances.tiled(lambda parts: [wanted.taken([])] * len(parts), blank, 64)
+    assert (len(none), none.size) == (0, (90, 300))

@@ -80,12 +80,11 @@ def predict(
         see each at the size of the network: for what is small in large pictures, such as 640. 0:
         whole.
     scale
-        Of segmentation: the length of a pixel's side, such as 0.5um; areas.csv tells areas in its
-        unit, too.
+        Of segmentation: the length of a pixel's side, such as 0.5um; the CSV tells areas in
+        its unit, too.
     save
         Not of classifiers: what the output folder gets in a folder answers/ beside the pictures:
-        of detectors json, coco, yolo, csv; of segmentation json, png (a mask), coco, csv; or none;
-        default: all of them.
+        json, coco, csv, of boxes yolo, of segmentation png (masks), or none; default: all of them.
     output
         Folder for the pictures with the answer written on them, in the folders of the images, and
         for videos; NAME.parquet: a folder of shards with all answers, restartable, for any number

@@ -11,13 +11,13 @@ overlap the network has looked at itself, no two are ever joined.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.deploy.tiles import Tile, tiles
-from sightline.types import Detections
+from sightline.types import Detections, Instances
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -65,15 +65,23 @@ def detect(
     Detections
         In the pixels of the picture, the surest first.
     """
+    return joined(*asked(predict, picture, side, progress))
+
+
+def asked(
+    predict: Callable[[list[Image.Image]], Sequence[Any]], picture: Image.Image, side: int,
+    progress: Progress | None = None,
+) -> tuple[list[Tile], list[Any], tuple[int, int]]:  # fmt: skip
+    """Cut a picture into tiles and ask about each; return them, the answers and (height, width)."""
     size = (picture.height, picture.width)
     cut = tiles(size, side)
-    said: list[Detections] = []
+    said: list[Any] = []
     for start in range(0, len(cut), _AT_ONCE):
         part = cut[start : start + _AT_ONCE]
         said += predict([picture.crop(tile.box) for tile in part])
         if progress:
             progress(len(said), len(cut))
-    return joined(cut, said, size)
+    return cut, said, size
 
 
 def joined(cut: Sequence[Tile], said: Sequence[Detections], size: tuple[int, int]) -> Detections:
@@ -93,6 +101,50 @@ def joined(cut: Sequence[Tile], said: Sequence[Detections], size: tuple[int, int
         Scores are the highest of those that were taken as one object.
     """
     classes = said[0].classes if said else ()
+    every = seen_by(cut, said, size)
+    made, labels, scores = [], [], []
+    for members in every.objects:
+        best = members[0]
+        made.append(every.boxes[best] if every.whole[best] else _hull(every.boxes[members]))
+        labels.append(every.labels[best])
+        scores.append(every.scores[members].max())
+    return Detections(
+        np.array(made, np.float32).reshape(-1, 4), np.array(labels, np.int64), classes,
+        np.array(scores, np.float32),
+    )  # fmt: skip
+
+
+class Seen(NamedTuple):
+    """The answers of all tiles that are looked at, and which of them are one object.
+
+    Attributes
+    ----------
+    boxes : float64 array, shape (N, 4)
+        In pixels of the picture.
+    labels, scores : array, shape (N,)
+    whole : bool array, shape (N,)
+        Whether its tile has the object whole.
+    of : int64 array, shape (N,)
+        Number of the tile.
+    rows : int64 array, shape (N,)
+        Of the answer among those of its tile.
+    objects : list of int64 array
+        Numbers of the answers of each object, the best one first; the surest object first.
+    """
+
+    boxes: Floats
+    labels: NDArray[np.int64]
+    scores: NDArray[Any]
+    whole: NDArray[np.bool_]
+    of: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    objects: list[NDArray[np.int64]]
+
+
+def seen_by(
+    cut: Sequence[Tile], said: Sequence[Detections | Instances], size: tuple[int, int]
+) -> Seen:
+    """Tell which answers of overlapping tiles are one object; see `joined`."""
     kept = [np.flatnonzero(one.scores >= LEAST) for one in said]
     boxes = np.concatenate([np.zeros((0, 4)), *(
         one.boxes[rows] + np.array((tile.x1, tile.y1) * 2, np.float64)
@@ -110,17 +162,12 @@ def joined(cut: Sequence[Tile], said: Sequence[Detections], size: tuple[int, int
     groups = _Groups(of)
     for _, a, b in sorted(_pairs(boxes, labels, whole, of, windows), key=lambda pair: -pair[0]):
         groups.join(a, b)
-    made, rows = [], []
-    for members in groups.members():
-        best = members[np.lexsort((-scores[members], ~whole[members]))[0]]
-        rows.append((labels[best], scores[members].max()))
-        made.append(boxes[best] if whole[best] else _hull(boxes[members]))
-    order = sorted(range(len(rows)), key=lambda i: -rows[i][1])
-    return Detections(
-        np.array([made[i] for i in order], np.float32).reshape(-1, 4),
-        np.array([rows[i][0] for i in order], np.int64), classes,
-        np.array([rows[i][1] for i in order], np.float32),
-    )  # fmt: skip
+    objects = [
+        members[np.lexsort((-scores[members], ~whole[members]))] for members in groups.members()
+    ]
+    objects.sort(key=lambda members: -scores[members].max())
+    rows = np.concatenate([np.zeros(0, np.int64), *kept])
+    return Seen(boxes, labels, scores, whole, of, rows, objects)
 
 
 def _cut(boxes: Floats, windows: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ objects here. Neither needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,11 @@ from sightline.types import Frame
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from PIL import Image
 
     from sightline.deploy.runtime import About
     from sightline.deploy.units import PixelSize
+    from sightline.types import Progress
 
 __all__ = ["LEAST", "MANY", "shown"]
 
@@ -172,6 +174,16 @@ def document(answer: Masks, *, top: int = 5, threshold: float | Sequence[float] 
 def told(answer: Masks, threshold: float | Sequence[float]) -> Masks:
     """Return the objects to tell alone, the surest first; see `document`."""
     return answer.taken(shown(answer, threshold))
+
+
+def tiled(
+    predict: Callable[[list[Image.Image]], Sequence[Any]], picture: Image.Image, side: int,
+    progress: Progress | None = None,
+) -> Masks:  # fmt: skip
+    """Find objects in a large picture tile by tile; see `instances_tiles.find`."""
+    from sightline.deploy.instances_tiles import find
+
+    return find(predict, picture, side, progress)
 
 
 def why_not_alone(method: str) -> str:
