@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Classification,
         Detections,
         Generated,
+        Instances,
         Sample,
         Segmentation,
         Task,
@@ -56,6 +57,7 @@ _HOME = {
     "Detections": "sightline.types",
     "Generated": "sightline.types",
     "Sample": "sightline.types",
+    "Instances": "sightline.types",
     "Segmentation": "sightline.types",
     "Task": "sightline.types",
 }
@@ -66,6 +68,7 @@ __all__ = [
     "Dataset",
     "Detections",
     "Generated",
+    "Instances",
     "LearningCurve",
     "Metrics",
     "Sample",

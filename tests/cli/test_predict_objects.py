@@ -264,8 +264,8 @@ def test_classifiers_have_no_files_and_no_tiles(place, monkeypatch, capsys, tmp_
     digits = sightline.load_data("digits")
     sightline.create_model("nearest-mean").fit(digits.train).save(tmp_path / "run")
     for words, message in (
-        (["--tile", "64"], "--tile is for detectors"),
-        (["--save", "coco", "-o", "o"], "--save is for detectors"),
+        (["--tile", "64"], "--tile is for objects and segmentation"),
+        (["--save", "coco", "-o", "o"], "--save is for objects and segmentation"),
     ):
         assert main(["predict", str(tmp_path / "run"), "new/a.jpg", *words]) == 2
         assert message in " ".join(capsys.readouterr().err.split())

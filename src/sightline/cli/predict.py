@@ -136,7 +136,7 @@ def predict(
     )  # fmt: skip
     if tile and not hasattr(asked.says, "tiled"):
         raise ParameterError(
-            f"--tile is for detectors and segmentation; {run_folder} is for the task {task}"
+            f"--tile is for objects and segmentation; {run_folder} is for the task {task}"
         )
     target = None if output is None else run.create(output)
     places = {} if target is None else _places(paths, films, target, given)
@@ -218,7 +218,7 @@ def _kinds(task: str, save: tuple[str, ...] | None, output: str | None) -> Seque
     if output is None:
         raise ParameterError("--save needs a folder for the files: -o FOLDER")
     if not known:
-        raise ParameterError(f"--save is for detectors and segmentation, not for the task {task}")
+        raise ParameterError(f"--save is for objects and segmentation, not for the task {task}")
     wanted = [kind for part in save for kind in part.replace(",", " ").split()]
     for kind in wanted:
         if kind not in (*known, "none"):
