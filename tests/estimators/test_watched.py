@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from sightline.estimators.classify_network import ModuleClassifier
+from sightline.estimators.detect_network import DetectionNetwork
 from sightline.models import registry
 from sightline.training.engine import Outcome
 from sightline.training.recipe import Recipe
@@ -54,3 +55,18 @@ def test_the_same_figures_are_none_where_higher_is_better(network):
 def test_where_the_loss_is_watched_nothing_is_supposed_of_the_figure(network):
     network.run(trained(rows({"val_loss": 1.0}), -1))
     assert network.remarks == []
+
+
+@pytest.mark.parametrize(
+    ("knobs", "steps", "times"),
+    [
+        ({}, 1_200, 10.0),  # of few images: to 12,000 steps
+        ({}, 9_000, 3.0),
+        ({"weights": "coco"}, 1_200, 3.0),  # what is learned already needs no more
+        ({"epochs": 5}, 1_200, 1.0),  # as was asked for
+    ],
+)
+def test_a_budget_may_stretch_a_costly_training(knobs, steps, times):
+    made = DetectionNetwork(registry.card("yolo-tiny"), knobs)
+    training = SimpleNamespace(recipe=made.recipe(64), steps=steps)
+    assert made._stretch(training) == times

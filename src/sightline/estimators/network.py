@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 STRETCH = 3.0
 """Times its recipe's epochs that a budget may give a network whose accuracy is bought by time."""
 
+STRETCHED = 12_000
+"""Steps that a budget may give such a network at least, if it begins with random weights: of few
+images three times the epochs would leave most of a budget unused."""
+
 BATCH, BATCH_SIDE = 256, 64
 """Images that a network is asked about at once, up to so many pixels a side."""
 
@@ -193,8 +197,7 @@ class NetworkMethod(Method):
         if resume:
             training.resume()
         elif budget is not None:
-            free = self.card.costly and "epochs" not in self.options
-            training.fit_to(budget, STRETCH if free else 1.0)
+            training.fit_to(budget, self._stretch(training))
         outcome = training.run(progress, on_epoch)
         if budget is not None or outcome.recipe.epochs != asked:
             self.decided = {"epochs": outcome.recipe.epochs}
@@ -207,6 +210,13 @@ class NetworkMethod(Method):
         if seen := find_overfitting(self.history_, figure):
             self.remarks = [*self.remarks, str(seen)]
         self.model.eval()
+
+    def _stretch(self, training: Training) -> float:
+        """Return by what a budget may multiply the epochs that are planned."""
+        if not self.card.costly or "epochs" in self.options:
+            return 1.0
+        scratch = training.recipe.weights == "none"
+        return max(STRETCH, STRETCHED / max(training.steps, 1) if scratch else 0.0)
 
     def _watched(self, training: Training) -> Watched | None:
         """Return the figure that a training watched, with its unit and its direction."""
