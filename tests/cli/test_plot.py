@@ -155,3 +155,10 @@ def test_misuse_is_said_in_a_line(run, tmp_path, words, message):
     assert status == 2
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_the_picture_is_told_by_the_name_that_it_was_written_under(run, tmp_path):
+    status, out, _ = run("descent", "--methods", "newton", "--json", "-o", "steps")
+    assert status == 0
+    assert json.loads(out)["picture"] == "steps.png"
+    assert (tmp_path / "steps.png").is_file()

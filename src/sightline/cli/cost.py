@@ -62,7 +62,7 @@ def cost(
     from sightline.report.cost import cost_against_volume
 
     volume = rate / known.peak * money.HOURS * 3600
-    console.save_picture(cost_against_volume(measured, known, p99, volume), target)
+    target = console.save_picture(cost_against_volume(measured, known, p99, volume), target)
     if json:
         console.print_json(
             {

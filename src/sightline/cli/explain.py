@@ -47,7 +47,7 @@ def neighbours(
         raise ParameterError(f"{target} is the picture in question; name another file with -o")
     model = load_model(run_folder)
     explanation = near.explain(model, image)
-    console.save_picture(near.draw(explanation), target)
+    target = console.save_picture(near.draw(explanation), target)
     answer = explanation.answer
     if json:
         console.print_json(
@@ -165,7 +165,7 @@ def gradients(
         check = slopes.explain(model, images=images, samples=samples, seed=seed, progress=report)
     name = run_folder.resolve().name
     target = output or Path(f"{name}-gradients.png")
-    console.save_picture(slopes.draw(check, name), target)
+    target = console.save_picture(slopes.draw(check, name), target)
     if json:
         console.print_json(check.document() | {"picture": str(target)})
         return 0 if check.agrees else 1

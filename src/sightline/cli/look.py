@@ -71,7 +71,9 @@ def find_lr(model: Estimator, train: Split, output: Path | None, *, json: bool) 
     with console.bar("raising the learning rate") as report:
         curve = probe.find_lr(model.training(train), progress=report)
     target = output or Path(f"lr-{model.name}.png")
-    console.save_picture(curves.learning_rates(curve, f"{model.name} on {train.data.name}"), target)
+    target = console.save_picture(
+        curves.learning_rates(curve, f"{model.name} on {train.data.name}"), target
+    )
     if json:
         console.print_json(dataclasses.asdict(curve) | {"picture": str(target)})
         return 0

@@ -297,9 +297,7 @@ def _point(text: str) -> tuple[float, ...]:
 
 
 def _save(drawing: Figure, output: Path | None, default: str) -> Path:
-    target = output or Path(default)
-    console.save_picture(drawing, target)
-    return target
+    return console.save_picture(drawing, output or Path(default))
 
 
 def _tell(target: Path, said: dict[str, Any], json: bool) -> int:

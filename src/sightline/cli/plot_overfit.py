@@ -52,7 +52,7 @@ def overfit(
             loaded, images=images, noise=noise, epochs=epochs, seeds=seeds, progress=report
         )
     target = output or Path(f"overfit-{loaded.name}.png")
-    console.save_picture(figure.draw(study), target)
+    target = console.save_picture(figure.draw(study), target)
     if json:
         console.print_json(asdict(study) | {"picture": str(target)})
         return 0
