@@ -46,6 +46,15 @@ def test_the_suggested_rate_learns_and_the_last_tried_explodes(digits):
     assert good["train_loss"] < 0.7 * first
 
 
+def test_the_first_batches_difference_is_no_fall():
+    # As a network on pixels has it: the second batch is easier than the first by chance.
+    quiet = [2.15, 2.08, 2.13, 2.14, 2.12, 2.13, 2.12, 2.12, 2.12, 2.12, 2.12, 2.12, 2.11]
+    falling = [2.10, 2.07, 2.03, 1.97, 1.92, 1.89, 1.88, 1.88, 3.0]
+    assert probe._steepest([*quiet, *falling]) - len(quiet) in (3, 4)
+    assert probe._steepest([1.0, 2.0, 3.0, 4.0, 5.0]) == 0
+    assert probe._steepest([3.0, 1.0, 2.0, 4.0, 5.0]) == 1
+
+
 def test_one_batch_is_learned_by_heart_without_dropout(digits):
     looked = training(digits, lr=0.3, schedule="constant", warmup=0.0, weight_decay=0.0)
     losses = probe.overfit_batch(looked)

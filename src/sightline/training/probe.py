@@ -26,6 +26,7 @@ LEARNED = 0.01
 """Loss below which a batch counts as learned by heart."""
 
 _SMOOTH = 0.9
+_FEW = 10  # steps of which a running mean is not yet one
 _BLOWN_UP = 4.0  # times the least loss: the rate is too high
 _TIMED = 6
 
@@ -105,9 +106,17 @@ def find_lr(
                 break
     if len(losses) < 5:
         raise TrainingError(f"the loss explodes at a learning rate of {low:g} already")
+    return LrCurve(rates, losses, rates[_steepest(losses)])
+
+
+def _steepest(losses: list[float]) -> int:
+    """Return the step where losses fall fastest, before they are least."""
     until = int(np.argmin(losses)) + 1
-    slope = np.gradient(losses[:until]) if until > 2 else np.zeros(1)
-    return LrCurve(rates, losses, rates[int(np.argmin(slope))])
+    # The mean of the first steps is of few batches: what it falls by is these batches' difference.
+    first = min(_FEW, until // 2)
+    if until - first < 2:
+        return until - 1
+    return first + int(np.argmin(np.gradient(losses[first:until])))
 
 
 def overfit_batch(
