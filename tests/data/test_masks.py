@@ -89,6 +89,21 @@ def test_binary_masks_with_names(folder, write, high):
     assert data.train[1].segmentation.label_map.sum() == 18
 
 
+def test_pixels_that_do_not_count_make_no_objects_of_two_classes(folder):
+    # As numbers of objects some masks would have one and others none.
+    drawn = [objects(n % 2) for n in range(21)]
+    drawn[0][-1] = 255
+    data = masks.read(folder(drawn), "x")
+    assert data.tasks == (Task.SEGMENT,)
+    assert data.notes[0].endswith("only 0 and 1, which are two classes, and 255, which does not "
+                                  "count")  # fmt: skip
+    assert sorted(np.unique(data.train[0].segmentation.label_map)) == [0, 255]
+
+
+def test_masks_of_one_value_are_one_class(folder):
+    assert "there is only 0, which is one class" in masks.read(folder([objects(0)]), "x").notes[0]
+
+
 def test_kind_overrules(folder):
     path = folder([objects(n) for n in (3, 7)])
     data = masks.read(path, "x", kind="semantic")

@@ -285,3 +285,61 @@ def test_a_backbone_without_maps_is_refused():
     with pytest.raises(ParameterError, match="no maps to join"):
         registry.card("unet-lite:mlp")
     assert registry.card("unet-lite:resnet18").weights == ("imagenet",)
+
+
+def drawn(place, sizes=((24, 32),) * 10, mode="RGB"):
+    """Write bright rectangles with their masks; of validation and test are the first three."""
+    for split, some in (("train", sizes), ("val", sizes[:3]), ("test", sizes[:3])):
+        (place / split).mkdir(parents=True)
+        (place / f"{split}annot").mkdir()
+        for i, size in enumerate(some):
+            labels = np.zeros(size, np.uint8)
+            labels[size[0] // 4 : size[0] // 2 + 1, size[1] // 3 :] = 1
+            shot = Image.fromarray(np.where(labels == 1, 200, 40 + i).astype(np.uint8))
+            if mode == "I;16":
+                shot = Image.fromarray(np.asarray(shot).astype(np.uint16) * 257)
+            (shot.convert(mode) if mode != "I;16" else shot).save(place / split / f"{i}.png")
+            Image.fromarray(labels).save(place / f"{split}annot" / f"{i}.png")
+    (place / "classes.txt").write_text("paper\nink\n", "utf-8")
+    return place
+
+
+def learned(place, name="unet-lite:convnet", **knobs):
+    data = sightline.load_data(place)
+    small = {} if name == "average-map" else KNOBS | {"epochs": 1, "ignore": "auto", "size": 32}
+    return sightline.create_model(name, data, **small, **knobs).fit(data.train)
+
+
+@pytest.mark.parametrize("name", ["average-map", "unet-lite:convnet"])
+def test_a_mask_that_cannot_be_read_is_left_out_of_training_and_named(name, tmp_path):
+    place = drawn(tmp_path / "ink")
+    Image.new("L", (9, 9)).save(place / "trainannot/1.png")
+    more = {} if name == "average-map" else {"class_weights": "balanced", "batch_size": 5}
+    model = learned(place, name, **more)
+    assert model.config["trained_on"] == 9
+    [said] = [remark for remark in model.remarks if "left out" in remark]
+    assert "1 of 10" in said
+    assert "trainannot/1.png: the mask is 9 x 9 pixels (width x height), its image 32 x 24" in said
+    # What is measured is not changed in silence.
+    Image.new("L", (9, 9)).save(place / "testannot/1.png")
+    with pytest.raises(DataError, match=r"testannot/1.png: the mask is 9 x 9") as refused:
+        model.evaluate(sightline.load_data(place).test)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["average-map", "unet-lite:convnet"])
+def test_masks_of_which_nothing_counts_are_refused(name, tmp_path):
+    place = drawn(tmp_path / "ink")
+    model = learned(place, name)
+    for mask in (place / "trainannot").iterdir():
+        Image.new("L", (32, 24), 255).save(mask)
+    with pytest.raises(DataError, match=r"no pixel of ink/train counts: all are 255"):
+        learned(place, name)
+    for mask in (place / "trainannot").iterdir():
+        Image.new("L", (9, 9)).save(mask)
+    with pytest.raises(DataError, match=r"10 of 10 cannot be read, first \S+annot/0.png: the mask"):
+        learned(place, name)
+    # One picture without a pixel that counts is learned from, and named where it is measured.
+    Image.new("L", (32, 24), 255).save(place / "testannot/1.png")
+    measured = model.evaluate(sightline.load_data(place).test)
+    assert any("1 image without a pixel that counts" in remark for remark in measured.remarks)

@@ -416,9 +416,8 @@ def _decide(masks: list[str], kind: Kind | None, folder: Path) -> _Values:
     binary = seen <= {0, IGNORE} and IGNORE in seen
     if kind is not None:
         return _Values(kind, "as was asked for", binary, unusable=unusable)
-    if seen <= {0, 1} or binary:
-        why = f"there are only 0 and {max(seen, default=1)}, which are two classes"
-        return _Values("semantic", why, binary, unusable=unusable)
+    if seen <= {0, 1, IGNORE}:
+        return _Values("semantic", _few(seen, binary), binary, unusable=unusable)
     runs = [v - {0} for v, _, _ in looks]
     running = [len(v) for v in runs if v == set(range(1, len(v) + 1))]
     parts, whole = sum(p for _, p, _ in looks), sum(w for _, _, w in looks)
@@ -432,6 +431,17 @@ def _decide(masks: list[str], kind: Kind | None, folder: Path) -> _Values:
         return _Values("instances", why, False, unusable=unusable)
     why = f"{look}, and they run from 1 in {len(running)}"
     return _Values("semantic", why, False, unusable=unusable)
+
+
+def _few(seen: frozenset[int], binary: bool) -> str:
+    """Say why masks of no other values than 0, 1 and 255 are read as classes."""
+    classes = sorted(seen if binary else seen - {IGNORE})
+    if len(classes) == 2:
+        said = f"there are only 0 and {classes[1]}, which are two classes"
+    else:
+        said = f"there is only {classes[0]}, which is one class"
+    beside = IGNORE in seen and not binary
+    return f"{said}, and {IGNORE}, which does not count" if beside else said
 
 
 def _looked(

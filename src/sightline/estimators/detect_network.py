@@ -13,7 +13,7 @@ from sightline.data.dataset import Split
 from sightline.data.transforms import Fitted
 from sightline.errors import ParameterError
 from sightline.estimators.detect_untaught import untaught
-from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std, time_left
+from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std, not_read, time_left
 from sightline.metrics import detect_precision as precision
 from sightline.metrics import threads
 from sightline.metrics.detect_table import Answers, Objects, Table
@@ -78,7 +78,8 @@ class DetectionNetwork(NetworkMethod):
         left = time_left(how.budget, begun)
         self.run(training, how.progress, left, how.resume, how.on_epoch)
         feed: Any = training.feed
-        self.remarks = [*self.remarks, *feed.remarks, *self.left_out(train, fitted)]
+        unread = not_read(train, fitted, feed.unread)
+        self.remarks = [*self.remarks, *feed.remarks, *unread, *self.left_out(train, fitted)]
         return len(train) - len(feed.unread)
 
     def training(

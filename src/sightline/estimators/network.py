@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.load import left_out_note
 from sightline.data.transforms import exact_mean_and_std
 from sightline.errors import DataError, ParameterError
 from sightline.metrics.overfitting import Watched, far_behind, find_overfitting, watched
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from torch import Tensor, nn
 
+    from sightline.data.dataset import Split
+    from sightline.data.transforms import Fitted
     from sightline.models.weights import PublishedWeights
     from sightline.training.engine import OnEpoch, Training
 
@@ -337,6 +340,22 @@ class NetworkMethod(Method):
         mean = torch.tensor(self.mean_ * 255, device=device).view(1, -1, 1, 1)
         std = torch.tensor(self.std_ * 255, device=device).view(1, -1, 1, 1)
         return (x - mean) / std
+
+
+def not_read(train: Split, fitted: Fitted, unread: Mapping[int, str]) -> list[str]:
+    """Return a remark on the pictures and masks that could not be read, if there are any.
+
+    Parameters
+    ----------
+    train : Split
+    fitted : Fitted
+    unread : mapping of int to str
+        Why, by the row of the source. What packing the pictures could not read is told elsewhere.
+    """
+    packed = train.data.source.packed.get((*fitted.size, fitted.resize))
+    told = packed.unreadable if packed else {}
+    why = [reason for row, reason in unread.items() if row not in told]
+    return [left_out_note(why, len(train))] if why else []
 
 
 def time_left(budget: float | None, begun: float) -> float | None:

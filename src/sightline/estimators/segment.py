@@ -14,8 +14,9 @@ from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted
 from sightline.errors import DataError, ParameterError
 from sightline.estimators.base import Answers, Estimator, Fitting
+from sightline.estimators.network import not_read
 from sightline.estimators.predictions import check_split, class_numbers
-from sightline.estimators.segment_network import SemanticNetwork, label_maps
+from sightline.estimators.segment_network import SemanticNetwork, check_counted, label_maps
 from sightline.metrics.segment import Evaluation, Measured
 from sightline.models import carried, registry
 from sightline.types import IGNORE, Frame, Progress, Segmentation, Task
@@ -81,9 +82,11 @@ class Segmenter(Estimator):
         """Fit the method on the split's pictures and masks; return the number of pictures."""
         if isinstance(self.method_, SemanticNetwork):
             return self.method_.learn(train, val, self.fitted_, how)
-        maps = (labels for labels, _ in label_maps(train))
-        self.method_.fit(maps, len(self.classes_))
-        return len(train)
+        check_counted(train)
+        unread: dict[int, str] = {}
+        self.method_.fit(label_maps(train, unread), len(self.classes_))
+        self.method_.remarks = not_read(train, self.fitted_, unread)
+        return len(train) - len(unread)
 
     def training_of(self, method: Any, train: Split, fitted: Fitted) -> Training:
         """Return the training of a network that was just made; see `training`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from sightline.data.dataset import Split
 from sightline.data.transforms import Fitted
-from sightline.errors import ParameterError
-from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std, time_left
+from sightline.errors import DataError, ParameterError
+from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std, not_read, time_left
 from sightline.metrics import bootstrap, threads
 from sightline.metrics.segment_table import of_classes
 from sightline.training.pixel_recipe import PixelRecipe
@@ -70,18 +70,20 @@ class SemanticNetwork(NetworkMethod):
         Raises
         ------
         DataError
-            When the images are too small for the network, or none can be read.
+            When the images are too small for the network, none can be read, or no pixel counts.
         TrainingError, RunError
             See `sightline.training.engine.Training.run`.
         """
         begun = time.perf_counter()
         self._name_classes(train, fitted)
+        check_counted(train, self.ignored_.tolist())
         judges = {"val": self.judge(val, fitted)} if val is not None else {}
         training = self.training(train, fitted, judges, how)
         left = time_left(how.budget, begun)
         self.run(training, how.progress, left, how.resume, how.on_epoch)
         feed: Any = training.feed
-        self.remarks = [*self.remarks, *feed.remarks]
+        unread = not_read(train, fitted, feed.unread)
+        self.remarks = [*self.remarks, *feed.remarks, *unread]
         if len(self.ignored_):
             named = ", ".join(self.class_names[c] for c in self.ignored_.tolist())
             self.remarks.append(f"classes that do not count, and are never answered: {named}")
@@ -147,7 +149,7 @@ class SemanticNetwork(NetworkMethod):
         from sightline.models.segment.losses import class_weights
 
         counts = np.zeros((len(train), len(self.classes_)), np.int64)
-        for i, (labels, _) in enumerate(label_maps(train)):
+        for i, labels in enumerate(label_maps(train)):  # the feed tells what cannot be read
             known = labels[(labels != IGNORE) & ~np.isin(labels, self.ignored_)]
             counts[i] = np.bincount(known, minlength=len(self.classes_))
         return class_weights(counts)
@@ -244,11 +246,50 @@ def without(logits: Tensor, ignored: list[int]) -> Tensor:
     return logits + closed
 
 
-def label_maps(split: Split) -> Iterator[tuple[NDArray[np.integer[Any]], int]]:
-    """Yield the class of every pixel of each picture of a split, and its row in the source."""
-    for sample, row in zip(split, split.rows.tolist(), strict=True):
-        assert sample.segmentation is not None
-        yield sample.segmentation.label_map, row
+def label_maps(
+    split: Split, unread: dict[int, str] | None = None
+) -> Iterator[NDArray[np.integer[Any]]]:
+    """Yield the class of every pixel of each picture of a split.
+
+    Parameters
+    ----------
+    split : Split
+    unread : dict of int to str, optional
+        Takes the row of the source of each picture and mask that cannot be read, with the reason;
+        these are left out, as pictures are of whose pixels nothing is known.
+    """
+    for place, row in enumerate(split.rows.tolist()):
+        try:
+            known = split[place].segmentation
+        except DataError as error:
+            if unread is not None:
+                unread[row] = str(error)
+            continue
+        if known is not None:
+            yield known.label_map
+
+
+def check_counted(train: Split, ignored: Sequence[int] = ()) -> None:
+    """Refuse pictures to learn from of which no pixel counts; it ends at the first that does.
+
+    Raises
+    ------
+    DataError
+    """
+    unread: dict[int, str] = {}
+    out = [IGNORE, *ignored]
+    if any(not np.isin(labels, out).all() for labels in label_maps(train, unread)):
+        return
+    where = f"{train.data.name}/{train.name}"
+    if unread:
+        raise DataError(
+            f"no mask of {where} can be learned from; {len(unread)} of {len(train)} cannot be "
+            f"read, first {next(iter(unread.values()))}"
+        )
+    raise DataError(
+        f"no pixel of {where} counts: all are {IGNORE} or of classes that are ignored, so that "
+        "there is nothing to learn"
+    )
 
 
 def _loss(
