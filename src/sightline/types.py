@@ -30,6 +30,9 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 IGNORE = 255
 """Label of a pixel that counts neither for nor against anybody."""
 
+_BLOCK = 512
+"""Pixels a side of the parts in which the classes of a picture's pixels are decided."""
+
 
 class Task(StrEnum):
     """What is asked of an image."""
@@ -116,8 +119,6 @@ class Frame:
         uint8 or int32 array, shape (H, W)
             The best class of each pixel; of equal ones the first.
         """
-        from PIL import Image
-
         h, w = self.size
         top, left = (round(o) for o in self.offset)
         part_h, part_w = (round(s * f) for s, f in zip(self.size, self.scale, strict=True))
@@ -125,13 +126,13 @@ class Frame:
         kind = np.uint8 if len(scores) <= IGNORE else np.int32
         if part.shape[1:] == (h, w):
             return np.asarray(part.argmax(0), kind)
-        best = np.full((h, w), -np.inf, np.float32)
+        part = np.ascontiguousarray(part, np.float32)
         classes = np.zeros((h, w), kind)
-        for number, one in enumerate(part):
-            image = Image.fromarray(np.ascontiguousarray(one, np.float32))
-            enlarged = np.asarray(image.resize((w, h), Image.Resampling.BILINEAR))
-            better = enlarged > best
-            best[better], classes[better] = enlarged[better], number
+        # In blocks, whose scores take little memory, and in which few classes can be the best.
+        for y in range(0, h, _BLOCK):
+            for x in range(0, w, _BLOCK):
+                block = classes[y : y + _BLOCK, x : x + _BLOCK]
+                _decide(part, self.size, (y, x), block)
         return classes
 
     @property
@@ -141,6 +142,34 @@ class Frame:
     @property
     def _offsets(self) -> NDArray[np.float64]:
         return np.array((self.offset[1], self.offset[0]) * 2)
+
+
+def _decide(
+    scores: NDArray[np.float32], size: tuple[int, int], corner: tuple[int, int],
+    classes: NDArray[np.integer[Any]],
+) -> None:  # fmt: skip
+    """Write the best classes of a block of a picture, by scores of the whole, shape (K, h, w)."""
+    from PIL import Image
+
+    near, box = list[slice](), list[float]()
+    for own, side, start, length in zip(scores.shape[1:], size, corner, classes.shape, strict=True):
+        step = own / side
+        first, last, reach = start * step, (start + length) * step, max(step, 1.0)
+        begin, end = max(int(first - reach), 0), min(int(last + reach) + 1, own)
+        near.append(slice(begin, end))
+        box += [first - begin, min(last, own) - begin]
+    around = scores[:, *near]
+    # A mean of scores is none above all, and the best is none below the best of all leasts.
+    least = around.min((1, 2)).max()
+    best = np.full(classes.shape, -np.inf, np.float32)
+    for number in np.flatnonzero(around.max((1, 2)) >= least).tolist():
+        image = Image.fromarray(np.ascontiguousarray(around[number]))
+        enlarged = np.asarray(
+            image.resize(classes.shape[::-1], Image.Resampling.BILINEAR, (*box[2::-2], *box[3::-2]))
+        )
+        better = enlarged > best
+        np.copyto(best, enlarged, where=better)
+        classes[better] = number
 
 
 def _nearest(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -139,6 +141,25 @@ def test_scores_are_enlarged_before_they_are_decided():
         torch.from_numpy(scores)[None], (40, 41), mode="bilinear", align_corners=False
     )
     assert (decided == reference[0].argmax(0).numpy()).all()
+
+
+@pytest.mark.parametrize("how", ["pad", "stretch"])
+def test_a_large_picture_is_decided_in_parts_as_in_one(how):
+    rough = np.random.default_rng(0).normal(size=(6, 5, 7)).astype(np.float32)
+    frame = frame_of((1100, 700), (96, 64), how)
+    scores = torch.nn.functional.interpolate(
+        torch.from_numpy(rough)[None], (96, 64), mode="bicubic"
+    )[0].numpy()
+    tracemalloc.start()
+    decided = frame.classes_out(scores)
+    assert tracemalloc.get_traced_memory()[1] < 8 * decided.size
+    tracemalloc.stop()
+    high, wide = (round(s * f) for s, f in zip(frame.size, frame.scale, strict=True))
+    top, left = map(round, frame.offset)
+    part = torch.from_numpy(scores[:, top : top + high, left : left + wide].copy())
+    reference = torch.nn.functional.interpolate(part[None], frame.size, mode="bilinear")
+    assert (decided != reference[0].argmax(0).numpy()).mean() < 1e-4
+    assert not frame.classes_out(np.zeros((3, 96, 64), np.float32)).any()  # of equal ones the first
 
 
 @pytest.mark.parametrize("augment", ["none", "flip", "scene", "turns"])

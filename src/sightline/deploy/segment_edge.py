@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+ROWS = 256
+"""Of the picture that are decided at a time, which bounds the memory."""
+
 SAYS = "the classes of its pixels, each with how much it covers and COCO's run lengths of where"
 
 
@@ -20,13 +23,22 @@ def answer(
     elif about["resize"] == "pad":
         part_w = max(1, round(wide / high * height))
     left, over = round((width - part_w) / 2), round((height - part_h) / 2)
-    best, labels = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int64)
-    for number, scores in enumerate(out["scores"]):
-        part = Image.fromarray(scores[over : over + part_h, left : left + part_w].copy())
-        enlarged = np.asarray(part.resize((wide, high), Image.Resampling.BILINEAR))
-        better = enlarged > best
-        best[better], labels[better] = enlarged[better], number
-    counts = np.bincount(labels.ravel(), minlength=len(about["classes"]))
+    parts = [
+        Image.fromarray(scores[over : over + part_h, left : left + part_w].copy())
+        for scores in out["scores"]
+    ]
+    labels = np.zeros(shape, np.uint8 if len(parts) <= 255 else np.int32)
+    counts = np.zeros(len(parts), np.int64)
+    for top_row in range(0, high, ROWS):
+        strip = labels[top_row : top_row + ROWS]
+        box = (0, top_row * part_h / high, part_w, (top_row + len(strip)) * part_h / high)
+        best = np.full(strip.shape, -np.inf, np.float32)
+        for number, part in enumerate(parts):
+            enlarged = np.asarray(part.resize((wide, len(strip)), Image.Resampling.BILINEAR, box))
+            better = enlarged > best
+            np.copyto(best, enlarged, where=better)
+            strip[better] = number
+        counts += np.bincount(strip.ravel(), minlength=len(parts))
     covering = [c for c in np.argsort(-counts, kind="stable").tolist() if counts[c]]
     return {
         "size": [high, wide],
