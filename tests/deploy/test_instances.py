@@ -28,6 +28,7 @@ from sightline.deploy.units import PixelSize
 from sightline.errors import ParameterError
 from sightline.metrics.instances_table import Masks
 from sightline.report import instances as page
+from sightline.training import run
 from sightline.types import Frame
 
 KNOBS = {"device": "cpu", "workers": 0, "batch_size": 8}
@@ -97,7 +98,9 @@ def test_the_run_comes_back_and_the_file_answers_as_it_does(boxed, data):
     assert instances.agreement(runtime.answer(X, frames)[:2], alone)[0] < 1e-3
 
 
-def test_the_graph_of_a_watershed_gives_maps_of_which_objects_are_made(watershed, data):
+def test_the_graph_of_a_watershed_gives_maps_of_which_objects_are_made(
+    watershed, data, tmp_path
+):  # fmt: skip
     model = sightline.load_model(watershed)
     assert {"val_ap", "val_ap50", "train_loss"} <= set(model.history[-1])
     X, frames = model.prepared(pictures(data))
@@ -112,6 +115,9 @@ def test_the_graph_of_a_watershed_gives_maps_of_which_objects_are_made(watershed
     measured = model.evaluate(data.test)
     assert {"ap", "match50", "pq", "count_error"} <= set(measured.metrics)
     assert dict(model.score(data.test)) == dict(measured.metrics)
+    run.write_metrics(tmp_path, measured.metrics, "val")  # no figure takes a name of the file's own
+    read = run.read_headline(tmp_path)
+    assert (read.headline, read.split) == (measured.metrics.headline, "val")
 
 
 def test_a_page_shows_truth_answer_and_difference(watershed, data):

@@ -111,8 +111,8 @@ def test_figures_equal_those_of_whole_label_maps(seed):
     assert e.metrics["count_error"] == pytest.approx(np.abs(off).mean())
     assert e.metrics["count_bias"] == pytest.approx(off.mean())
     inside = [(c > 0.5 * t[:, None], c > 0.5 * a) for _, c, t, a in known]
-    assert e.metrics["merged"] == sum(int((i.sum(0) > 1).sum()) for i, _ in inside)
-    assert e.metrics["split"] == sum(int((i.sum(1) > 1).sum()) for _, i in inside)
+    assert e.metrics["answers_merged"] == sum(int((i.sum(0) > 1).sum()) for i, _ in inside)
+    assert e.metrics["objects_split"] == sum(int((i.sum(1) > 1).sum()) for _, i in inside)
 
 
 def test_known_answers_by_hand():
@@ -142,15 +142,15 @@ def test_coco_and_the_papers_on_nuclei_never_share_a_name():
 def test_merged_and_split_objects():
     truth = row((1, 10), (2, 10), (0, 5), (3, 12))
     merged = measured([truth], [row((1, 20), (0, 5), (2, 12))])
-    assert (merged.metrics["merged"], merged.metrics["split"]) == (1, 0)
+    assert (merged.metrics["answers_merged"], merged.metrics["objects_split"]) == (1, 0)
     assert merged.pictures.merged.tolist() == [True, False]
     assert merged.metrics["count_bias"] == -1
     split = measured([truth], [row((1, 10), (2, 10), (0, 5), (3, 6), (4, 6))])
-    assert (split.metrics["merged"], split.metrics["split"]) == (0, 1)
+    assert (split.metrics["answers_merged"], split.metrics["objects_split"]) == (0, 1)
     assert split.pictures.split.tolist() == [False, False, True]
     assert split.metrics["count_error"] == split.metrics["count_bias"] == 1
     half = measured([row((1, 10), (2, 10))], [row((1, 15), (0, 5))])
-    assert half.metrics["merged"] == 0  # half of an object is not most of it
+    assert half.metrics["answers_merged"] == 0  # half of an object is not most of it
 
 
 def test_objects_of_other_classes_are_never_matched():
@@ -171,7 +171,7 @@ def test_answers_in_a_crowd_are_neither_right_nor_wrong():
     answers = Masks.of_map(row((1, 8), (2, 8), (0, 9), (3, 10), (0, 5)), NUCLEI)
     e = Evaluation.of([truth], [answers], np.arange(1))
     assert {e.metrics[n] for n in ("ap", "match50", "match90", "aji", "pq")} == {1.0}
-    assert e.metrics["count_error"] == e.metrics["split"] == 0
+    assert e.metrics["count_error"] == e.metrics["objects_split"] == 0
 
 
 def test_an_answer_that_lies_half_in_a_crowd_is_the_crowds_at_every_level():

@@ -31,7 +31,7 @@ differ = detect.differ
 _SCALES = {"count_error": (0.0, math.inf), "count_bias": (-math.inf, math.inf)}
 """Ends of what a figure may be; others are shares."""
 
-_TOTALS = ("merged", "split")
+_TOTALS = {"answers_merged": "merged", "objects_split": "split"}
 
 
 @dataclass(frozen=True)
@@ -217,8 +217,9 @@ def evaluate(
     -------
     Metrics
         COCO's by masks, ``ap`` (the headline) to ``ar_large``; with thresholds also ``precision``,
-        ``recall`` and ``f1``; those of `Pictures.figures`; and how many answers are ``merged`` and
-        objects ``split``. An undefined figure is left out; ``ap`` is 0 where there is no object.
+        ``recall`` and ``f1``; those of `Pictures.figures`; and ``answers_merged`` and
+        ``objects_split``, how many. An undefined figure is left out; ``ap`` is 0 where there is no
+        object.
     """
     figures = {name: precision.mean(v) for name, v in precision.coco_figures(table).items()}
     if thresholds is not None:
@@ -227,7 +228,7 @@ def evaluate(
     counts = pictures(table, 0.0 if thresholds is None else thresholds)
     drawn = counts.figures(np.ones((1, table.images), np.int64))
     figures |= {name: float(value[0]) for name, value in drawn.items()}
-    figures |= {name: float(getattr(counts, name).sum()) for name in _TOTALS}
+    figures |= {name: float(getattr(counts, field).sum()) for name, field in _TOTALS.items()}
     known = {name: value for name, value in figures.items() if not math.isnan(value)}
     known = {"ap": 0.0, "ap50": 0.0} | known
     return Metrics(known, "ap", interval or detect.ap_interval(table), n=table.images)

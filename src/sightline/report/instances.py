@@ -105,8 +105,9 @@ def sections(
         m = e.metrics
         whole = say(
             "{method}: match score {figure}, {merged} merged, {split} split", method=name,
-            figure=figure_text(m.get("match50"), True, 1), merged=f"{m.get('merged', 0):,.0f}",
-            split=f"{m.get('split', 0):,.0f}",
+            figure=figure_text(m.get("match50"), True, 1),
+            merged=f"{m.get('answers_merged', 0):,.0f}",
+            split=f"{m.get('objects_split', 0):,.0f}",
         )  # fmt: skip
         bars.append(Part(whole, plots.svg(instances_plots.by_class(e, e.classes), whole)))
         off = say(
