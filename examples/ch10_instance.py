@@ -20,7 +20,7 @@ from sightline.metrics.instances_table import Masks
 
 
 def main(picture: str = "ch10_instance.png") -> None:
-    data = sightline.load_data("shapes:count=120,size=96")
+    data = sightline.load_data("shapes:count=80,size=96")
     torch.manual_seed(0)
     head = nn.Sequential(nn.Conv2d(3, 32, 7, padding=3), nn.ReLU(), nn.Conv2d(32, 6, 7, padding=3))
     optimizer = torch.optim.AdamW(head.parameters(), 3e-3)
