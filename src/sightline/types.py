@@ -158,14 +158,14 @@ def _decide(
         begin, end = max(int(first - reach), 0), min(int(last + reach) + 1, own)
         near.append(slice(begin, end))
         box += [first - begin, min(last, own) - begin]
-    around = scores[:, *near]
+    around, (y1, y2, x1, x2) = scores[:, *near], box
     # A mean of scores is none above all, and the best is none below the best of all leasts.
     least = around.min((1, 2)).max()
     best = np.full(classes.shape, -np.inf, np.float32)
     for number in np.flatnonzero(around.max((1, 2)) >= least).tolist():
         image = Image.fromarray(np.ascontiguousarray(around[number]))
         enlarged = np.asarray(
-            image.resize(classes.shape[::-1], Image.Resampling.BILINEAR, (*box[2::-2], *box[3::-2]))
+            image.resize(classes.shape[::-1], Image.Resampling.BILINEAR, (x1, y1, x2, y2))
         )
         better = enlarged > best
         np.copyto(best, enlarged, where=better)

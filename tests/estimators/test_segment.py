@@ -298,6 +298,7 @@ def test_a_network_that_was_trained_on_coco_answers_as_it_is(monkeypatch):
     assert all(torch.equal(kept[f"network.{key}"], tensor) for key, tensor in state.items())
     [answer] = model.predict([np.zeros((30, 50, 3), np.uint8)])
     assert answer.label_map.shape == (30, 50)
+    assert "Pascal VOC's 20 classes" in registry.card(model.name).summary
     with pytest.raises(UnknownNameError, match="weights from COCO"):
         registry.card("coco:unet-lite")
 

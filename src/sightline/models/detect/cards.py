@@ -265,10 +265,11 @@ def from_coco(
         raise UnknownNameError(f"{what} with weights from COCO", name, known)
     base = known[name]
     recipe = MappingProxyType(dict(base.recipe) | {"weights": "coco"})
+    classes = "Pascal VOC's 20 classes" if base.task == Task.SEGMENT else "its 80 classes"
     return dataclasses.replace(
         base,
         name=f"coco:{name}",
-        summary=f"{name} as it was trained on COCO, with its 80 classes",
+        summary=f"{name} as it was trained on COCO, with {classes}",
         recipe=recipe,
         recipe_large=recipe,
         rung=False,

