@@ -30,8 +30,9 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 IGNORE = 255
 """Label of a pixel that counts neither for nor against anybody."""
 
-_BLOCK = 512
-"""Pixels a side of the parts in which the classes of a picture's pixels are decided."""
+_BLOCK, _ROWS = 512, 64
+"""Pixels a side of the parts in which a picture's pixels are decided, and rows of those in which
+they are counted: what is kept of them takes many times their memory."""
 
 
 class Task(StrEnum):
@@ -151,21 +152,24 @@ def _decide(
     """Write the best classes of a block of a picture, by scores of the whole, shape (K, h, w)."""
     from PIL import Image
 
-    near, box = list[slice](), list[float]()
+    near, ends = list[slice](), list[tuple[float, float]]()
     for own, side, start, length in zip(scores.shape[1:], size, corner, classes.shape, strict=True):
         step = own / side
         first, last, reach = start * step, (start + length) * step, max(step, 1.0)
         begin, end = max(int(first - reach), 0), min(int(last + reach) + 1, own)
         near.append(slice(begin, end))
-        box += [first - begin, min(last, own) - begin]
-    around, (y1, y2, x1, x2) = scores[:, *near], box
+        ends.append((first - begin, min(last, own) - begin))
+    (upper, lower), (left, right) = ends
+    around = scores[:, *near]
     # A mean of scores is none above all, and the best is none below the best of all leasts.
     least = around.min((1, 2)).max()
     best = np.full(classes.shape, -np.inf, np.float32)
     for number in np.flatnonzero(around.max((1, 2)) >= least).tolist():
         image = Image.fromarray(np.ascontiguousarray(around[number]))
         enlarged = np.asarray(
-            image.resize(classes.shape[::-1], Image.Resampling.BILINEAR, (x1, y1, x2, y2))
+            image.resize(
+                classes.shape[::-1], Image.Resampling.BILINEAR, (left, upper, right, lower)
+            )
         )
         better = enlarged > best
         np.copyto(best, enlarged, where=better)
@@ -691,10 +695,20 @@ class Segmentation:
         return [{"answer": name, "share": share} for name, share in self.shares.items() if share]
 
     @property
+    def pixels(self) -> NDArray[np.int64]:
+        """Return the number of pixels of each class, int64, shape (C,); ignored ones are none's."""
+        counts = np.zeros(max(len(self.classes), IGNORE + 1), np.int64)
+        for start in range(0, len(self.label_map), _ROWS):  # counting takes 8 bytes a pixel
+            part = self.label_map[start : start + _ROWS].ravel()
+            counts += np.bincount(part, minlength=len(counts))
+        if len(self.classes) <= IGNORE:
+            counts[IGNORE] = 0
+        return counts[: len(self.classes)]
+
+    @property
     def shares(self) -> dict[str, float]:
         """Return the fraction of the counted pixels that each class covers."""
-        counted = self.label_map[self.label_map != IGNORE]
-        counts = np.bincount(counted.ravel(), minlength=len(self.classes))
+        counts = self.pixels
         total = max(int(counts.sum()), 1)
         return {name: float(counts[i]) / total for i, name in enumerate(self.classes)}
 

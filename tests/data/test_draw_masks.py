@@ -247,3 +247,15 @@ def test_a_mask_within_a_box_has_the_code_of_the_whole_mask(seed):
 def test_a_mask_that_reaches_beyond_its_image_is_refused():
     with pytest.raises(DataError, match=r"3 x 2 pixels at \(2, 0\) reaches beyond its image of 4"):
         outlines.part_to_rle(np.ones((2, 3), bool), (0, 2), 4, 4)
+
+
+@pytest.mark.parametrize("values", [(0, 1), (3,), (0, 7, 300, 2, 255)])
+def test_a_map_has_the_code_of_each_of_its_values(values):
+    rng = np.random.default_rng(len(values))
+    for size in ((1, 1), (1, 9), (9, 1), (7, 5), (33, 47)):
+        drawn = rng.choice(np.array(values, np.int32), size)
+        codes = outlines.codes_of(drawn)
+        assert list(codes) == np.unique(drawn).tolist()
+        for value, code in codes.items():
+            assert code == coco_mask.encode(np.asfortranarray(drawn == value, np.uint8))
+    assert outlines.codes_of(np.zeros((0, 4), np.uint8)) == {}

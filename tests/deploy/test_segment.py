@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -143,6 +144,19 @@ def test_windows_leave_no_seam():
         assert all(a[1] == b[0] for a, b in itertools.pairwise(parts))
     with pytest.raises(ParameterError, match="at least 32"):
         by_windows(each_pixel, picture, 8)
+
+
+def test_many_classes_take_no_more_memory_than_one():
+    labels = np.kron(np.arange(120, dtype=np.uint8).reshape(10, 12), np.ones((60, 50), np.uint8))
+    answer = Segmentation(labels, tuple(map(str, range(200))))
+    tracemalloc.start()
+    made = segment.document(answer)
+    assert tracemalloc.get_traced_memory()[1] < 4 * labels.size
+    tracemalloc.stop()
+    assert [one.pixels for one in made.objects] == [3000] * 120
+    assert answer.pixels.tolist() == [3000] * 120 + [0] * 80
+    ignored = Segmentation(np.array([[255, 0, 1]], np.uint8), ("a", "b"))
+    assert (ignored.pixels.tolist(), ignored.shares) == ([1, 1], {"a": 0.5, "b": 0.5})
 
 
 def test_predict_writes_pictures_masks_and_areas(place, capsys, monkeypatch):

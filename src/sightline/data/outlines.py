@@ -80,6 +80,37 @@ def part_to_rle(
     return _as_rle(coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width))
 
 
+def codes_of(label_map: NDArray[np.integer[Any]]) -> dict[int, Rle]:
+    """Return the run-length code of each value of a map, in increasing order of the values.
+
+    The runs of all values are looked for once: many classes take the time and memory of one.
+
+    Parameters
+    ----------
+    label_map : int array, shape (H, W)
+
+    Examples
+    --------
+    >>> {v: code["counts"] for v, code in codes_of(np.array([[0, 5], [5, 5]])).items()}
+    {0: b'01', 5: b'13'}
+    """
+    height, width = label_map.shape
+    flat = label_map.T.ravel()  # runs go down the columns
+    starts = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    if flat.size:
+        starts = np.append(0, starts)
+    ends, values = np.append(starts[1:], flat.size), flat[starts]
+    order = np.argsort(values, kind="stable")
+    each, begun = np.unique(values[order], return_index=True)
+    codes = {}
+    for value, runs in zip(each.tolist(), np.split(order, begun[1:]), strict=False):
+        edges = np.stack((starts[runs], ends[runs]), 1).ravel()
+        counts = np.diff(edges, prepend=0, append=flat.size)
+        plain = {"size": [height, width], "counts": counts[: len(counts) - (counts[-1] == 0)]}
+        codes[value] = _as_rle(coco_mask.frPyObjects(plain, height, width))
+    return codes
+
+
 def why_broken(shape: Shape, height: int, width: int) -> str | None:
     """Return why an outline cannot be drawn on an image of a size; None where it can."""
     if isinstance(shape, list):

@@ -123,24 +123,23 @@ def document(
     threshold : float
         Not looked at: the class of a pixel is the best one.
     """
-    from sightline.data.outlines import part_to_rle
+    from sightline.data.outlines import codes_of
 
     height, width = answer.label_map.shape
     covering = covers(answer)
     kept = covering if top == 5 else covering[:top]
-    objects = []
-    for value, pixels in kept:
-        code = part_to_rle(answer.label_map == value, (0, 0), height, width)["counts"]
-        objects.append(
-            Covered(label=answer.classes[value], pixels=pixels, share=pixels / (height * width),
-                    counts=code.decode())
-        )  # fmt: skip
+    codes = codes_of(answer.label_map)
+    objects = [
+        Covered(label=answer.classes[value], pixels=pixels, share=pixels / (height * width),
+                counts=codes[value]["counts"].decode())
+        for value, pixels in kept
+    ]  # fmt: skip
     return Answer(size=(height, width), objects=objects, more=len(covering) - len(kept))
 
 
 def covers(answer: Segmentation) -> list[tuple[int, int]]:
     """Return the classes that cover any pixel with the number of these, the largest first."""
-    counts = np.bincount(answer.label_map.ravel(), minlength=len(answer.classes))
+    counts = answer.pixels
     order = np.argsort(-counts, kind="stable")
     return [(int(c), int(counts[c])) for c in order if counts[c]]
 

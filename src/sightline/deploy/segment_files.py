@@ -14,9 +14,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from sightline.data import cells, files, naming
-from sightline.data.outlines import part_to_rle
+from sightline.data.outlines import codes_of
 from sightline.deploy.units import PixelSize
 from sightline.types import IGNORE, Segmentation
 
@@ -90,16 +91,12 @@ def _coco(folder: Path, pictures: Sequence[Answered], scale: PixelSize | None) -
     images, annotations = list[object](), list[object]()
     for number, (name, (height, width), answer, _) in enumerate(pictures, start=1):
         images.append({"id": number, "file_name": name, "width": width, "height": height})
-        for value in np.unique(answer.label_map).tolist():
-            mask = answer.label_map == value
-            rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-            x, y = int(columns[0]), int(rows[0])
-            code = part_to_rle(mask, (0, 0), height, width)["counts"].decode()
+        for value, code in codes_of(answer.label_map).items():
             annotations.append({
                 "id": len(annotations) + 1, "image_id": number, "category_id": value + 1,
-                "segmentation": {"size": [height, width], "counts": code},
-                "area": int(mask.sum()), "iscrowd": 1,
-                "bbox": [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y],
+                "segmentation": {"size": [height, width], "counts": code["counts"].decode()},
+                "area": int(coco_mask.area(code)), "iscrowd": 1,
+                "bbox": [int(side) for side in coco_mask.toBbox(code)],
             })  # fmt: skip
     page = {
         "images": images, "annotations": annotations,
