@@ -12,6 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 import sightline
+from sightline.bench import compare
 from sightline.errors import DataError, UnknownNameError
 from sightline.estimators.instances import InstanceSegmenter
 from sightline.estimators.instances_network import WithMaps, answer, overlapping
@@ -134,6 +135,11 @@ def test_boxes_that_reach_into_the_filling_keep_the_shape_of_their_masks():
     masks = answer(said, frame, ("a",))
     assert masks.boxes[0].tolist() == pytest.approx([0, 10, 10, 30], abs=1)
     assert len(answer(said | {"boxes": torch.tensor([[0.0, 10, 8, 30]])}, frame, ("a",))) == 0
+
+
+def test_a_comparison_without_a_budget_has_a_method():
+    data = sightline.load_data("shapes:count=12,size=64")
+    assert "unet-watershed" in compare.ladder(data, budget=None, task="instances")[0]
 
 
 def test_other_semantic_networks_and_cocos_weights_are_methods_by_name():

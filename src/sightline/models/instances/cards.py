@@ -34,10 +34,12 @@ _RESNET: Mapping[str, Any] = MappingProxyType(
 
 def _network(
     name: str, entry: str, summary: str, paper: str, side: int, parameters: int | None,
-    recipe: Mapping[str, Any], **more: Any,
+    recipe: Mapping[str, Any], *, costly: bool = True, **more: Any,
 ) -> ModelCard:  # fmt: skip
     """Make the card of a network; see `detect.cards.network`."""
-    made = detect.network(name, "", summary, paper, side, parameters, recipe, costly=True, **more)
+    made = detect.network(
+        name, "", summary, paper, side, parameters, recipe, costly=costly, **more
+    )  # fmt: skip
     return dataclasses.replace(made, task=Task.INSTANCES, entry=f"{_HERE}.{entry}", chapter=10)
 
 
@@ -89,7 +91,8 @@ SMALLEST = 33
 CARDS: tuple[ModelCard, ...] = (
     _network("unet-watershed", "watershed:watershed",
              "a U-Net says where objects are and how deep; a watershed parts them: no overlaps",
-             _WATERSHED, 256, 3_795_028, CELLS_RECIPE, smallest=SMALLEST, published=detect.LITE),
+             _WATERSHED, 256, 3_795_028, CELLS_RECIPE, costly=False, smallest=SMALLEST,
+             published=detect.LITE),
     _network("mask-rcnn-small", "mask_rcnn:mask_rcnn_small",
              "faster-rcnn-small with a mask in each answer", _MASK, 320, 4_841_376, MASK_RECIPE,
              published=detect.LITE),
