@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -183,13 +184,24 @@ def test_predict_writes_pictures_masks_and_areas(place, capsys, monkeypatch):
         drawn = Image.open(place / f"out/{stem}.png")
         assert drawn.width >= answer.label_map.shape[1]
     page = json.loads((place / "out/answers/coco.json").read_text("utf-8"))
-    assert [one["name"] for one in page["categories"]] == list(CLASSES)
+    assert page["categories"] == [{"id": 2, "name": "=ink"}]  # the background is no object
     for one in page["annotations"]:
         shot = page["images"][one["image_id"] - 1]
         mask = coco_mask.decode(one["segmentation"])
         assert mask.shape == (shot["height"], shot["width"])
         assert (mask == (wanted[shot["file_name"]].label_map == one["category_id"] - 1)).all()
         assert int(mask.sum()) == one["area"]
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        low = [int(columns[0]), int(rows[0])]
+        assert one["bbox"] == [*low, columns[-1] + 1 - low[0], rows[-1] + 1 - low[1]]
+    # Read again, what is answered is what is true.
+    shutil.copytree(place / "new", place / "told/images")
+    shutil.copy(place / "out/answers/coco.json", place / "told")
+    read = sightline.load_data(place / "told")
+    assert read.segmentation_classes == ("background", "=ink")
+    for sample in itertools.chain(*(read.split(name) for name in read.rows)):
+        name = sample.id.removeprefix("images/")
+        assert (sample.segmentation.label_map == wanted[name].label_map).all()
     # The masks are read again as data with the pictures beside them.
     (place / "again").mkdir()
     (place / "new").rename(place / "again/images")

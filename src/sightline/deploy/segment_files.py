@@ -17,6 +17,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sightline.data import cells, files, naming
+from sightline.data.draw import is_background
 from sightline.data.outlines import codes_of
 from sightline.deploy.units import PixelSize
 from sightline.types import IGNORE, Segmentation
@@ -86,21 +87,29 @@ def _png(folder: Path, pictures: Sequence[Answered], scale: PixelSize | None) ->
 
 
 def _coco(folder: Path, pictures: Sequence[Answered], scale: PixelSize | None) -> Path:
-    """Write one run-length code for each class of each picture."""
+    """Write one run-length code for each class of each picture; the background is none, as COCO's.
+
+    The number of a class is that of its pixels in the PNGs, and one.
+    """
     classes = pictures[0].answer.classes if pictures else ()
+    behind = {i for i, name in enumerate(classes[:1]) if is_background(name)}
     images, annotations = list[object](), list[object]()
     for number, (name, (height, width), answer, _) in enumerate(pictures, start=1):
         images.append({"id": number, "file_name": name, "width": width, "height": height})
         for value, code in codes_of(answer.label_map).items():
+            if value in behind:
+                continue
             annotations.append({
                 "id": len(annotations) + 1, "image_id": number, "category_id": value + 1,
                 "segmentation": {"size": [height, width], "counts": code["counts"].decode()},
-                "area": int(coco_mask.area(code)), "iscrowd": 1,
+                "area": int(coco_mask.area(code)), "iscrowd": 0,
                 "bbox": [int(side) for side in coco_mask.toBbox(code)],
             })  # fmt: skip
     page = {
         "images": images, "annotations": annotations,
-        "categories": [{"id": i, "name": name} for i, name in enumerate(classes, start=1)],
+        "categories": [
+            {"id": i + 1, "name": name} for i, name in enumerate(classes) if i not in behind
+        ],
     }  # fmt: skip
     return _saved(folder / "coco.json", json.dumps(page, ensure_ascii=False))
 
