@@ -28,6 +28,7 @@ from sightline.errors import ParameterError
 from sightline.types import Segmentation
 
 CLASSES = ("背景", "=ink")
+EDGE = 64 // 4 - 1
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,25 @@ def test_an_answer_as_json_holds_every_pixel_once():
         assert coco_mask.area(code) == wanted
 
 
+def test_windows_answer_as_the_network_does_for_the_whole_at_their_scale(place):
+    run = sightline.load_model(place / "run")
+    shots = [Image.open(place / f"set/images/{i:02}.png").resize((64, 64)) for i in range(6)]
+    large = Image.new("RGB", (192, 128))
+    for i, shot in enumerate(shots):
+        large.paste(shot, (i % 3 * 64, i // 3 * 64))
+
+    def at_its_scale(parts):
+        return [
+            Segmentation(next(run.method_.scores(np.asarray(part)[None])).argmax(0), CLASSES)
+            for part in parts
+        ]
+
+    [whole] = at_its_scale([large])
+    seen = by_windows(at_its_scale, large, 64)
+    assert 0.1 < whole.shares["=ink"] < 0.9
+    assert (seen.label_map != whole.label_map).mean() < 0.01
+
+
 def test_windows_leave_no_seam():
     rng = np.random.default_rng(0)
     picture = Image.fromarray(rng.integers(0, 4, (301, 517), dtype=np.uint8) * 60)
@@ -123,12 +143,11 @@ def test_windows_leave_no_seam():
         return [Segmentation(np.asarray(part) // 60, tuple("abcd")) for part in parts]
 
     def blind_at_the_edge(parts):
-        """See every pixel but those within a tenth of the window's edge, as networks do."""
+        """See every pixel but those within a quarter of the window's edge, as networks do."""
         said = each_pixel(parts)
         for one, part in zip(said, parts, strict=True):
-            margin = 64 // 10
             inner = np.full(one.label_map.shape, 9, np.uint8)
-            inner[margin:-margin, margin:-margin] = one.label_map[margin:-margin, margin:-margin]
+            inner[EDGE:-EDGE, EDGE:-EDGE] = one.label_map[EDGE:-EDGE, EDGE:-EDGE]
             object.__setattr__(one, "label_map", inner)
             assert part.size == (64, 64)
         return said
@@ -137,7 +156,7 @@ def test_windows_leave_no_seam():
     for side in (64, 96, 200, 600):
         assert (by_windows(each_pixel, picture, side).label_map == whole).all()
     seen = by_windows(blind_at_the_edge, picture, 64).label_map
-    assert (seen[6:-6, 6:-6] == whole[6:-6, 6:-6]).all()
+    assert (seen[EDGE:-EDGE, EDGE:-EDGE] == whole[EDGE:-EDGE, EDGE:-EDGE]).all()
     for length, side in ((64, 64), (65, 64), (1000, 64), (10, 64)):
         parts = trusted(length, side)
         assert parts[0][0] == 0

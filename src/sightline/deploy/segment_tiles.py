@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from sightline.types import Progress
 
-OVERLAP = 0.25
-"""Share of a window's side that it has in common with the next one."""
+OVERLAP = 0.5
+"""Share of a window's side that it has in common with the next one (Isensee et al., nnU-Net, 2021):
+what is taken from a window is at least a quarter of its side from its edges."""
 
 _AT_ONCE = 8
 
@@ -80,7 +81,7 @@ def trusted(length: int, side: int) -> list[tuple[int, int]]:
     Examples
     --------
     >>> trusted(250, 100)
-    [(0, 87), (87, 162), (162, 250)]
+    [(0, 75), (75, 125), (125, 175), (175, 250)]
     """
     begun = starts(length, side, OVERLAP)
     inner = [(first + side + second) // 2 for first, second in pairwise(begun)]
