@@ -238,12 +238,16 @@ def test_predict_writes_pictures_masks_and_areas(place, capsys, monkeypatch):
         (["--scale", "0um", "-o", "x"], "such as 0.5um, not 0um"),
         (["--scale", "0.5um"], "needs a folder"),
         (["--tile", "8"], "at least 32"),
+        (["--reject", "0.5"], "for answers with scores"),
+        (["--threshold", "auto"], "for answers with scores"),
+        (["--threshold", "0.5", "-o", "x.parquet"], "for answers with scores"),
         (["--save", "yolo", "-o", "x"], "yolo"),
     ],
 )
 def test_what_cannot_be_is_one_line(place, words, text, capsys, monkeypatch):
     monkeypatch.chdir(place)
-    assert main(["predict", "run", "new/a.png", *words]) == 2
+    asked = "new" if "x.parquet" in words else "new/a.png"
+    assert main(["predict", "run", asked, *words]) == 2
     said = capsys.readouterr().err
     assert text in said
     assert "Traceback" not in said

@@ -128,7 +128,13 @@ def predict(
     films = [path for path in every if video.is_video(path)]
     paths = [path for path in every if not video.is_video(path)]
     model, task, classes = _loaded(run_folder, device)
-    many = getattr(tasks.module("deploy", task), "MANY", False)
+    says = tasks.module("deploy", task)
+    if (reject or auto) and not getattr(says, "SCORED", True):
+        raise ParameterError(
+            f"--reject and --threshold are for answers with scores; those of the task {task} have "
+            "none: each pixel has its best class"
+        )
+    many = getattr(says, "MANY", False)
     asked = Asked(
         model, task, top if many else min(top, max(len(classes), 1)),
         _limits(model, task, run_folder, reject, auto=auto), tile, _kinds(task, save, output),

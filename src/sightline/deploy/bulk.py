@@ -158,6 +158,11 @@ def predict(
     start = time.perf_counter()
     model = exported(run_or_model)
     runtime = Runtime(model)
+    if reject and not getattr(runtime.task, "SCORED", True):
+        raise ParameterError(
+            f"reject is for answers with scores; those of the task {runtime.about.task} have none: "
+            "each pixel has its best class"
+        )
     own = runtime.about.thresholds
     limit: float | list[float]
     if isinstance(reject, str):

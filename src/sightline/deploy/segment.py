@@ -37,6 +37,8 @@ ALIKE = 2e-3
 MANY = True
 """An answer is any number of classes, each with its pixels."""
 
+SCORED = False
+"""A pixel has its best class, whatever the score: no threshold leaves any out."""
 
 AREAS = True
 """Files tell how large things are, in units where the size of a pixel is given."""
