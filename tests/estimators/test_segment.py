@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from torchvision.models import get_model
 import sightline
 from sightline.data.images import frame_of
 from sightline.data.transforms import to_tensors
-from sightline.errors import DataError, ParameterError, UnknownNameError
+from sightline.errors import DataError, ParameterError, TrainingError, UnknownNameError
 from sightline.models import registry
 from sightline.models.segment.losses import class_weights
 from sightline.training.pixel_recipe import PixelRecipe
@@ -365,3 +366,49 @@ def test_masks_of_which_nothing_counts_are_refused(name, tmp_path):
     Image.new("L", (32, 24), 255).save(place / "testannot/1.png")
     measured = model.evaluate(sightline.load_data(place).test)
     assert any("1 image without a pixel that counts" in remark for remark in measured.remarks)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch"), [((7, 5), 1), ((1, 1), 1), ((33, 47), 12), ((33, 64), 1), ((64, 47), 1)]
+)
+def test_a_network_that_says_what_it_sees_is_exact_to_the_pixel(fitted, size, patch, monkeypatch):
+    # Enlarged, or as it is with a border beside it; where pixels blend, in patches.
+    labels = np.random.default_rng(3).integers(0, 3, size)
+    labels = np.kron(labels, np.ones((patch, patch), int))[: size[0], : size[1]]
+    picture = (np.eye(3) * 255)[labels].astype(np.uint8)  # of each class a colour
+    monkeypatch.setattr(
+        fitted.method_, "scores", lambda X: iter(X.transpose(0, 3, 1, 2).astype(np.float32))
+    )
+    [answer] = fitted.predict([picture])
+    assert (answer.label_map == labels).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGB"])
+def test_pictures_smaller_than_the_stride_teach_in_any_mode(mode, tmp_path):
+    sizes = ((7, 5), (3, 9), (24, 32), (1, 40)) * 2 + ((5, 5),)  # and the last batch is of one
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model = learned(drawn(tmp_path / "ink", sizes, mode), batch_size=1)
+    assert all(np.isfinite(row["train_loss"]) for row in model.history)
+    data = sightline.load_data(tmp_path / "ink")
+    for sample, answer in zip(data.test, model.predict(data.test), strict=True):
+        assert answer.label_map.shape == sample.image.shape[:2]
+    assert 0 <= model.score(data.test).headline <= 1
+
+
+def test_one_class_is_learned_and_a_loss_that_is_no_number_is_one_line(tmp_path):
+    place = drawn(tmp_path / "ink")
+    for mask in place.glob("*annot/*.png"):
+        Image.new("L", (32, 24)).save(mask)
+    (place / "classes.txt").write_text("纸\n", "utf-8")
+    model = learned(place)
+    assert model.classes_ == ("纸",)
+    assert model.score(sightline.load_data(place).test).headline == 1
+    data = sightline.load_data(drawn(tmp_path / "two"))
+    wild = sightline.create_model(
+        "unet-lite:convnet", data, size=32, **KNOBS | {"ignore": "none"}, optimizer="sgd",
+        lr=1e30, clip=0.0, warmup=0.0,
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match="loss is not finite at step") as failed:
+        wild.fit(data.train)
+    assert "\n" not in str(failed.value)

@@ -250,7 +250,7 @@ def to_tensors(sample: Sample) -> tuple[torch.Tensor, dict[str, Any]]:
     from torchvision import tv_tensors
 
     height, width = sample.image.shape[:2]
-    pixels = np.require(sample.image.transpose(2, 0, 1), requirements=("C", "W"))
+    pixels = np.array(sample.image.transpose(2, 0, 1), order="C")  # which may be written to
     target: dict[str, Any] = {}
     if sample.label is not None:
         target["label"] = sample.label
