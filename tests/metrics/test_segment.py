@@ -154,11 +154,11 @@ def test_other_classes_and_numbers_of_images_are_refused():
     with pytest.raises(DataError, match="other classes: a, b"):
         Evaluation.of(one, maps([[0]], classes=("a", "b")), np.arange(1))
     for truth, answers, rows in ((one, [], 1), (one, one, 2), (one, one, 0), (one * 2, one, 1),
-                                 (one, one * 2, 1), ([], [], 0)):  # fmt: skip
+                                 (one, one * 2, 1), ([], [], 0), ([], [], 1)):  # fmt: skip
         with pytest.raises(DataError, match="of the same images"):
             Evaluation.of(truth, answers, np.arange(rows))
     with pytest.raises(DataError, match="there is no image"):
-        Evaluation.of([], [], np.arange(1))
+        Evaluation.of_images([])
 
 
 def test_more_than_255_classes_and_a_picture_of_many_rows():
