@@ -34,6 +34,13 @@ def test_without_validation():
     assert words(figure) == ["training"]
 
 
+def test_a_figure_of_validation_alone_is_in_the_legend():
+    rows = [{"epoch": i, "train_loss": 1 / i, "val_miou": 0.1 * i} for i in range(1, 5)]
+    metrics = Metrics({"miou": 0.4}, "miou", (0.3, 0.5))
+    drawing = training_curves(rows, "t", metrics)
+    assert words(drawing) == ["training", "validation"]
+
+
 def test_an_optimisers_iterations_are_drawn_too():
     rows = [
         {"iteration": i, "loss": 2 / (i + 1), "gradient": 0.1, "val_accuracy": 0.5}

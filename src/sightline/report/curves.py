@@ -69,7 +69,10 @@ def training_curves(
             last = float(history[-1]["epoch"])
             axes.axvspan(seen.epoch - 0.5, last + 0.5, color=WARNING, alpha=0.13, linewidth=0)
             axes.set_xlim(right=last + 0.5)
-    handles, names = panels[0].get_legend_handles_labels()
+    lines: dict[str, Any] = {}  # a figure that is judged on validation alone has one line, too
+    for axes in panels:
+        lines |= dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+    names, handles = list(lines), list(lines.values())
     if seen:
         from matplotlib.patches import Patch
 
