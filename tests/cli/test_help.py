@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from sightline import tasks
-from sightline.cli import console, main
+from sightline.cli import console, main, options
 from sightline.cli.examples import EXAMPLES
 
 WIDTHS = (50, 60, 80, 120, 200)
@@ -69,6 +69,15 @@ def test_examples_can_be_parsed(line, monkeypatch):
         app.parse_args(words[1:], exit_on_error=False, print_error=False)
     else:
         main.build().parse_args(words, exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "resize", "scale"),
+    [("knn", "crop", "none"), ("unet-lite", "pad", "none"), ("mlp-numpy", "crop", "standardise")],
+)
+def test_the_help_of_a_method_tells_its_own_defaults(model, resize, scale):
+    known = {knob.name: knob.default for knob in options.knobs_of(model)}
+    assert (known["resize"], known["scale"]) == (resize, scale)
 
 
 def test_help_names_the_tasks_that_have_methods(run, monkeypatch):

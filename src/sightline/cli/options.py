@@ -87,11 +87,11 @@ def knobs_of(model: str | None) -> list[Knob]:
     """Return the knobs of a model and of preprocessing; none without a model."""
     if model is None:
         return []
+    prepared = estimator_for(model).preprocess_of(model)
     before = [
-        dataclasses.replace(knob, default=registry.card(model).scale)
-        if knob.name == "scale" else knob
+        dataclasses.replace(knob, default=getattr(prepared, knob.name))
         for knob in _fields(Preprocess)
-    ]  # fmt: skip
+    ]
     own = dict(registry.card(model).recipe)
     method = [
         dataclasses.replace(knob, default=own.get(knob.name, knob.default))
