@@ -23,6 +23,8 @@ from sightline.deploy.export import export
 from sightline.deploy.runtime import Runtime
 from sightline.deploy.segment_tiles import segment as by_windows
 from sightline.deploy.segment_tiles import trusted
+from sightline.deploy.server.problems import Problem
+from sightline.deploy.server.serving import Served
 from sightline.deploy.units import PixelSize
 from sightline.errors import ParameterError
 from sightline.types import Segmentation
@@ -251,6 +253,14 @@ def test_what_cannot_be_is_one_line(place, words, text, capsys, monkeypatch):
     said = capsys.readouterr().err
     assert text in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("threshold", [0.5, "auto"])
+def test_a_server_refuses_a_threshold_where_pixels_have_no_scores(exported, threshold):
+    served = Served("网", Runtime(exported.path), None, None)
+    assert served.limits(0.0) == 0.0
+    with pytest.raises(Problem, match="threshold: the model '网' answers without scores"):
+        served.limits(threshold)
 
 
 def test_sizes_of_pixels_are_read():

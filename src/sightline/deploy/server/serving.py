@@ -63,8 +63,14 @@ class Served:
         Raises
         ------
         Problem
-            When the model has none of its own.
+            When the model has none of its own, or its answers have no scores.
         """
+        if threshold and not getattr(self.runtime.task, "SCORED", True):
+            raise Problem(
+                "bad-parameter",
+                f"threshold: the model {self.name!r} answers without scores: each pixel has its "
+                "best class",
+            )
         if not isinstance(threshold, str):
             return threshold
         if not self.about.thresholds:
