@@ -163,14 +163,18 @@ class FasterRCNN(OnBackbone, DetectionModule):
         return self.roi_heads.candidates(said.maps[:-1], proposals, said.scored.size)
 
 
+OF_OBJECTS = ("boxes", "labels", "masks")
+"""What a target has of each object, unlike regions that were proposed."""
+
+
 def areas(targets: Targets) -> list[dict[str, Tensor]]:
     """Return what is known of the objects that have an area: boxes, labels, perhaps masks."""
-    real = [with_area(target["boxes"]) for target in targets]
-    return [
-        {name: values[rows] for name, values in target.items()}
-        | {"boxes": target["boxes"][rows].float()}
-        for target, rows in zip(targets, real, strict=True)
-    ]
+    known = []
+    for target in targets:
+        rows = with_area(target["boxes"])
+        of_those = {name: target[name][rows] for name in OF_OBJECTS if name in target}
+        known.append(of_those | {"boxes": of_those["boxes"].float()})
+    return known
 
 
 def faster_rcnn(
