@@ -105,7 +105,8 @@ def test_any_bytes_are_text(raw, declared):
     text.decode(raw, declared)
 
 
-@given(st.text(st.characters(codec="gb2312", exclude_characters="\0"), min_size=3))
+# Python writes a Japanese dot and a bar where newer standards have the Chinese ones.
+@given(st.text(st.characters(codec="gb2312", exclude_characters="\0\u30fb\u2015"), min_size=3))
 def test_chinese_text_survives_any_way_of_saving_it(written):
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32"):
         assert text.decode(written.encode(encoding)).text == written
