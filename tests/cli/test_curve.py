@@ -145,8 +145,8 @@ def test_what_cannot_be_is_one_clear_line(run, words, message):
 
 
 def test_data_for_another_task_or_without_a_test_split_are_one_line(run, tmp_path):
-    status, _, err = run("curve", "shapes", "--task", "segment")
-    assert (status, "annotated for detect" in err.splitlines()[-1]) == (2, True)
+    status, _, err = run("curve", "digits", "--task", "segment")
+    assert (status, "no annotation for segment" in err.splitlines()[-1]) == (2, True)
     status, _, err = run("curve", "shapes", "knn")
     assert (status, "shapes" in err.splitlines()[-1]) == (2, True)
     draw(tmp_path / "tiny", {"a": 1, "b": 1})
