@@ -6,7 +6,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 
 
 class Names:
@@ -40,6 +40,26 @@ class Names:
             number += 1
         self._taken.add(_key(name))
         return name
+
+    def beside(self, picture: str, ending: str) -> str:
+        """Return a free name for what belongs to a picture, with its ending where two need it.
+
+        Parameters
+        ----------
+        picture : str
+            Relative path, with ``/``.
+        ending : str
+            Such as ``.txt``.
+
+        Examples
+        --------
+        >>> names = Names()
+        >>> names.beside("x/a.jpg", ".txt"), names.beside("x/a.png", ".txt")
+        ('x/a.txt', 'x/a_png.txt')
+        """
+        path = PurePosixPath(picture)
+        stem = path.with_suffix("")
+        return self.give(f"{stem}{ending}", f"{stem}{path.suffix.replace('.', '_')}{ending}")
 
 
 def pictures(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -116,9 +116,7 @@ def _yolo(folder: Path, pictures: Sequence[Answered], categories: Sequence[int])
                 (y2 - y1) / height
             )  # fmt: skip
             lines.append(" ".join([str(label), *(f"{share:.6g}" for share in shares)]) + "\n")
-        stem = PurePosixPath(name).with_suffix("")
-        of_two = f"{stem}{PurePosixPath(name).suffix.replace('.', '_')}.txt"  # a.jpg beside a.png
-        _saved(labels / names.give(f"{stem}.txt", of_two), "".join(lines))
+        _saved(labels / names.beside(name, ".txt"), "".join(lines))
     classes = pictures[0].answer.classes if pictures else ()
     _saved(folder / "classes.txt", "".join(f"{name}\n" for name in classes))
     return labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +72,7 @@ def _csv(
 def _png(folder: Path, pictures: Sequence[Answered], categories: Sequence[int]) -> Path:
     place, names = folder / "masks", naming.Names()
     for name, _, answer, _ in pictures:
-        stem = PurePosixPath(name).with_suffix("")
-        of_two = f"{stem}{PurePosixPath(name).suffix.replace('.', '_')}.png"  # a.jpg beside a.png
-        path = place / names.give(f"{stem}.png", of_two)
+        path = place / names.beside(name, ".png")
         values = numbered(answer)
         files.save_index_png(values.astype(np.uint16) if len(answer) >= IGNORE else values, path)
     return place

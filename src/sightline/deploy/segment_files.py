@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -76,9 +76,7 @@ def _png(folder: Path, pictures: Sequence[Answered], scale: PixelSize | None) ->
     """Write an index PNG for each picture: its values are the classes."""
     masks, names = folder / "masks", naming.Names()
     for name, _, answer, _ in pictures:
-        stem = PurePosixPath(name).with_suffix("")
-        of_two = f"{stem}{PurePosixPath(name).suffix.replace('.', '_')}.png"  # a.jpg beside a.png
-        path = masks / names.give(f"{stem}.png", of_two)
+        path = masks / names.beside(name, ".png")
         wide = len(answer.classes) > IGNORE  # in 8 bits 255 is none of the classes
         files.save_index_png(answer.label_map.astype(np.uint16 if wide else np.uint8), path)
     classes = pictures[0].answer.classes if pictures else ()
