@@ -17,14 +17,13 @@ from sightline.metrics import figure_text
 from sightline.metrics.detect import Evaluation
 from sightline.metrics.detect_precision import HALF
 from sightline.report import detect_plots, plots
-from sightline.report.parts import Column, Part, Picture, Section, interval_text
+from sightline.report.parts import Column, Part, Picture, Section, figure_of, interval_text
 from sightline.report.words import say
 from sightline.types import Detections, Instances
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-    from sightline.bench.results import MethodEntry
 
 WORST = 12
 """Pictures on a page, for each method."""
@@ -33,18 +32,11 @@ ENLARGED = 480
 """Pixels to which a smaller picture is enlarged before boxes are drawn on it."""
 
 
-def _figure(name: str) -> Any:
-    def cell(entry: MethodEntry) -> str:
-        return figure_text(entry.metrics.get(name), True)
-
-    return cell
-
-
 COLUMNS = (
     Column("AP", lambda m: figure_text(m.headline, True), rank=0),
     Column("95% interval", interval_text, rank=2),
-    Column("AP50", _figure("ap50"), rank=1),
-    Column("AP75", _figure("ap75"), page_only=True),
+    Column("AP50", figure_of("ap50"), rank=1),
+    Column("AP75", figure_of("ap75"), page_only=True),
     Column("validation", lambda m: figure_text(m.validation, True)),
 )
 """Of a comparison's table."""

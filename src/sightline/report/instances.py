@@ -19,14 +19,13 @@ from sightline.metrics.instances import Evaluation
 from sightline.metrics.instances_table import Masks, in_common
 from sightline.report import detect, instances_plots, plots
 from sightline.report.detect import cells, headings
-from sightline.report.parts import Column, Part, Picture, Section, interval_text
+from sightline.report.parts import Column, Part, Picture, Section, figure_of, interval_text
 from sightline.report.words import say
 from sightline.types import Instances
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from sightline.bench.results import MethodEntry
 
 __all__ = ["cells", "headings"]
 
@@ -46,19 +45,12 @@ SIDE = 260
 """Pixels of each of the three pictures that stand side by side."""
 
 
-def _figure(name: str, share: bool = True) -> Any:
-    def cell(entry: MethodEntry) -> str:
-        return figure_text(entry.metrics.get(name), share)
-
-    return cell
-
-
 COLUMNS = (
     Column("AP", lambda m: figure_text(m.headline, True), rank=0),
     Column("95% interval", interval_text, rank=2),
-    Column("AP50", _figure("ap50"), rank=1),
-    Column(say("match score"), _figure("match50"), rank=3),
-    Column(say("count error"), _figure("count_error", False), rank=4),
+    Column("AP50", figure_of("ap50"), rank=1),
+    Column(say("match score"), figure_of("match50"), rank=3),
+    Column(say("count error"), figure_of("count_error", False), rank=4),
     Column("validation", lambda m: figure_text(m.validation, True)),
 )
 """Of a comparison's table."""

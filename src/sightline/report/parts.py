@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.metrics import figure_text
 from sightline.report import plots
 from sightline.report.words import say
 
@@ -118,6 +119,11 @@ class Section:
 def thumbnail(image: NDArray[np.uint8]) -> str:
     """Return an image (H, W, C) as a data URI; a tiny one is enlarged without smoothing."""
     return plots.png_uri(image, scale=max(1, 96 // max(image.shape[:2])))
+
+
+def figure_of(name: str, share: bool = True) -> Callable[[MethodEntry], str]:
+    """Return the cell of a column that tells a figure of each method, a share unless told."""
+    return lambda entry: figure_text(entry.metrics.get(name), share)
 
 
 def interval_text(entry: MethodEntry) -> str:

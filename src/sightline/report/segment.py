@@ -15,14 +15,13 @@ from sightline.errors import SightlineError
 from sightline.metrics import figure_text
 from sightline.metrics.segment import Evaluation
 from sightline.report import plots, segment_plots
-from sightline.report.parts import Column, Part, Picture, Row, Section, interval_text
+from sightline.report.parts import Column, Part, Picture, Row, Section, figure_of, interval_text
 from sightline.report.words import joined, say
 from sightline.types import IGNORE, Segmentation
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from sightline.bench.results import MethodEntry
 
 SIDE = 360
 """Pixels of the longer side of a picture on a page: a smaller one is enlarged by whole numbers."""
@@ -42,18 +41,11 @@ HATCH = "repeating-linear-gradient(135deg, #8a8a8a 0 2px, #e4e4e4 2px 5px)"
 _WRONG, _NONE = (214, 0, 40), (140, 140, 140)
 
 
-def _figure(name: str) -> Any:
-    def cell(entry: MethodEntry) -> str:
-        return figure_text(entry.metrics.get(name), True)
-
-    return cell
-
-
 COLUMNS = (
     Column("mean IoU", lambda m: figure_text(m.headline, True), rank=0),
     Column("95% interval", interval_text, rank=1),
-    Column("pixel accuracy", _figure("pixel_accuracy"), rank=4),
-    Column("boundary F1", _figure("boundary_f1"), page_only=True),
+    Column("pixel accuracy", figure_of("pixel_accuracy"), rank=4),
+    Column("boundary F1", figure_of("boundary_f1"), page_only=True),
     Column("validation", lambda m: figure_text(m.validation, True)),
 )
 """Of a comparison's table."""
