@@ -49,11 +49,6 @@ class DetectionNetwork(NetworkMethod):
         """Return how many images to ask about at once; 0: any number."""
         return int(getattr(getattr(self, "model", None), "at_once", 0))
 
-    @property
-    def batch(self) -> int:
-        """Return how many images to ask about at once here: of large ones fewer."""
-        return min(super().batch, self.at_once or super().batch)
-
     def learn(self, train: Split, val: Split | None, fitted: Fitted, how: Fitting) -> int:
         """Train on a split whose pictures are read as it learns; return how many were read.
 

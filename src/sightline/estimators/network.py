@@ -260,7 +260,8 @@ class NetworkMethod(Method):
     def batch(self) -> int:
         """Return how many images to ask about at once: of large ones fewer, as caches are small."""
         side = max(int(self.side_.max()), getattr(self.model, "enlarge", 0), BATCH_SIDE)
-        return max(16, BATCH * BATCH_SIDE**2 // side**2)
+        suits = max(16, BATCH * BATCH_SIDE**2 // side**2)
+        return min(suits, self.at_once or suits)
 
     def compute_on(self, device: str) -> None:
         """Move the network to a device; see `Method.compute_on`."""

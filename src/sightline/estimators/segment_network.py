@@ -51,11 +51,6 @@ class SemanticNetwork(NetworkMethod):
 
     ignored_: NDArray[np.int64]
 
-    @property
-    def batch(self) -> int:
-        """Return how many images to ask about at once here: of large ones fewer."""
-        return min(super().batch, AT_ONCE)
-
     def learn(self, train: Split, val: Split | None, fitted: Fitted, how: Fitting) -> int:
         """Train on a split whose pictures are read as it learns; return how many were read.
 
