@@ -1,0 +1,1 @@
+"""Draw the content of one picture in the style of others."""
