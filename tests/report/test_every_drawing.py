@@ -50,6 +50,7 @@ from sightline.report import (
     learning_plot,
     plots,
     segment_plots,
+    style_plots,
     textbook,
 )
 from sightline.training.probe import LrCurve
@@ -251,6 +252,15 @@ def pictures(folder):
             cost.cost_against_volume(measured, priced(), 150, 1e6)
         ],
         "report.descent.paths": [descent.paths(*ways())],
+        "report.style_plots.losses": [
+            style_plots.losses(
+                [
+                    {"step": n, "side": 64 * n, "content": n - 1, "style": 1 / n, "variation": 0.0}
+                    | {f"style {c}": 1 / n for c in CLASSES}
+                    for n in (1, 2)
+                ]
+            )
+        ],
         "report.textbook.line": [textbook.line(*X.T, 1.0, 0.0, 0.9, CLASSES)],
         "report.textbook.plane": [
             textbook.plane(X, X[:, 0], np.ones(2), 0.0, 0.9, (TITLE, *CLASSES[:2]))

@@ -51,6 +51,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("explain proposals photos/", "recall against proposals, into proposals-photos.png here"),
         ("explain proposals photos/ --split val --images 200 --most 500", "more pictures"),
     ),
+    "style": (
+        ("style photo.jpg painting.jpg -o out.png", "half a minute, without a download"),
+        ("style photo.jpg painting.jpg --size 1500 --gif way.gif --losses losses.png", "large"),
+    ),
     "export": (
         ("export runs/mine -o model.onnx", "one file, checked against the run"),
         ("export runs/mine --to web -o site/", "a page that answers in the browser"),

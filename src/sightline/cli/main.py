@@ -38,6 +38,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("predict:predict", "Say what a RUN sees in images."),
     "serve": ("serve:serve", "Answer over HTTP with one or several RUNs."),
     "explain": ("explain:app", "Show why a RUN answers as it does."),
+    "style": ("style:style", "Draw CONTENT in the style of other pictures."),
     "export": ("export:export", "Write a RUN as files that run without Sightline."),
     "cost": ("cost:cost", "Compare what it costs to deploy a RUN, and where."),
     "data": ("data:app", "Look at, check and convert DATA."),

@@ -143,6 +143,23 @@ def _load_carried(name: str, model: nn.Module, num_classes: int) -> PublishedWei
     )
 
 
+def at_hand(name: str) -> bool:
+    """Tell whether a network's published weights can be loaded without a download.
+
+    Parameters
+    ----------
+    name : str
+        Of the architecture.
+    """
+    if name in carried.PACKAGES:
+        return carried.installed(name)
+    from torchvision import models
+
+    if name not in models.list_models(module=models):
+        return False
+    return _file_of(models.get_model_weights(name).DEFAULT).is_file()
+
+
 def imagenet_classes() -> tuple[str, ...]:
     """Return the names of ImageNet's 1000 classes, as torchvision's weights carry them."""
     from torchvision.models import ResNet18_Weights
@@ -239,10 +256,16 @@ def _stem(model: nn.Module) -> nn.Conv2d:
     return next(m for m in model.modules() if isinstance(m, nn.Conv2d))
 
 
+def _file_of(entry: Any) -> Path:
+    """Return where a file of torchvision's lies once it was downloaded."""
+    name: str = entry.url.rpartition("/")[2]
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
+
+
 def _read(name: str, entry: Any) -> Mapping[str, Tensor]:
     """Return the state dict of a file that is downloaded once."""
-    file = entry.url.rpartition("/")[2]
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    place = _file_of(entry)
+    file, folder = place.name, place.parent
     try:
         state: Mapping[str, Tensor] = entry.get_state_dict(
             progress=True, check_hash=True, map_location="cpu", weights_only=True
@@ -255,7 +278,7 @@ def _read(name: str, entry: Any) -> Mapping[str, Tensor]:
         ) from None
     except (RuntimeError, EOFError, LookupError, ValueError, TypeError, pickle.UnpicklingError):
         raise WeightsError(
-            f"{folder / file} is damaged: delete it, to download it again, or put the file from "
+            f"{place} is damaged: delete it, to download it again, or put the file from "
             f"{entry.url} there"
         ) from None
     return state
