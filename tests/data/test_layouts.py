@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from sightline.data.audit import audit
-from sightline.data.load import load_data
+from sightline.data.load import check_task, load_data
 from sightline.errors import DataError
 from sightline.types import Task
 
@@ -500,7 +500,7 @@ def test_one_class_is_an_error_of_the_audit(put):
 )  # fmt: skip
 def test_annotations_of_another_form_are_not_class_folders(put, files, said):
     with pytest.raises(DataError, match=said):
-        load_data(put(files))
+        check_task(load_data(put(files)), "classify")
 
 
 @pytest.mark.parametrize(

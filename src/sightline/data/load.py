@@ -443,6 +443,11 @@ def check_task(data: Dataset, task: str) -> None:
     DataError
     """
     if task not in data.tasks:
+        if data.layout == recognise.BARE and data.path is not None:
+            raise DataError(
+                f"{data.path}: nothing is known of its pictures, so that they do not teach {task}; "
+                f"{recognise.unrecognised(Path(data.path))}"
+            )
         raise DataError(
             f"{data.name} has no annotation for {task}; it serves {', '.join(data.tasks)}"
         )

@@ -32,6 +32,10 @@ LAYOUTS = (
 """Formats of folders, asked in this order; each is the module of that name here."""
 
 
+BARE = "photographs"
+"""Format of pictures of which nothing is known: taken when named, or where nothing else lies."""
+
+
 def names() -> dict[str, str]:
     """Return every built-in and downloadable name, with a line about it."""
     from sightline.data.download import CATALOGUE
@@ -178,7 +182,7 @@ def _holds_classes(folder: Path) -> bool:
 
 def _speaks(path: Path) -> bool:
     """Tell whether a file beside a folder belongs to the data: an image, a list, a description."""
-    if path.stem.lower().startswith(_PROSE):
+    if _is_prose(path):
         return False
     return images.is_image(path.name) or path.suffix.lower() in (
         ".yaml", ".yml", ".json", ".xml", ".csv", ".tsv", ".parquet", ".txt", ".names", ".data",
@@ -253,22 +257,30 @@ def _with_images(path: Path) -> Path:
 def _module(folder: Path, layout: str | None) -> tuple[ModuleType, list[str]]:
     """Return the module of a folder's layout, and which annotation formats it has beside."""
     if layout is not None:
-        if layout not in LAYOUTS:
-            raise UnknownNameError("layout", layout, LAYOUTS)
+        if layout not in (*LAYOUTS, BARE):
+            raise UnknownNameError("layout", layout, (*LAYOUTS, BARE))
         return _import(layout), []
-    reasons: dict[str, str] = {}
     for name in LAYOUTS:
-        why = _import(name).why_not(folder)
-        if why is None:
+        if _import(name).why_not(folder) is None:
             later = [n for n in _ANNOTATIONS if LAYOUTS.index(n) > LAYOUTS.index(name)]
             return _import(name), [
                 n for n in later if name in _ANNOTATIONS and _import(n).why_not(folder) is None
             ]
-        reasons[name] = why
-    said = "; ".join(f"{name}: {why}" for name, why in reasons.items())
-    raise DataError(
-        f"{folder}: not recognised as a data set; it holds {scan.tree(folder).summary()} ({said})"
-    )
+    listed = scan.tree(folder)
+    if listed.images and all(_is_prose(Path(file)) for file in listed.others):
+        return _import(BARE), []
+    raise DataError(f"{folder}: not recognised as a data set; {unrecognised(folder)}")
+
+
+def unrecognised(folder: Path) -> str:
+    """Say what a folder holds, and why it has none of the formats."""
+    with scan.once():
+        said = "; ".join(f"{name}: {_import(name).why_not(folder)}" for name in LAYOUTS)
+        return f"it holds {scan.tree(folder).summary()} ({said})"
+
+
+def _is_prose(path: Path) -> bool:
+    return path.stem.lower().startswith(_PROSE)
 
 
 def _import(layout: str) -> ModuleType:
