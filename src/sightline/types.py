@@ -43,6 +43,7 @@ class Task(StrEnum):
     DETECT = "detect"
     SEGMENT = "segment"
     INSTANCES = "instances"
+    STYLE = "style"
     GENERATE = "generate"
 
 
@@ -135,6 +136,28 @@ class Frame:
                 block = classes[y : y + _BLOCK, x : x + _BLOCK]
                 _decide(part, self.size, (y, x), block)
         return classes
+
+    def picture_out(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a picture that a model drew, at the size of the picture it was given.
+
+        Parameters
+        ----------
+        pixels : uint8 array, shape (h, w, 3)
+            Of the model's size, which shows the whole picture; what lies beyond it is cut off.
+
+        Returns
+        -------
+        uint8 array, shape (H, W, 3)
+            Enlarged or reduced bilinearly.
+        """
+        from PIL import Image
+
+        height, width = self.size
+        top, left = map(round, self.offset)
+        bottom, right = (round(o + s * f) for o, s, f in zip(
+            self.offset, self.size, self.scale, strict=True))  # fmt: skip
+        part = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, left:right]))
+        return np.asarray(part.resize((width, height), Image.Resampling.BILINEAR))
 
     @property
     def _scales(self) -> NDArray[np.float64]:

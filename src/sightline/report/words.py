@@ -257,6 +257,13 @@ CHINESE = {
     "how far it is": "差距",
     "style, layer by layer": "各层的风格差距",
     "step": "步",
+    "{method}: style {style}, content {content}": "{method}：风格 {style}，内容 {content}",
+    "How near the style, and how much of the picture is left?": "离风格多近，画面还留下多少？",
+    "The style loss is how far the Gram matrices of the drawings are from the style's, as a share "
+    "of these, the mean over layers and pictures; the content loss is the same of the photograph's "
+    "features. Lower is better. The interval is the bootstrap's, over images.":
+    "风格损失是所绘图片的格拉姆矩阵与风格图片的差距（相对于后者），对各层和各图片取平均；"
+    "内容损失是照片特征的同样差距。越低越好。区间由对图片的自助法得出。",
     "training": "训练",
     "epoch": "轮次",
     "iteration": "迭代",
