@@ -39,6 +39,21 @@ def module(room: Room, task: str) -> ModuleType:
     return importlib.import_module(f"sightline.{room}.{task}")
 
 
+def part(room: str, task: str, what: str) -> ModuleType | None:
+    """Import a file that only some tasks have in a room, ``TASK_WHAT.py``; None: it has none.
+
+    Parameters
+    ----------
+    room : str
+    task : str
+    what : str
+        What the file is for, as its name says behind the task's.
+    """
+    if not any((place / f"{task}_{what}.py").is_file() for place in places(room)):
+        return None
+    return importlib.import_module(f"sightline.{room}.{task}_{what}")
+
+
 @functools.cache
 def names() -> tuple[str, ...]:
     """Return the names of the tasks that have a file in every room, sorted; nothing is imported.

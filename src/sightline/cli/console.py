@@ -173,6 +173,7 @@ def _options() -> frozenset[str]:
         "seeds",
         "sizes",
         "threads",
+        "untrained",
     )
     methods = ("device", "gradient", "index", "k", "samples", "step", "threshold")
     return frozenset((*knobs, *verbs, *methods))
