@@ -133,7 +133,6 @@ class Grid(nn.Module):
 def test_a_box_is_followed_by_where_it_is(opened_of):
     torch.manual_seed(0)
     opened = opened_of(Grid(), task="detect")
-    opened.estimator.thresholds = (0.0, 0.0)
     picture = opened.picture(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
     targets = opened.targets(picture)
     assert [t.score for t in targets] == sorted((t.score for t in targets), reverse=True)

@@ -175,7 +175,7 @@ def _options() -> frozenset[str]:
         "threads",
         "untrained",
     )
-    methods = ("device", "gradient", "index", "k", "samples", "step", "threshold")
+    methods = ("device", "gradient", "index", "k", "layer", "samples", "step", "threshold")
     return frozenset((*knobs, *verbs, *methods))
 
 

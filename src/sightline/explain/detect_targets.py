@@ -3,11 +3,13 @@
 A box is followed through changed pictures by where it is: its score there is that of the best box
 of its class that overlaps it as much as two answers may not, times the overlap (as in Petsiuk et
 al., Black-box explanation of object detectors via saliency maps, CVPR 2021, equation 2). In the
-picture itself this is the score of the answer.
+picture itself this is the score of the answer. Of networks whose candidates are the same for every
+picture, gradients are those of the one candidate that the box comes from.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +24,8 @@ from sightline.explain.target import Target
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEAST = 0.3
-"""Score of an answer that is explained, of runs that have chosen no thresholds."""
+METHOD = "layer-cam"
+"""Grad-CAM averages gradients over places, and so forgets where the box is."""
 
 OVERLAP = 0.5
 """IoU from which on it is the same box, of networks that do not say which overlap they drop."""
@@ -66,12 +68,11 @@ def targets(
     model: Any = opened.model
     with evaluating(model), torch.no_grad():
         answer = model(picture.x)[0]
-    limits = opened.estimator.thresholds or (LEAST,) * len(opened.outputs)
-    least = torch.tensor(limits, device=answer["scores"].device)[answer["labels"]]
-    told = torch.nonzero(answer["scores"] >= least)[:, 0]
-    rows = told[answer["scores"][told].argsort(descending=True, stable=True)].tolist()
+        fixed = hasattr(model, "candidates") and not hasattr(model, "rpn")
+        candidates = said(opened, picture.x)[0] if fixed else None
+    rows = answer["scores"].argsort(descending=True, stable=True).tolist()
     made = [
-        _target(opened, i, answer["boxes"][row], int(answer["labels"][row]),
+        _target(opened, candidates, i, answer["boxes"][row], int(answer["labels"][row]),
                 float(answer["scores"][row]))
         for i, row in enumerate(rows, 1)
     ]  # fmt: skip
@@ -105,22 +106,38 @@ def asked_of(
     return own
 
 
-def _target(opened: Opened, number: int, box: Tensor, label: int, score: float) -> Target:
+def _target(
+    opened: Opened, candidates: tuple[Tensor, Tensor] | None, number: int, box: Tensor, label: int,
+    score: float,
+) -> Target:  # fmt: skip
+    """Return the target of an answered box; `candidates`: the image's, where these are fixed."""
     overlap = getattr(getattr(opened.model, "answering", None), "overlap", OVERLAP)
 
-    def value(images: Said) -> Tensor:
+    def same(boxes: Tensor, scores: Tensor) -> Tensor:
         import torch
 
-        best = []
-        for boxes, scores in images:
-            shares = ops.box_iou(box[None], boxes[label].detach())[0]
-            same = torch.where(shares > overlap, shares, 0.0) * scores[label]
-            best.append(same.max() if len(same) else same.sum())
-        return torch.stack(best)
+        shares = ops.box_iou(box[None], boxes[label].detach())[0]
+        return torch.where(shares > overlap, shares, 0.0) * scores[label]
+
+    def followed(images: Said) -> Tensor:
+        import torch
+
+        own = [same(boxes, scores) for boxes, scores in images]
+        return torch.stack([one.max() if len(one) else one.sum() for one in own])
 
     name = opened.outputs[label]
-    return Target(f"box {number}: {name}", name, label, score, value, value,
+    made = Target(f"box {number}: {name}", name, label, score, followed, followed,
                   box=box.cpu().numpy().astype(np.float32))  # fmt: skip
+    if candidates is None:
+        return made
+    place = int(same(*candidates).argmax())
+
+    def of_candidate(images: Said) -> Tensor:
+        import torch
+
+        return torch.stack([scores[label, place] for _, scores in images])
+
+    return dataclasses.replace(made, value=of_candidate)
 
 
 def default(layers: Sequence[Layer]) -> str:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+METHOD = of_boxes.METHOD
+
+
 def said(opened: Opened, x: Tensor) -> Any:
     """Compute scored boxes of each image (N, C, h, w), or maps (N, C + 3, h, w)."""
     if opened.method.splits_maps:

@@ -14,11 +14,13 @@ What a target is depends on the task, and stands in a file of each: ``explain/TA
 
 - ``said(opened, x)``: what the network says of images (N, C, h, w), with gradients;
 - ``targets(opened, picture, class_name, box)``: the list of `Target` of a picture, those asked for;
-- ``default(layers)``: of the `Layer` that a target depends on, in order, the one to look at.
+- ``default(layers)``: of the `Layer` that a target depends on, in order, the one to look at;
+- ``METHOD``, where Grad-CAM is not the method of choice for maps.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -245,7 +247,7 @@ class Opened:
             closed = closed or any(name == h or name.startswith(f"{h}.") for h in heads)
             if target is not None and (closed or _only_passes_on(module)):
                 return
-            if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[0] == 1:
+            if as_maps(output) is not None and output.shape[0] == 1:
                 kept.pop(name, None)  # of a layer that is used several times, the last use
                 kept[name] = output
 
@@ -260,16 +262,23 @@ class Opened:
         finally:
             for handle in handles:
                 handle.remove()
-        used = {name: out for name, out in kept.items() if out.shape[2:].numel() > 1}
-        layers = [Layer(name, (out.shape[1], out.shape[2], out.shape[3]))
-                  for name, out in used.items()]  # fmt: skip
+        used: dict[str, Tensor] = {}
+        layers = list[Layer]()
+        for name, out in kept.items():
+            maps = as_maps(out)
+            if maps is not None and maps.shape[2:].numel() > 1:
+                used[name] = out
+                layers.append(Layer(name, (maps.shape[1], maps.shape[2], maps.shape[3])))
         if target is None or not layers:
             return layers
         number = target.value(said).sum()
         if not number.requires_grad:
             return []
         slopes = torch.autograd.grad(number, list(used.values()), allow_unused=True)
-        return [layer for layer, slope in zip(layers, slopes, strict=True) if slope is not None]
+        pairs = [(layer, as_maps(slope)) for layer, slope in zip(layers, slopes, strict=True)]
+        told = [layer for layer, slope in pairs if slope is not None and bool(slope.any())]
+        # Of a number that does not change at all, what it is computed from.
+        return told or [layer for layer, slope in pairs if slope is not None]
 
     def default_layer(self, picture: Picture, target: Target) -> str:
         """Return the layer whose maps tell most of a target: the last one with places.
@@ -293,6 +302,12 @@ class Opened:
         return name
 
     # ---- what can be explained
+
+    @property
+    def method_of_choice(self) -> str:
+        """Return the method of `methods.METHODS` that suits the task where none is named."""
+        name: str = getattr(self._task_file(), "METHOD", "grad-cam")
+        return name
 
     def said(self, x: Tensor) -> Any:
         """Compute what the network says of standardised images, (N, C, h, w), for targets."""
@@ -374,6 +389,8 @@ def open_network(what: str | Path, *, untrained: bool = False, device: str = "cp
     ParameterError
         When the method is no network of PyTorch, or has no weights.
     """
+    import torch
+
     name = str(what)
     if name.startswith("imagenet:"):  # as the index and papers write these names
         name = name.replace("efficientnet-lite", "efficientnet_lite")
@@ -387,6 +404,9 @@ def open_network(what: str | Path, *, untrained: bool = False, device: str = "cp
         opened = Opened(name, load_model(what))
     if device != "cpu":
         opened.method.compute_on(device)
+    # Convolutions are a third quicker so, and whoever looks inside asks about many images.
+    as_laid_out: Any = opened.model
+    as_laid_out.to(memory_format=torch.channels_last)
     return opened
 
 
@@ -513,6 +533,29 @@ def _no_network(name: str, entry: str) -> ParameterError:
     return ParameterError(
         f"{name} is no neural network, so that there is nothing to look into; convnet, for one, is"
     )
+
+
+def as_maps(output: Any) -> Tensor | None:
+    """Return what a layer puts out as maps (N, K, u, v); None: it has no places.
+
+    A transformer's tokens (N, T, K) are the places of a square, perhaps behind one of the class.
+    """
+    import torch
+
+    if not isinstance(output, torch.Tensor) or not output.is_floating_point():
+        return None
+    if output.ndim == 4:
+        return output
+    if output.ndim != 3:
+        return None
+    extra, side = next(
+        ((e, s) for e in (0, 1) if (s := math.isqrt(output.shape[1] - e)) ** 2 + e
+         == output.shape[1]), (0, 0),
+    )  # fmt: skip
+    if side < 2:
+        return None
+    places = output[:, extra:].transpose(1, 2)
+    return places.reshape(len(output), -1, side, side)
 
 
 def _only_passes_on(module: nn.Module) -> bool:

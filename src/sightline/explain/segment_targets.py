@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.draw import is_background
 from sightline.errors import ParameterError
 from sightline.explain.opened import Layer, Opened, Picture, evaluating, smallest_last
 from sightline.explain.target import Target
@@ -29,7 +30,9 @@ def said(opened: Opened, x: Tensor) -> Tensor:
 def targets(
     opened: Opened, picture: Picture, class_name: str | None, box: int | None
 ) -> list[Target]:
-    """Return the classes that pixels are answered as, the largest first; or the one named.
+    """Return the classes that pixels are answered as, the largest first, the background last.
+
+    With a name, that class alone.
 
     Raises
     ------
@@ -51,6 +54,7 @@ def targets(
     inside = picture.frame.map_into(np.ones(picture.frame.size, np.bool_), picture.size)
     counts = np.bincount(labels[inside], minlength=len(opened.outputs))
     order = np.argsort(-counts, kind="stable")[: int((counts > 0).sum())].tolist()
+    order.sort(key=lambda number: is_background(opened.outputs[number]))
     if class_name is not None:
         number = opened.output_of(class_name)
         if not counts[number]:
