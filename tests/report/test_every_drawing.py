@@ -27,7 +27,10 @@ from sightline.data.transforms import Preprocess
 from sightline.deploy import cost as costs
 from sightline.deploy.queueing import Server
 from sightline.estimators.tuning import Trial, Tuned
-from sightline.explain import anchors, detect_proposals, gradients, neighbours, overfit
+from sightline.explain import anchors, detect_proposals, gradients, neighbours, overfit, truth
+from sightline.explain.maps import Map
+from sightline.explain.opened import Picture
+from sightline.explain.target import Target
 from sightline.metrics import segment
 from sightline.metrics.detect import Evaluation
 from sightline.metrics.instances import Evaluation as Instances
@@ -53,8 +56,9 @@ from sightline.report import (
     style_plots,
     textbook,
 )
+from sightline.report import maps as shown_maps
 from sightline.training.probe import LrCurve
-from sightline.types import Classification, Detections, Neighbours, Segmentation, Task
+from sightline.types import Classification, Detections, Frame, Neighbours, Segmentation, Task
 
 ROOT = Path(sightline.__file__).parent
 FOX = "\U0001f98a"
@@ -188,6 +192,24 @@ def learned():
     return results
 
 
+def explained():
+    pixels = RNG.integers(0, 256, (12, 16, 3), np.uint8)
+    frame = Frame((12, 16), (0.5, 0.5), (1.0, 0.0))
+    picture = Picture(TITLE, pixels, pixels[:8, :8], frame, torch.zeros(1, 3, 8, 8))
+    none = torch.sum
+    target = Target(TITLE, CLASSES[0], 0, 0.9, none, none, np.array([1, 1, 5, 5], np.float32))
+
+    def judged(name):
+        values = RNG.random((8, 8)).astype(np.float32)
+        return truth.Judged(Map(name, values, CLASSES[2]), np.linspace(1, 0, 5), np.ones(5))
+
+    stages = [truth.Stage(name, 0.5) for name in CLASSES]
+    return truth.Explanation(
+        TITLE, "detect", TITLE, picture, target, (target,), [judged("grad-cam"), judged("x")],
+        [judged(name) for name in truth.NULLS], {"grad-cam": stages},
+    )  # fmt: skip
+
+
 def pictures(folder):
     """By module and function, a drawing with names of four scripts wherever names can stand."""
     X = RNG.random((8, 2))
@@ -211,6 +233,9 @@ def pictures(folder):
         "explain.detect_proposals.draw": [
             detect_proposals.draw(proposed(dataset(Task.DETECT, folder)))
         ],
+        "report.maps.draw": [shown_maps.draw(explained())],
+        "report.maps.curves": [shown_maps.curves(explained())],
+        "report.maps.correlations": [shown_maps.correlations(explained())],
         "explain.overfit.draw": [overfit.draw(overfit.Study(points, TITLE, 9, 0.1))],
         "report.plots.headline_against_latency": [
             plots.headline_against_latency(methods(), CLASSES[0])
@@ -274,7 +299,8 @@ def pictures(folder):
 
 NAMED = ("猫", "狗", FOX)  # what no font of matplotlib's has
 NAMELESS = {
-    "report.detect_plots.costs", "report.instances_plots.counts", "report.textbook.logistic_curve",
+    "report.detect_plots.costs", "report.instances_plots.counts", "report.maps.curves",
+    "report.textbook.logistic_curve",
 }  # fmt: skip
 
 

@@ -39,6 +39,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("explain anchors runs/mine photos/images/1.jpg", "into 1-anchors.png here"),
         ("explain anchors ssd-small 000003 --data shapes", "of a method that is not trained yet"),
     ),
+    "explain cam": (
+        ("explain cam runs/mine new/1.jpg", "Grad-CAM of its answer, into 1-cam.png and .html"),
+        ("explain cam imagenet:efficientnet_lite0 1.jpg --method all --randomise", "every method"),
+    ),
     "explain neighbours": (
         ("explain neighbours runs/mine new/1.jpg", "into 1-neighbours.png here"),
         ("explain neighbours runs/mine new/1.jpg -o near.png --json", "for programs"),

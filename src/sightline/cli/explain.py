@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from sightline.cli import console, tables
 from sightline.cli.examples import under
+from sightline.cli.explain_cam import cam
 from sightline.counting import counted
 from sightline.errors import ParameterError
 from sightline.estimators import load_model
@@ -20,6 +21,7 @@ from sightline.explain import neighbours as near
 from sightline.metrics.duration import human
 
 app = App(name="explain", help="Show why a RUN answers as it does.", help_epilogue=under("explain"))
+app.command(cam, help_epilogue=under("explain cam"))
 
 
 @app.command(help_epilogue=under("explain neighbours"))

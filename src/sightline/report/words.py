@@ -334,6 +334,56 @@ CHINESE = {
     "{figure} ({done} of {all})": "{figure}（{all} 次中 {done} 次）",
     "{figure} ({low} to {high})": "{figure}（{low} 至 {high}）",
     "What failed": "失败的训练",
+    # maps of an answer
+    "Deletion: the score while pixels are covered, first those that the map shows most; the area "
+    "under the curve, and the smaller the better. Insertion: the score while they are given back "
+    "to a blurred picture; the larger the better. Null maps know nothing of the network: chance, "
+    "the middle of the picture, its edges. A map that does not beat them has not shown that it "
+    "knows more than they do.":
+    "删除：从热图最突出的像素开始逐步遮盖，看得分如何下降；数字是曲线下的面积，越小越好。"
+    "插入：把这些像素逐步放回模糊的图片，越大越好。零图与网络无关：随机、图片中央、图片的边缘。"
+    "胜不过零图的热图，就没有证明它比零图知道得更多。",
+    "The weights are drawn anew, layer by layer from the head down, and each map is compared with "
+    "the trained network's by the rank correlation of its pixels. A map that stays as it was does "
+    "not depend on what was learned.":
+    "从头部往下逐层重新随机抽取权重，用像素的秩相关把每张热图与训练好的网络的热图比较。"
+    "若热图保持不变，它就与学到的东西无关。",
+    "no positive evidence: the map is the same everywhere": "没有正面证据：热图处处相同",
+    "beats all null maps": "胜过所有零图",
+    "does not beat {deletion} in deletion, nor {insertion} in insertion":
+    "删除方面未胜过{deletion}，插入方面未胜过{insertion}",
+    "does not beat {nulls} in deletion": "删除方面未胜过{nulls}",
+    "does not beat {nulls} in insertion": "插入方面未胜过{nulls}",
+    "chance": "随机图",
+    "the middle": "中央图",
+    "the edges": "边缘图",
+    "deletion {deletion}, insertion {insertion}": "删除 {deletion}，插入 {insertion}",
+    "{method}: its values miss {share} of the change that they should add up to":
+    "{method}：各值之和与应有的变化相差 {share}",
+    "{method}: knows no class; it is the same for every answer":
+    "{method}：不分类别，对任何答案都一样",
+    "depend on what was learned (rank correlation with the map when all weights are random; -: "
+    "nothing is left of it): {methods}":
+    "取决于学到的东西（权重全部随机后与原热图的秩相关；-：热图不复存在）：{methods}",
+    "hardly depend on what was learned, as with random weights the map is nearly the same (rank "
+    "correlation): {methods}":
+    "几乎与学到的东西无关，因为权重随机后热图几乎不变（秩相关）：{methods}",
+    "deletion: pixels covered": "删除：遮盖像素",
+    "insertion: pixels given back": "插入：放回像素",
+    "pixels, %": "像素，%",
+    "score": "得分",
+    "Why {target}? {image}": "为什么是{target}？{image}",
+    "{network} says {target} with a score of {score}": "{network} 的答案是{target}，得分 {score}",
+    "layer {layer}": "层 {layer}",
+    "Is it true?": "可信吗？",
+    "Where it comes from": "答案从何而来",
+    "Maps": "热图",
+    "Null maps": "零图",
+    "Does it depend on what was learned?": "它取决于学到的东西吗？",
+    "trained": "训练后",
+    "rank correlation": "秩相关",
+    "weights drawn anew down to this layer": "权重重新抽取到这一层为止",
+    "What else it says": "还有哪些答案",
 }  # fmt: skip
 """English -> Chinese, with the same names in braces."""
 
