@@ -233,7 +233,9 @@ def explain(
     )  # fmt: skip
 
 
-def judge(opened: Opened, picture: Picture, target: Target, one: Map, seed: int = 0) -> Judged:
+def judge(
+    opened: Opened, picture: Picture, target: Target, one: Map, seed: int = 0, steps: int = STEPS
+) -> Judged:
     """Measure how an answer falls and rises with the pixels that a map shows.
 
     Parameters
@@ -245,6 +247,8 @@ def judge(opened: Opened, picture: Picture, target: Target, one: Map, seed: int 
     one : Map
     seed : int
         Of the order of pixels that a map says the same of.
+    steps : int
+        Parts in which pixels are taken away and given back.
     """
     x = picture.x
     chance = np.random.default_rng(seed).permutation(one.values.size)
@@ -252,7 +256,7 @@ def judge(opened: Opened, picture: Picture, target: Target, one: Map, seed: int 
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     ranks = torch.from_numpy(rank.reshape(one.values.shape)).to(x.device)
-    shares = torch.linspace(0, 1, STEPS + 1, device=x.device)
+    shares = torch.linspace(0, 1, steps + 1, device=x.device)
     first = ranks < (shares * rank.size).round().view(-1, 1, 1, 1)
     curves = [
         _curve(opened, target, torch.where(first, to, begin))
@@ -276,20 +280,20 @@ def _blurred(x: Tensor) -> Tensor:
 
 def judge_nulls(
     opened: Opened, picture: Picture, target: Target, made: Sequence[Map], seed: int = 0,
-    step: Any = None,
+    step: Any = None, *, steps: int = STEPS, draws: int = DRAWS,
 ) -> list[Judged]:  # fmt: skip
     """Measure the null maps of a picture as `judge` does; of chance, the mean of several draws."""
     grid = next((one.grid for one in made if one.layer), None) or picture.size
     judged = []
     for name in NULLS:
-        draws = [
-            judge(opened, picture, target, null_map(name, picture, grid, seed + i), seed)
-            for i in range(DRAWS if name == "random" else 1)
+        drawn = [
+            judge(opened, picture, target, null_map(name, picture, grid, seed + i), seed, steps)
+            for i in range(draws if name == "random" else 1)
         ]
         curves = [
-            np.mean([getattr(d, c) for d in draws], axis=0) for c in ("deletion", "insertion")
+            np.mean([getattr(d, c) for d in drawn], axis=0) for c in ("deletion", "insertion")
         ]
-        judged.append(Judged(draws[0].map, *curves))
+        judged.append(Judged(drawn[0].map, *curves))
         if step:
             step()
     return judged

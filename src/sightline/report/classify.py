@@ -13,7 +13,7 @@ from sightline.data.dataset import Dataset
 from sightline.errors import SightlineError
 from sightline.metrics import figure_text
 from sightline.metrics.classify import Evaluation, average_precision, confusion, per_class
-from sightline.report import classify_plots, plots
+from sightline.report import classify_plots, classify_why, plots
 from sightline.report.parts import (
     Column,
     Part,
@@ -27,6 +27,8 @@ from sightline.types import Classification
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from sightline.estimators.base import Estimator
 
 MISTAKES = 24
 """Pictures of wrong answers on a page, for each method."""
@@ -175,15 +177,8 @@ def _with_thresholds(e: Evaluation) -> str:
 
 def mistakes(data: Dataset, e: Evaluation) -> list[Picture]:
     """Return the wrong answers that were given with the most confidence, as pictures."""
-    confidence, wrong = e.confidence, np.flatnonzero(~e.right)
-    # Among equally confident ones the classes take turns, so that one cannot fill the page.
-    turn = np.zeros(len(wrong), np.int64)
-    for label in np.unique(e.labels[wrong]):
-        members = np.flatnonzero(e.labels[wrong] == label)
-        turn[members] = np.arange(len(members))
-    worst = wrong[np.lexsort((e.labels[wrong], turn, -confidence[wrong]))][:MISTAKES]
-    pictures = []
-    for i in worst:
+    confidence, pictures = e.confidence, []
+    for i in _surest(e)[:MISTAKES]:
         try:
             sample = data.sample(int(e.rows[i]))
         except SightlineError:
@@ -192,6 +187,30 @@ def mistakes(data: Dataset, e: Evaluation) -> list[Picture]:
         lines = (f"{said} {confidence[i]:.0%}", say("is {label}", label=true), sample.id)
         pictures.append(Picture(thumbnail(sample.image), lines))
     return pictures
+
+
+def _surest(e: Evaluation) -> NDArray[np.int64]:
+    """Return the images that were answered wrongly, those with the most confidence first."""
+    confidence, wrong = e.confidence, np.flatnonzero(~e.right)
+    # Among equally confident ones the classes take turns, so that one cannot fill the page.
+    turn = np.zeros(len(wrong), np.int64)
+    for label in np.unique(e.labels[wrong]):
+        members = np.flatnonzero(e.labels[wrong] == label)
+        turn[members] = np.arange(len(members))
+    return wrong[np.lexsort((e.labels[wrong], turn, -confidence[wrong]))]
+
+
+def why(model: Estimator, data: Dataset, e: Evaluation) -> list[Section]:
+    """Return the section that shows why a network was sure of wrong answers, if it is one.
+
+    Parameters
+    ----------
+    model : Estimator
+        Fitted.
+    data : Dataset
+    e : Evaluation
+    """
+    return classify_why.section(model, data, e, _surest(e).tolist())
 
 
 MANY = 200

@@ -152,6 +152,8 @@ def training(
     if len(history) > 1:
         drawing = training_curves(history, "", metrics, stacked=True)
         curves = plots.svg(drawing, say("How training went"))
+    ours = of(model.task)
+    why = ours.why(model, data, evaluation) if hasattr(ours, "why") else []
     page = template("run.html.j2", language).render(
         title=say("{model} on {data}", model=model.name, data=data.name),
         data=data,
@@ -162,7 +164,7 @@ def training(
         calibration=_calibration(model.config.get("calibration")),
         curves=curves,
         last=history[-1] if history else None,
-        sections=of(model.task).sections(data, {model.name: evaluation}, split="val"),
+        sections=[*ours.sections(data, {model.name: evaluation}, split="val"), *why],
         command=run.command(),
         options=model.options,
         environment=model.config["environment"],

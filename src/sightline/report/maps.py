@@ -143,8 +143,10 @@ def _sentence(name: str, told: str) -> Said:
 # ---- pictures
 
 
-def heat(pixels: NDArray[np.uint8], frame: Frame, values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Draw a map over a picture, at most `SIDE` pixels a side.
+def heat(
+    pixels: NDArray[np.uint8], frame: Frame, values: NDArray[np.float32], side: int = SIDE
+) -> NDArray[np.uint8]:
+    """Draw a map over a picture.
 
     Parameters
     ----------
@@ -153,6 +155,8 @@ def heat(pixels: NDArray[np.uint8], frame: Frame, values: NDArray[np.float32]) -
         How the picture became the network's image.
     values : float32 array, shape (h, w)
         In [0, 1], of the network's image.
+    side : int
+        Pixels of the longer side of what is drawn, at most.
 
     Returns
     -------
@@ -162,7 +166,7 @@ def heat(pixels: NDArray[np.uint8], frame: Frame, values: NDArray[np.float32]) -
     """
     import matplotlib as mpl
 
-    small = shrunk(pixels)
+    small = shrunk(pixels, side)
     over = moved_out(values, frame, (small.shape[0], small.shape[1]))
     seen = ~np.isnan(over)
     over = np.nan_to_num(over)[..., None]

@@ -384,6 +384,25 @@ CHINESE = {
     "rank correlation": "秩相关",
     "weights drawn anew down to this layer": "权重重新抽取到这一层为止",
     "What else it says": "还有哪些答案",
+    # why a network was wrong
+    "Grad-CAM of the wrong answer and of the right one: bright is what speaks for the class. "
+    "Through another network the same picture may look otherwise; a map tells of this one alone.":
+    "错误答案和正确答案的热图：亮处支持该类别。换一个网络，同一张图的热图可能不同；"
+    "热图只说明这一个网络。",
+    "Why it was sure of wrong answers": "为什么会确信错误的答案",
+    "{count} of the mistakes, with maps": "{count} 个错误及其热图",
+    "the picture": "图片",
+    "for {label}": "支持 {label}",
+    "for {label}: no positive evidence": "支持 {label}：没有正面证据",
+    "Whether the maps are true was not tested here, as that would take more than {seconds} "
+    "seconds; this does: {command}":
+    "此处没有检验热图是否可信，因为那要超过 {seconds} 秒；检验的命令：{command}",
+    "Of the {all} maps of wrong answers {deletion} beat all null maps in deletion and {insertion} "
+    "in insertion.":
+    "{all} 张错误答案的热图中，删除方面有 {deletion} 张胜过所有零图，插入方面有 {insertion} 张。",
+    "Null maps know nothing of the network: chance, the middle, the edges; a map that does not "
+    "beat them proves nothing.":
+    "零图与网络无关：随机图、中央图、边缘图；胜不过它们的热图什么也证明不了。",
 }  # fmt: skip
 """English -> Chinese, with the same names in braces."""
 
