@@ -344,15 +344,16 @@ def score_cam(
     for image, maps in zip(x, A, strict=True):
         low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
         varied = torch.nonzero((high > low).flatten())[:, 0]
-        unit = ((maps - low) / (high - low))[varied]
         scores = maps.new_empty(len(maps))
         black = torch.zeros_like(image[None])
         with torch.inference_mode():
             if len(varied) < len(maps):
                 scores[:] = value(opened.said(black))
             for start in range(0, len(varied), at_once):
-                part = unit[start : start + at_once, None]
+                part = maps[varied[start : start + at_once], None]
                 part = functional.interpolate(part, image.shape[1:], mode="bilinear")
+                least, most = (f(part, (2, 3), keepdim=True) for f in (torch.amin, torch.amax))
+                part = (part - least) / (most - least).clamp(min=torch.finfo(part.dtype).tiny)
                 seen = value(opened.said(image[None] * part)).float()
                 scores[varied[start : start + at_once]] = seen.to(scores.dtype)
         made.append(_summed(scores.softmax(0)[None], maps[None])[0])
