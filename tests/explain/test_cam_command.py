@@ -100,5 +100,8 @@ def test_a_page_of_a_segmenter_outlines_the_class(tmp_path, monkeypatch):
     told = truth.explain(opened, picture, targets, ["grad-cam"])
     page = shown.write(told, tmp_path / "a.html", language="zh").read_text(encoding="utf-8")
     assert "random weights: it has learned nothing" in page
+    drawn = shown.curves(told).axes
+    tops = [line.get_ydata().max() for axes in drawn for line in axes.lines]
+    assert drawn[0].get_ylim()[1] >= max(tops)
     mark = shown._marked(shown.shrunk(pixels), told)
     assert (mark == (0x3A, 0xD6, 0xA8)).all(-1).any()

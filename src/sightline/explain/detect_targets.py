@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 METHOD = "layer-cam"
 """Grad-CAM averages gradients over places, and so forgets where the box is."""
 
-OVERLAP = 0.5
+OVERLAP = 0.6
 """IoU from which on it is the same box, of networks that do not say which overlap they drop."""
 
 Said = list[tuple["Tensor", "Tensor"]]

@@ -284,8 +284,8 @@ def _curves(figure: Any, explanation: Explanation) -> None:
                       **style)  # fmt: skip
         axes.set_title(title, fontsize=9)
         axes.set_xlabel(say("pixels, %"), fontsize=9)
-        axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylim(bottom=0)  # once both are drawn, as they share it
     panels[0].set_ylabel(say("score"), fontsize=9)
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize=8)
