@@ -91,3 +91,26 @@ def page_of(tmp_path_factory):
         return compared(tmp_path_factory.mktemp("page") / "c", methods, classes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    """Thirty pictures in the plane, with a hostile name, two copies and wrong answers."""
+    from sightline.explain.embedding import Embedding
+    from sightline.explain.seen import Eye, Seen
+
+    classes = ("猫", "<b>dog</b>")
+    rng = np.random.default_rng(0)
+    thumbnails = rng.integers(0, 256, (30, 8, 8, 3), np.uint8)
+    items = [Item(f"图/{i}.png", thumbnails[i], i % 2) for i in range(30)]
+    items[3].id = "</script><script>alert(1)</script>.png"
+    data = Dataset("照片", Source(items, "RGB", (8, 8)), {"train": np.arange(30)}, classes)
+    eye = Eye("runs/a", "what goes into the last layer", (8, 8), "crop", "RGB", np.asarray,
+              classes=classes)  # fmt: skip
+    said = [classes[0]] * 30
+    rows = np.arange(30)
+    seen = Seen(eye, rows, rows % 2, np.zeros((30, 4), np.float32), said,
+                np.full(30, 0.9, np.float32), [])  # fmt: skip
+    points = np.stack([rows % 6, rows // 6], 1).astype(np.float64)
+    return Embedding(data, seen, points, "tsne", "scikit-learn", 0.9, 30, None, ["train"] * 30,
+                     thumbnails, [(0, 1)])  # fmt: skip

@@ -27,9 +27,18 @@ from sightline.data.transforms import Preprocess
 from sightline.deploy import cost as costs
 from sightline.deploy.queueing import Server
 from sightline.estimators.tuning import Trial, Tuned
-from sightline.explain import anchors, detect_proposals, gradients, neighbours, overfit, truth
+from sightline.explain import (
+    anchors,
+    detect_proposals,
+    embedding,
+    gradients,
+    neighbours,
+    overfit,
+    truth,
+)
 from sightline.explain.maps import Map
 from sightline.explain.opened import Picture
+from sightline.explain.seen import Eye, Seen
 from sightline.explain.target import Target
 from sightline.metrics import segment
 from sightline.metrics.detect import Evaluation
@@ -49,6 +58,7 @@ from sightline.report import (
     curves,
     descent,
     detect_plots,
+    embedding_page,
     instances_plots,
     learning_plot,
     plots,
@@ -109,6 +119,18 @@ def proposed(data):
     return detect_proposals.Study(
         data, "train", samples, [regions] * 2, [1, 2], np.ones((2, 4)), 2, 4, 0.1, []
     )
+
+
+def embedded_names():
+    """Pictures in the plane of every class, one of them without, with a copy and mistakes."""
+    data = Dataset(TITLE, Source([Item(f"{i}", "") for i in range(8)], "RGB"), {}, CLASSES)
+    eye = Eye(TITLE, TITLE, (8, 8), "crop", "RGB", np.asarray, classes=CLASSES)
+    labels = np.array([0, 1, 2, 3, 0, 1, 2, -1])
+    seen = Seen(eye, np.arange(8), labels, RNG.random((8, 2)), [CLASSES[0]] * 8, np.ones(8), [])
+    return embedding.Embedding(
+        data, seen, RNG.random((8, 2)), "tsne", TITLE, 0.9, 8, None, ["train"] * 8,
+        np.zeros((8, 8, 8, 3), np.uint8), [(0, 4)],
+    )  # fmt: skip
 
 
 def dataset(task, folder):
@@ -247,6 +269,7 @@ def pictures(folder):
                 np.arange(40) % 4, RNG.dirichlet(np.ones(4), 40), CLASSES
             )
         ],
+        "report.embedding_page.draw": [embedding_page.draw(embedded_names())],
         "report.detect_plots.precision_recall": [
             detect_plots.precision_recall(detected().table, CLASSES)
         ],

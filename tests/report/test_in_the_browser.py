@@ -10,7 +10,7 @@ import pytest
 
 import sightline
 from sightline.bench import curve
-from sightline.report import learning_page
+from sightline.report import embedding_page, learning_page
 from sightline.training import run
 
 NAMES = (
@@ -213,4 +213,53 @@ def test_learning_curves_fit_the_page_and_can_be_read(browser, curve_page, width
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
         assert browser.execute_script(OVERLAPS, ".drawing text") == [], language
         assert browser.execute_script(CONTRAST) == [], language
+    assert browser.get_log("browser") == []
+
+
+LASSO = """
+const field = document.querySelector("#field"), box = field.getBoundingClientRect();
+const put = (kind, x, y) => field.dispatchEvent(new PointerEvent(kind, {
+  clientX: box.left + x * box.width, clientY: box.top + y * box.height, pointerId: 1,
+  bubbles: true,
+}));
+const corners = arguments[0];
+put("pointerdown", ...corners[0]);
+for (const corner of corners) put("pointermove", ...corner);
+put("pointerup", ...corners.at(-1));
+return document.querySelector("#files").value;
+"""
+
+HOVER = """
+const field = document.querySelector("#field"), box = field.getBoundingClientRect();
+const tip = document.querySelector("#tip");
+for (let y = 2; y < box.height && tip.hidden; y += 6) for (let x = 2; x < box.width && tip.hidden; x += 6)
+  field.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + x, clientY: box.top + y }));
+const tiny = document.querySelector("#tiny");
+const pixels = tiny.getContext("2d").getImageData(0, 0, tiny.width, tiny.height).data;
+return [tip.hidden, tip.innerText, Math.max(...pixels)];
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1100, False)])
+def test_pictures_in_the_plane_are_shown_and_listed(browser, embedded, tmp_path, width, dark):
+    look(browser, embedding_page.write(tmp_path / "a.html", embedded), width=width, dark=dark)
+    for _ in in_both(browser):
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        assert browser.execute_script(CONTRAST) == []
+    whole = [[0, 0], [1, 0], [1, 1], [0, 1]]
+    assert browser.execute_script(LASSO, whole).split("\n") == embedded.ids
+    left = browser.execute_script(LASSO, [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]).split("\n")
+    assert left == [name for i, name in enumerate(embedded.ids) if i % 6 < 3]
+    browser.find_element("css selector", "#wrong").click()
+    shown = [figure.text for figure in browser.find_elements("css selector", "#cells figure")]
+    assert len(shown) == 15
+    assert all("<b>dog</b>" in text and "90%" in text for text in shown)
+    browser.find_element("css selector", "#twins").click()
+    files = browser.execute_script("return document.querySelector('#files').value")
+    assert files.split("\n") == embedded.ids[:2]
+    browser.find_element("css selector", "#clear").click()
+    hidden, text, brightest = browser.execute_script(HOVER)
+    assert not hidden
+    assert any(name in text for name in embedded.ids)
+    assert brightest > 0
     assert browser.get_log("browser") == []

@@ -47,6 +47,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("explain neighbours runs/mine new/1.jpg", "into 1-neighbours.png here"),
         ("explain neighbours runs/mine new/1.jpg -o near.png --json", "for programs"),
     ),
+    "explain embedding": (
+        ("explain embedding runs/mine photos/", "a page with every picture; mistakes are ringed"),
+        ("explain embedding imagenet:efficientnet_lite0 photos/ --method pca", "nothing trained"),
+    ),
     "explain gradients": (
         ("explain gradients runs/mine", "of mlp-numpy or convnet-numpy"),
         ("explain gradients runs/mine --images 4 --samples 100", "more of each layer"),

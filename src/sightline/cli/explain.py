@@ -12,6 +12,7 @@ from rich.markup import escape
 from sightline.cli import console, tables
 from sightline.cli.examples import under
 from sightline.cli.explain_cam import cam
+from sightline.cli.explain_embedding import embedding
 from sightline.counting import counted
 from sightline.errors import ParameterError
 from sightline.estimators import load_model
@@ -22,6 +23,7 @@ from sightline.metrics.duration import human
 
 app = App(name="explain", help="Show why a RUN answers as it does.", help_epilogue=under("explain"))
 app.command(cam, help_epilogue=under("explain cam"))
+app.command(embedding, help_epilogue=under("explain embedding"))
 
 
 @app.command(help_epilogue=under("explain neighbours"))

@@ -403,6 +403,53 @@ CHINESE = {
     "Null maps know nothing of the network: chance, the middle, the edges; a map that does not "
     "beat them proves nothing.":
     "零图与网络无关：随机图、中央图、边缘图；胜不过它们的热图什么也证明不了。",
+    # a data set in the plane
+    "{data} by {method}, as {source} sees it": "{data}：{source} 眼中的分布（{method}）",
+    "{data} by {method} of its pixels": "{data}：按像素的分布（{method}）",
+    "pixels": "像素",
+    "what goes into the last layer": "最后一层的输入",
+    "{images} images by {count} features ({what}); trustworthiness {trust} for {near} neighbours, "
+    "on {judged} images: 1 where neighbours in the plane are neighbours by their features, about "
+    "0.5 where they are anybody. Computed by {by}, seed {seed}.":
+    "{images} 张图像，各有 {count} 个特征（{what}）；{near} 个近邻的可信度为 {trust}（在 {judged} "
+    "张图像上计算）：1 表示平面上的近邻在特征上也是近邻，约 0.5 表示只是随机。由 {by} 计算，"
+    "种子 {seed}。",
+    "The plane keeps {share}% of the variance: what differs in other directions lies on top of one "
+    "another, so that classes that overlap here may be easy to tell apart.":
+    "该平面保留了 {share}% 的方差：其他方向上的差别会重叠在一起，"
+    "因此在这里重叠的类别也许很容易区分。",
+    "What t-SNE cannot tell: how far clusters are from each other, how large and how dense they "
+    "are, and where the empty room between them is. Only who is near whom means something; small "
+    "clumps may be chance.":
+    "t-SNE 说明不了：各簇之间相距多远、簇的大小和疏密，以及簇间的空白在哪里。"
+    "只有谁靠近谁才有意义；小团块可能只是偶然。",
+    "What {method} cannot tell: distances between clusters and their density mean little, and it "
+    "may cut in two what is one. Who is near whom is what it keeps.":
+    "{method} 说明不了：簇间距离和疏密意义不大，它也可能把一个簇切成两个。它保留的是谁靠近谁。",
+    "Lasso": "套索",
+    "Move": "移动",
+    "Whole picture": "全图",
+    "Mistakes ({count})": "错误（{count}）",
+    "Near-duplicates ({count} pairs)": "近似重复（{count} 对）",
+    "Wheel or two fingers: nearer. Draw around points to list their files; with Move, drag the "
+    "picture. A click on a class shows it alone.":
+    "滚轮或双指：放大。圈住一些点即可列出它们的文件；选“移动”后可拖动画面。"
+    "点击一个类别则只显示该类。",
+    "Chosen": "已选",
+    "Copy the list": "复制列表",
+    "Copied": "已复制",
+    "Choose nothing": "取消选择",
+    "This page needs JavaScript; the same picture lies beside it as PNG.":
+    "本页需要 JavaScript；旁边的 PNG 是同一张图。",
+    "no class": "无类别",
+    "taken for": "被认作",
+    "split": "划分",
+    "and more: the list has all": "还有更多：列表中是全部",
+    "taken for another class": "被认作别的类别",
+    "has a copy, or nearly one": "有副本或近似副本",
+    "{what} ({count})": "{what}（{count}）",
+    "{count} images; trustworthiness {trust} ({near} neighbours)":
+    "{count} 张图像；可信度 {trust}（{near} 个近邻）",
 }  # fmt: skip
 """English -> Chinese, with the same names in braces."""
 
