@@ -31,7 +31,7 @@ def test_both_languages_have_the_same_places(english):
 def test_chinese_is_chinese(english):
     names = (
         r"predict --reject|predict --threshold auto|--fix|F1|Wilson|k-NN|MiB|95%|1|AP50|AP|COCO|"
-        r"TIDE|Bolya|IoU|Dice|PQ|t-SNE|JavaScript|PNG"
+        r"TIDE|Bolya|IoU|Dice|PQ|t-SNE|JavaScript|PNG|Northcutt"
     )
     left = re.sub(rf"\{{\w+\}}|{names}", "", words.CHINESE[english])
     assert any("\u4e00" <= c <= "\u9fff" for c in left) or not re.sub(r"\W", "", left)

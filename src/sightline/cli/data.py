@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 from rich.text import Text
 
-from sightline.cli import console, tables
+from sightline.cli import console, data_labels, tables
 from sightline.cli.examples import under
 from sightline.counting import counted
 from sightline.data import audit as auditing
@@ -84,6 +84,10 @@ def audit(
     *,
     fix: Path | None = None,
     size: int = audit_masks.SIDE,
+    labels: str | None = None,
+    folds: int = 5,
+    lang: console.Lang = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     group: console.Group = None,
     layout: console.Layout = None,
     allow_outside: console.AllowOutside = False,
@@ -101,9 +105,19 @@ def audit(
     size
         Pixels of the longer side that a network is to be trained at: objects without a pixel left
         there are named.
+    labels
+        Run of a classifier, whose method judges each label without having seen the image: a page
+        of those that are probably wrong, and a table (CSV).
+    folds
+        Times that the method of --labels is fitted anew.
+    output
+        Page of --labels, the table beside it; default labels-DATA.html here.
     """
     if size < 1:
         raise ParameterError(f"--size must be at least 1 pixel, not {size}")
+    if labels is None and (output is not None or folds != 5):
+        raise ParameterError("--output and --folds belong to --labels RUN")
+    doubted = None if labels is None else data_labels.refittable(labels, folds, output)
     if fix is not None:
         converting.check_target(fix)
     with console.bar(f"reading {data}") as report:
@@ -118,6 +132,11 @@ def audit(
         )
     with console.bar("looking at every image") as report:
         audited = auditing.audit(loaded, report, size=size)
+    written = None
+    if labels is not None and doubted is not None:
+        written = data_labels.judge(
+            labels, doubted, loaded, audited, folds=folds, seed=seed, lang=lang, output=output
+        )
     mended: list[str] = []
     if fix is not None:
         clean, mended = mend.fixed(loaded, audited)
@@ -129,10 +148,13 @@ def audit(
         console.print_json(
             describe(loaded)
             | {"images": audited.images, "errors": audited.errors, "findings": findings}
+            | ({"labels": written.document} if written else {})
             | ({"fixed": str(fix), "mended": mended} if fix else {})
         )
     else:
         _print(loaded.name, audited)
+        if written:
+            data_labels.show(written)
         if fix is not None:
             console.out().print(f"cleaned copy: {fix} ({'; '.join(mended)})", soft_wrap=True)
     return 1 if audited.errors else 0

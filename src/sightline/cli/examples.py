@@ -1,8 +1,8 @@
-"""Show two examples of every verb, under its help."""
+"""Show two examples or more of every verb, under its help."""
 
 from __future__ import annotations
 
-EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
+EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "compare": (
         ("compare photos/", "every method that suits the images"),
         ("compare photos/ knn resnet18 --budget 10m", "two of them, ten minutes each"),
@@ -82,6 +82,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "data audit": (
         ("data audit photos/", "status 1 when there are errors"),
         ("data audit photos/ --fix clean/", "a cleaned copy"),
+        ("data audit photos/ --labels runs/mine", "and which labels are probably wrong"),
     ),
     "data convert": (
         ("data convert photos/ shards/ --to webdataset", "one folder of shards"),
@@ -132,7 +133,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("runs other/ --json", "of another folder, for programs"),
     ),
 }  # fmt: skip
-"""Verb -> two command lines after `sightline`, each with what it does."""
+"""Verb -> two command lines or more after `sightline`, each with what it does."""
 
 
 def under(verb: str) -> str:

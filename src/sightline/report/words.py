@@ -450,6 +450,27 @@ CHINESE = {
     "{what} ({count})": "{what}（{count}）",
     "{count} images; trustworthiness {trust} ({near} neighbours)":
     "{count} 张图像；可信度 {trust}（{near} 个近邻）",
+    # labels in doubt
+    "{data}: which labels are probably wrong?": "{data}：哪些标签可能是错的？",
+    "No label of {images} is in doubt.": "{images}的标签都没有疑问。",
+    "{count} of {images} have a label that the method does not believe. Were it never wrong "
+    "itself, {share} of all labels would be.":
+    "{images}中有 {count} 张的标签不被该方法相信。"
+    "假如它自己从不出错，那么有 {share} 的标签是错的。",
+    "Confident learning (Northcutt et al. 2021): {method} was fitted {folds} times, and each image "
+    "judged by a fit that had not learned from it; its first answers agree with {share} of the "
+    "labels. A picture is listed where the method is as sure of another class as it is on average "
+    "of that class's own pictures. Hard pictures are listed, too: look before you change a label.":
+    "置信学习（Northcutt 等 2021）：{method} 拟合了 {folds} 次，每张图像都由没有学过它的那次拟合来"
+    "判断；其首选答案与 {share} 的标签一致。若该方法对另一类别的把握不低于它对该类自身图像的平均把"
+    "握，就列出这张图。难认的图也会列出：改标签之前请先看图。",
+    "Most often (label → what is seen): {pairs}.": "最常见（标签 → 所见）：{pairs}。",
+    "{note} {count} more are in the table.": "{note}表格中还有 {count} 个。",
+    "{count} labels, the most suspicious first": "{count} 个标签，最可疑的在前",
+    "Labels in doubt": "有疑问的标签",
+    "In bold the class that the method sees, and under it the label; how sure it is.":
+    "粗体为该方法所见的类别，其下为标签，以及它的把握。",
+    "labelled {label} ({share})": "标签为 {label}（{share}）",
 }  # fmt: skip
 """English -> Chinese, with the same names in braces."""
 
