@@ -31,6 +31,8 @@ from sightline.explain import (
     anchors,
     detect_proposals,
     embedding,
+    feature_maps,
+    filters,
     gradients,
     neighbours,
     overfit,
@@ -39,6 +41,7 @@ from sightline.explain import (
 from sightline.explain.maps import Map
 from sightline.explain.opened import Picture
 from sightline.explain.seen import Eye, Seen
+from sightline.explain.synthesis import Ascent
 from sightline.explain.target import Target
 from sightline.metrics import segment
 from sightline.metrics.detect import Evaluation
@@ -119,6 +122,20 @@ def proposed(data):
     return detect_proposals.Study(
         data, "train", samples, [regions] * 2, [1, 2], np.ones((2, 4)), 2, 4, 0.1, []
     )
+
+
+def filtered(pixels):
+    numbers = np.arange(len(pixels))
+    kernels = filters.Kernels(TITLE, (5, 3, 6, 6), pixels, numbers, CLASSES[0])
+    best = filters.Favourites(TITLE, (2, 3), 9, numbers, pixels, np.ones(5, np.float32))
+    return filters.Filters(TITLE, [kernels], [best], Ascent(), [])
+
+
+def followed(pixels):
+    picture = Picture(TITLE, pixels, pixels, Frame((6, 6)), torch.zeros(1, 3, 6, 6))
+    active = RNG.random((4, 3, 3)).astype(np.float32)
+    layer = feature_maps.Maps(TITLE, (9, 3, 3), np.arange(4), active.mean((1, 2)), active, 1)
+    return feature_maps.Way(TITLE, picture, [layer] * 2, [])
 
 
 def embedded_names():
@@ -259,6 +276,8 @@ def pictures(folder):
         "report.maps.curves": [shown_maps.curves(explained())],
         "report.maps.correlations": [shown_maps.correlations(explained())],
         "explain.overfit.draw": [overfit.draw(overfit.Study(points, TITLE, 9, 0.1))],
+        "explain.filters.draw": [filters.draw(filtered(pixels))],
+        "explain.feature_maps.draw": [feature_maps.draw(followed(pixels[0]))],
         "report.plots.headline_against_latency": [
             plots.headline_against_latency(methods(), CLASSES[0])
         ],

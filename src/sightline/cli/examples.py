@@ -51,6 +51,18 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("explain embedding runs/mine photos/", "a page with every picture; mistakes are ringed"),
         ("explain embedding imagenet:efficientnet_lite0 photos/ --method pca", "nothing trained"),
     ),
+    "explain filters": (
+        ("explain filters imagenet:efficientnet_lite0", "from edges to parts of things"),
+        ("explain filters runs/mine --layer stem.0 --layer blocks.4.2.conv_pwl", "these layers"),
+    ),
+    "explain features": (
+        ("explain features imagenet:efficientnet_lite0 photo.jpg", "layer by layer"),
+        ("explain features runs/mine photo.jpg --channels 12", "more channels of each"),
+    ),
+    "explain dream": (
+        ("explain dream imagenet:efficientnet_lite0 photo.jpg", "what a middle layer sees, more"),
+        ("explain dream imagenet:efficientnet_lite0 --class zebra", "a class, from noise"),
+    ),
     "explain gradients": (
         ("explain gradients runs/mine", "of mlp-numpy or convnet-numpy"),
         ("explain gradients runs/mine --images 4 --samples 100", "more of each layer"),

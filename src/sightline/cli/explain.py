@@ -13,6 +13,7 @@ from sightline.cli import console, tables
 from sightline.cli.examples import under
 from sightline.cli.explain_cam import cam
 from sightline.cli.explain_embedding import embedding
+from sightline.cli.explain_filters import dream, features, filters
 from sightline.counting import counted
 from sightline.errors import ParameterError
 from sightline.estimators import load_model
@@ -24,6 +25,9 @@ from sightline.metrics.duration import human
 app = App(name="explain", help="Show why a RUN answers as it does.", help_epilogue=under("explain"))
 app.command(cam, help_epilogue=under("explain cam"))
 app.command(embedding, help_epilogue=under("explain embedding"))
+app.command(filters, help_epilogue=under("explain filters"))
+app.command(features, help_epilogue=under("explain features"))
+app.command(dream, help_epilogue=under("explain dream"))
 
 
 @app.command(help_epilogue=under("explain neighbours"))

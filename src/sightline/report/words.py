@@ -471,6 +471,40 @@ CHINESE = {
     "In bold the class that the method sees, and under it the label; how sure it is.":
     "粗体为该方法所见的类别，其下为标签，以及它的把握。",
     "labelled {label} ({share})": "标签为 {label}（{share}）",
+    # what is inside a network
+    "Filters of {name}": "{name} 的滤波器",
+    "Kernels": "卷积核",
+    "The weights themselves, each kernel by its largest; grey in the middle is 0. Beyond the first "
+    "layer, whose inputs are colours, they are hard to read.":
+    "权重本身，每个卷积核按自己的最大值缩放；中间的灰色为 0。"
+    "第一层的输入是颜色，之后各层的权重就很难读懂了。",
+    "What deeper filters look for": "更深的滤波器在找什么",
+    "Images made from noise so that a filter answers as much as it can (activation maximisation, "
+    "{steps} steps, seed {seed}): what it looks for, exaggerated. Other images may please it as "
+    "much, and photographs seldom look like these.":
+    "从噪声生成、让滤波器响应尽可能大的图像（激活最大化，{steps} 步，种子 {seed}）："
+    "它所寻找的东西，被夸大了。别的图像也可能让它同样满意，而照片很少像这样。",
+    "filter {number}": "滤波器 {number}",
+    "answers {value}": "响应 {value}",
+    "{image} on its way through {name}": "{image} 经过 {name} 的过程",
+    "The image, as the network sees it": "网络看到的图像",
+    "Layer by layer": "逐层",
+    "Of each layer the channels that are most active for this image, the first at the left: white "
+    "is where a channel puts out most, by its own scale; what is below 0 is black.":
+    "每层对这张图像最活跃的通道，最强的在左：白色是该通道输出最大之处（各按自己的尺度），"
+    "小于 0 的为黑色。",
+    "channel {number}": "通道 {number}",
+    "mean {value}": "均值 {value}",
+    "{silent} of {channels} channels are nowhere above 0.":
+    "{channels} 个通道中有 {silent} 个处处不大于 0。",
+    "{name} dreams": "{name} 的梦",
+    "from {before} to {after}": "从 {before} 到 {after}",
+    "the picture before": "之前的图片",
+    "The network's own idea of a class, or of what a layer looks for, is made stronger step by "
+    "step. It shows what the network uses, which need not be what a person would name.":
+    "网络自己对某一类别（或某层所寻找的东西）的想法被一步步加强。"
+    "它显示网络用了什么，而那不一定是人会说出的东西。",
+    "{steps} steps, seed {seed}": "{steps} 步，种子 {seed}",
 }  # fmt: skip
 """English -> Chinese, with the same names in braces."""
 
