@@ -134,6 +134,8 @@ def opened(source: str, data: Dataset) -> Eye:
         return Eye(source, "pixels", data.size or (SIDE, SIDE), "crop", data.mode, _flat)
     place, layers = backbone.parted(source)
     if not Path(place).is_dir():
+        if place.startswith("imagenet:"):  # as the index and papers write these names
+            source = source.replace("efficientnet-lite", "efficientnet_lite")
         split = next(iter(data.splits.values()))
         fitted = backbone.fit(Preprocess(features=source), split, registry.card("features+knn"))
         return Eye(source, _said(layers), fitted.size, fitted.resize, data.mode, fitted)

@@ -17,7 +17,7 @@ from sightline.report.parts import Part, Picture, Section
 from sightline.report.words import Language, say
 from sightline.training import run
 
-SCALED = 88
+SCALED = 112
 """Pixels a side that small pictures are enlarged to."""
 
 
@@ -57,7 +57,7 @@ def _kernels(one: Kernels) -> Part:
     sheet = mosaic(one.pictures, columns)
     scale = max(1, 600 // sheet.shape[1])
     uri = plots.png_uri(sheet, scale=scale, most=620)
-    return Part(one.title, pictures=[Picture(uri, (one.title,), broad=True)])
+    return Part(one.title, pictures=[Picture(uri, (), broad=True)])
 
 
 def _favourites(one: Favourites) -> Part:
@@ -79,7 +79,7 @@ def write_maps(target: Path, way: Way, *, language: Language | None = None) -> P
     RunError
         When it cannot be written.
     """
-    seen = Picture(_enlarged(way.picture.seen, 310), (way.picture.name,), broad=True)
+    seen = Picture(_enlarged(way.picture.seen, 310), (), broad=True)
     text = say(
         "Of each layer the channels that are most active for this image, the first at the left: "
         "white is where a channel puts out most, by its own scale; what is below 0 is black."
