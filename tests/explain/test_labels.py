@@ -145,5 +145,11 @@ def test_command(runs, tmp_path, capsys, monkeypatch):
     assert [f["kind"] for f in document["findings"]][-1] == "label"
     assert (tmp_path / "labels-d.html").is_file()
     assert (tmp_path / "labels-d.csv").read_text(encoding="utf-8-sig").startswith("rank,image")
+    with monkeypatch.context() as patched:  # said before every image is looked at
+        patched.setattr("sightline.data.audit.audit", None)
+        (tmp_path / "one" / "a").mkdir(parents=True)
+        Image.fromarray(data.source.items[0].image).save(tmp_path / "one" / "a" / "0.png")
+        with pytest.raises(DataError, match="two classes with two images"):
+            audit("one", labels=str(runs / "logistic"))
     with pytest.raises(ParameterError, match="belong to --labels"):
         audit("d", folds=3)

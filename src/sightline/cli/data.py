@@ -130,6 +130,8 @@ def audit(
             progress=report,
             strict=False,
         )
+    if labels is not None:
+        data_labels.check(loaded, folds)
     with console.bar("looking at every image") as report:
         audited = auditing.audit(loaded, report, size=size)
     written = None

@@ -55,6 +55,18 @@ def refittable(source: str, folds: int, output: Path | None) -> Estimator:
     return labels.refittable(source)
 
 
+def check(data: Dataset, folds: int) -> None:
+    """Refuse data whose labels cannot be judged, before anything long begins.
+
+    Raises
+    ------
+    DataError
+    """
+    from sightline.explain import labels
+
+    labels.judgeable(data, folds)
+
+
 def judge(
     source: str, model: Estimator, data: Dataset, audited: Audit, *, folds: int, seed: int,
     lang: Language | None, output: Path | None,

@@ -189,8 +189,7 @@ def doubt(
     if folds < 2:
         raise ParameterError(f"folds={folds} must be at least 2")
     model = refittable(source) if model is None else model
-    check_task(data, Task.CLASSIFY)
-    judged, notes = _judged(data, folds)
+    judged, notes = judgeable(data, folds)
     start = time.perf_counter()
     rows, labels, probabilities = out_of_fold(source, model, judged, folds, seed, progress)
     if temperature := _temperature(model, labels, probabilities):
@@ -230,8 +229,15 @@ def _cooled(probabilities: NDArray[np.float32], temperature: float) -> NDArray[n
     return calibration.probabilities(_logits(probabilities), temperature).astype(np.float32)
 
 
-def _judged(data: Dataset, folds: int) -> tuple[Split, list[str]]:
-    """Return the images whose labels can be judged, and what to know of the others."""
+def judgeable(data: Dataset, folds: int) -> tuple[Split, list[str]]:
+    """Return the images whose labels can be judged, and what to know of the others.
+
+    Raises
+    ------
+    DataError
+        When the images have no classes, or not two of them with two images each.
+    """
+    check_task(data, Task.CLASSIFY)
     rows = np.unique(np.concatenate(list(data.rows.values())))
     whole = Split(data, "labelled", rows)
     labels = whole.labels
