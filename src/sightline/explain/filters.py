@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ FILTERS = 8
 
 SIDE = 96
 """Pixels a side of these images."""
+
+WIDE = 115
+"""Characters of a line of a drawing's titles."""
 
 DEPTHS = (1 / 3, 2 / 3, 1.0)
 """How deep the layers lie that are shown unless they are named, the last one 1."""
@@ -319,13 +323,14 @@ def draw(made: Filters) -> Figure:
     for one in made.kernels:
         columns = 16 if len(one.numbers) > 16 else 8
         sheet = mosaic(one.pictures, columns)
-        sheets.append((f"kernels of {one.title}", sheet, 0.62 if columns == 16 else 1.0))
+        sheets.append((_wrapped(f"kernels of {one.title}"), sheet, 0.62 if columns == 16 else 1.0))
     for layer in made.favourites:
         numbers = ", ".join(map(str, layer.numbers))
         title = f"what filters of {layer.title} answer to most (filters {numbers})"
-        sheets.append((title, mosaic(layer.pictures, 8, gap=2), 1.0))
+        sheets.append((_wrapped(title), mosaic(layer.pictures, 8, gap=2), 1.0))
     heights = [
-        0.35 + 9.6 * share * sheet.shape[0] / max(sheet.shape[1], 1) for _, sheet, share in sheets
+        0.2 + 0.17 * (1 + title.count("\n")) + 9.6 * share * sheet.shape[0] / sheet.shape[1]
+        for title, sheet, share in sheets
     ]
     drawing = fonts.figure(10, sum(heights) + 0.4, dpi=110)
     rows = np.ravel(np.array(drawing.subplots(len(sheets), 1, height_ratios=heights), object))
@@ -336,3 +341,7 @@ def draw(made: Filters) -> Figure:
         axes.set_anchor("W")
     drawing.suptitle(f"filters of {made.name}", fontsize=11)
     return drawing
+
+
+def _wrapped(title: str) -> str:
+    return textwrap.fill(title, WIDE)
