@@ -32,6 +32,11 @@ FINETUNE_RECIPE: Mapping[str, Any] = MappingProxyType(
 )
 """On from a backbone with published weights."""
 
+LITE_RECIPE: Mapping[str, Any] = MappingProxyType(
+    dict(FINETUNE_RECIPE) | {"lr": 3e-3, "loss": "cross-entropy+dice"}
+)
+"""The same for light networks, whose every layer is normalised, and which learn faster so."""
+
 _VGG: Mapping[str, Any] = MappingProxyType(
     {
         "pretrained": "vgg16", "weights": ("imagenet",), "licence": licences.TORCHVISION,
@@ -149,13 +154,13 @@ CARDS: tuple[ModelCard, ...] = (
             3_795_317, SCRATCH_RECIPE, published=detect.LITE),
     network("unet-lite-imagenet", "unet:unet_lite",
             "unet-lite on a backbone trained on ImageNet: for few photographs", _UNET, 384,
-            3_795_317, FINETUNE_RECIPE, published=detect.LITE),
+            3_795_317, LITE_RECIPE, published=detect.LITE),
     network("deeplabv3-lite", "deeplabv3:deeplabv3_lite",
             "maps seen at several distances at once, on EfficientNet-Lite0", _DEEPLAB, 384,
             4_380_565, SCRATCH_RECIPE, published=detect.LITE),
     network("deeplabv3-lite-imagenet", "deeplabv3:deeplabv3_lite",
             "deeplabv3-lite on a backbone trained on ImageNet: for few photographs", _DEEPLAB, 384,
-            4_380_565, FINETUNE_RECIPE, published=detect.LITE),
+            4_380_565, LITE_RECIPE, published=detect.LITE),
     network("deeplabv3", "deeplabv3:deeplabv3_resnet50",
             "maps seen at several distances at once, on a dilated ResNet-50", _DEEPLAB, 512,
             42_004_074, FINETUNE_RECIPE, costly=True, published=_RESNET),
