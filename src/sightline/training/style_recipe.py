@@ -34,7 +34,7 @@ class StyleRecipe(Recipe):
 
     style: str = ""
     alpha: float = 1.0
-    beta: float = 30.0
+    beta: float = 5.0
     variation: float = 10.0
     style_size: float = 1.0
     part: int = 256
