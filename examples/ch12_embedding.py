@@ -24,7 +24,7 @@ def main(picture: str = "ch12_embedding.png", source: str = "", name: str = "dig
     with tempfile.TemporaryDirectory() as folder:
         seen = source or learned(data, folder)
         made = [
-            embedding.embed(which, data, method=method, split="test", images=1000)
+            embedding.embed(which, data, method=method, split="test", images=300)
             for which, method in (("pixels", "pca"), ("pixels", "tsne"), (seen, "tsne"))
         ]
     drawing = figure(12, 4.4, dpi=100)
@@ -52,7 +52,7 @@ def alike(one: embedding.Embedding) -> float:  # nearest neighbours in the plane
 
 
 def learned(data: Dataset, folder: str) -> str:
-    return str(sightline.create_model("convnet", epochs=2).fit(data.train, data.val).save(folder))
+    return str(sightline.create_model("convnet", epochs=1).fit(data.train, data.val).save(folder))
 
 
 if __name__ == "__main__":

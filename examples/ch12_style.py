@@ -29,9 +29,9 @@ def main() -> None:
     photo = np.asarray(load_sample_image("china.jpg"))[:400, :400]
     style = pattern()
     asked = {
-        "a little style (beta 3)": Wanted(beta=3, size=160, steps=40),
-        "much style (beta 100)": Wanted(beta=100, size=160, steps=40),
-        "the colours kept": Wanted(beta=100, size=160, steps=40, preserve_color=True),
+        "a little style (beta 3)": Wanted(beta=3, size=128, steps=25),
+        "much style (beta 100)": Wanted(beta=100, size=128, steps=25),
+        "the colours kept": Wanted(beta=100, size=128, steps=25, preserve_color=True),
     }
     drawn = {name: transfer(photo, [style], wanted) for name, wanted in asked.items()}
     for name, one in drawn.items():

@@ -64,6 +64,18 @@ def test_text_says_what_was_scaled_and_how_it_went(run, pictures):
     assert Image.open("x.jpg").format == "JPEG"
 
 
+def test_the_figure_of_layers_and_balances(run, pictures):
+    status, out, err = run("plot", "style", pictures["猫"], pictures["b"], *FAST[:3], 1, "--json")
+    assert status == 0, err
+    said = json.loads(out)
+    assert said["picture"] == "style-猫.png"
+    layers = said["rows"]["content of one layer, from noise"]
+    assert layers[0] == "act"
+    up_to = [f"... {name}" for name in layers[1:]]
+    assert said["rows"]["style up to a layer, from noise"] == ["act", *up_to]
+    assert Image.open("style-猫.png").width > 800
+
+
 def test_grey_and_transparent_pictures(run, pictures, tmp_path):
     Image.open(pictures["猫"]).convert("L").save(tmp_path / "grey.png")
     Image.open(pictures["b"]).convert("RGBA").save(tmp_path / "clear.png")

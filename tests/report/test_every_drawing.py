@@ -36,6 +36,7 @@ from sightline.explain import (
     gradients,
     neighbours,
     overfit,
+    style_layers,
     truth,
 )
 from sightline.explain.maps import Map
@@ -275,6 +276,13 @@ def pictures(folder):
         "report.maps.draw": [shown_maps.draw(explained())],
         "report.maps.curves": [shown_maps.curves(explained())],
         "report.maps.correlations": [shown_maps.correlations(explained())],
+        "explain.style_layers.draw": [
+            style_layers.draw(
+                style_layers.Study(
+                    pixels[0], pixels[0], TITLE, [(TITLE, [(c, pixels[0]) for c in CLASSES])] * 2
+                )
+            )
+        ],
         "explain.overfit.draw": [overfit.draw(overfit.Study(points, TITLE, 9, 0.1))],
         "explain.filters.draw": [filters.draw(filtered(pixels))],
         "explain.feature_maps.draw": [feature_maps.draw(followed(pixels[0]))],

@@ -112,6 +112,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("plot overfit digits", "accuracy against the width of a network"),
         ("plot overfit photos/ --images 200 --seeds 5", "of your own images"),
     ),
+    "plot style": (
+        ("plot style photo.jpg painting.jpg", "balances, and what each layer keeps"),
+        ("plot style photo.jpg painting.jpg --network imagenet:vgg19 -o vgg.png", "of VGG19"),
+    ),
     "plot line": (
         ("plot line", "a built-in example"),
         ("plot line fees.csv --x length --y fee", "two columns of a table"),

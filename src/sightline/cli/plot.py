@@ -14,6 +14,7 @@ from rich.table import Table as Grid
 from sightline.cli import console
 from sightline.cli.examples import under
 from sightline.cli.plot_overfit import overfit
+from sightline.cli.plot_style import style
 from sightline.data import fonts
 from sightline.data.table import Table, read_table
 from sightline.errors import DataError, ParameterError, RunError, UnknownNameError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 app = App(name="plot", help="Draw the pictures of the textbook.", help_epilogue=under("plot"))
 app.command(overfit, help_epilogue=under("plot overfit"))
+app.command(style, help_epilogue=under("plot style"))
 
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 Language = Literal["en", "zh"]
