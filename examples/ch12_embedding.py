@@ -52,7 +52,7 @@ def alike(one: embedding.Embedding) -> float:  # nearest neighbours in the plane
 
 
 def learned(data: Dataset, folder: str) -> str:
-    return str(sightline.create_model("convnet", epochs=1).fit(data.train, data.val).save(folder))
+    return str(sightline.create_model("convnet", epochs=2).fit(data.train, data.val).save(folder))
 
 
 if __name__ == "__main__":
