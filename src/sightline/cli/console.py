@@ -29,7 +29,7 @@ from sightline.counting import counted
 from sightline.data import fonts
 from sightline.data import text as texts
 from sightline.data.load import load_data
-from sightline.errors import RunError
+from sightline.errors import ParameterError, RunError
 from sightline.metrics import figure_text, threads
 from sightline.report.words import Language
 from sightline.training import run
@@ -132,6 +132,20 @@ def save_picture(drawing: Figure, target: Path) -> Path:
         target = target.with_name(f"{target.name}.png")
     with writing(target):
         fonts.save(drawing, target)
+    return target
+
+
+def place_beside(image: Path, output: Path | None, default: str) -> Path:
+    """Return where a picture about an image goes: what was asked for, else the default.
+
+    Raises
+    ------
+    ParameterError
+        When that is the image itself.
+    """
+    target = output or Path(default)
+    if target.exists() and image.exists() and target.samefile(image):
+        raise ParameterError(f"{target} is the picture in question; name another file with -o")
     return target
 
 

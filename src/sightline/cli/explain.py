@@ -15,7 +15,6 @@ from sightline.cli.explain_cam import cam
 from sightline.cli.explain_embedding import embedding
 from sightline.cli.explain_filters import dream, features, filters
 from sightline.counting import counted
-from sightline.errors import ParameterError
 from sightline.estimators import load_model
 from sightline.explain import anchors as placed
 from sightline.explain import gradients as slopes
@@ -50,9 +49,7 @@ def neighbours(
     output
         PNG to write; default IMAGE-neighbours.png here.
     """
-    target = output or Path(f"{image.stem}-neighbours.png")
-    if target.exists() and image.exists() and target.samefile(image):
-        raise ParameterError(f"{target} is the picture in question; name another file with -o")
+    target = console.place_beside(image, output, f"{image.stem}-neighbours.png")
     model = load_model(run_folder)
     explanation = near.explain(model, image)
     target = console.save_picture(near.draw(explanation), target)
@@ -111,9 +108,8 @@ def anchors(
         PNG to write; default IMAGE-anchors.png here.
     """
     explanation = placed.explain(model, image, data)
-    target = output or Path(f"{Path(explanation.name).stem}-anchors.png")
-    if target.exists() and Path(image).exists() and target.samefile(image):
-        raise ParameterError(f"{target} is the picture in question; name another file with -o")
+    name = f"{Path(explanation.name).stem}-anchors.png"
+    target = console.place_beside(Path(image), output, name)
     written = console.save_picture(placed.draw(explanation), target)
     rows = explanation.rows()
     if json:

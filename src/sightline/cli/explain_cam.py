@@ -9,7 +9,6 @@ from cyclopts import Parameter
 from rich.markup import escape
 
 from sightline.cli import console, tables
-from sightline.errors import ParameterError
 from sightline.explain.methods import METHODS, Method
 
 
@@ -63,9 +62,7 @@ def cam(
     from sightline.explain.opened import open_network
     from sightline.report import maps as shown
 
-    target = output or Path(f"{image.stem}-cam.png")
-    if target.exists() and image.exists() and target.samefile(image):
-        raise ParameterError(f"{target} is the picture in question; name another file with -o")
+    target = console.place_beside(image, output, f"{image.stem}-cam.png")
     opened = open_network(network, untrained=untrained, device=device)
     picture = opened.picture(image)
     targets = opened.targets(picture, class_name, box)

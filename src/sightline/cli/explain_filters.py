@@ -211,11 +211,11 @@ def _plain(network: str) -> str:
 
 
 def _target(output: Path | None, default: str, image: Path | None = None) -> Path:
-    target = output or Path(default)
+    target = (
+        output or Path(default) if image is None else console.place_beside(image, output, default)
+    )
     if target.suffix.lower() in (".html", ".htm"):
         raise ParameterError(f"--output {target} is the picture to write: end it in .png")
-    if image is not None and target.exists() and image.exists() and target.samefile(image):
-        raise ParameterError(f"{target} is the picture in question; name another file with -o")
     return target
 
 
