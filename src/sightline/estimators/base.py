@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.dataset import Dataset, Split
+from sightline.data.images import CENTRED
 from sightline.data.item import Item
 from sightline.data.load import check_task, unreadable_note
 from sightline.data.notebook import thumbnail
@@ -106,6 +107,8 @@ class Estimator(ABC):
     """
 
     task: ClassVar[str]
+    whole: ClassVar[str] = ""
+    """What would become of parts of pictures that a resize cuts off, where it may cut off none."""
     network: ClassVar[type[NetworkMethod] | None] = None
     """What makes a network of the registry a method of this task; None: the task has none."""
 
@@ -172,13 +175,25 @@ class Estimator(ABC):
 
     @classmethod
     def preprocess_of(cls, name: str, given: Mapping[str, Any] | None = None) -> Preprocess:
-        """Return a method's preprocessing: as its model card says, but for what is given."""
+        """Return a method's preprocessing: as its model card says, but for what is given.
+
+        Raises
+        ------
+        ParameterError
+            When parts of pictures would be cut off of a task that is asked about all of them.
+        """
         card = registry.card(name)
         own: dict[str, Any] = {
             "scale": card.scale, "size": card.side, "resize": card.resize,
             "features": card.features, "views": card.views,
         }  # fmt: skip
-        return Preprocess(**(own | dict(given or {})))
+        made = Preprocess(**(own | dict(given or {})))
+        if cls.whole and (made.resize == "crop" or made.resize in CENTRED):
+            raise ParameterError(
+                f"resize={made.resize} cuts off parts of pictures, {cls.whole}; take resize=pad or "
+                "resize=stretch"
+            )
+        return made
 
     @classmethod
     def pretrained_command(cls, data: str) -> str | None:

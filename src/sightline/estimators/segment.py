@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.dataset import Dataset, Split
-from sightline.data.images import CENTRED
 from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted
-from sightline.errors import DataError, ParameterError
+from sightline.errors import DataError
 from sightline.estimators.base import Answers, Estimator, Fitting
 from sightline.estimators.network import not_read
 from sightline.estimators.predictions import check_split, class_numbers
@@ -22,9 +21,6 @@ from sightline.models import carried, registry
 from sightline.types import IGNORE, Frame, Progress, Segmentation, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sightline.data.transforms import Preprocess
     from sightline.training.engine import Training
 
 PART = 16
@@ -36,23 +32,7 @@ class Segmenter(Estimator):
 
     task = Task.SEGMENT
     network = SemanticNetwork
-
-    @classmethod
-    def preprocess_of(cls, name: str, given: Mapping[str, Any] | None = None) -> Preprocess:
-        """Return a method's preprocessing, by which every pixel of a picture is seen.
-
-        Raises
-        ------
-        ParameterError
-            When parts of pictures would be cut off, whose pixels could not be answered for.
-        """
-        made = super().preprocess_of(name, given)
-        if made.resize == "crop" or made.resize in CENTRED:
-            raise ParameterError(
-                f"resize={made.resize} cuts off parts of pictures, whose pixels would have no "
-                "class; take resize=pad or resize=stretch"
-            )
-        return made
+    whole = "whose pixels would have no class"
 
     @classmethod
     def classes_of(cls, data: Dataset) -> tuple[str, ...]:

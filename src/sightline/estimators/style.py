@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from sightline.data import images
 from sightline.data.dataset import Dataset, Split
-from sightline.data.images import CENTRED
 from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted
 from sightline.errors import DataError, ParameterError
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from sightline.data.transforms import Preprocess
     from sightline.training.engine import Judge, Training
 
 KEPT = 512
@@ -255,23 +253,7 @@ class Stylist(Estimator):
 
     task = Task.STYLE
     network = StyleNetwork
-
-    @classmethod
-    def preprocess_of(cls, name: str, given: Mapping[str, Any] | None = None) -> Preprocess:
-        """Return a method's preprocessing, by which the whole of a picture is seen.
-
-        Raises
-        ------
-        ParameterError
-            When parts of pictures would be cut off, which could not be drawn.
-        """
-        made = super().preprocess_of(name, given)
-        if made.resize == "crop" or made.resize in CENTRED:
-            raise ParameterError(
-                f"resize={made.resize} cuts off parts of pictures, which would not be drawn; take "
-                "resize=pad or resize=stretch"
-            )
-        return made
+    whole = "which would not be drawn"
 
     @classmethod
     def check_serves(cls, data: Dataset) -> None:
