@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -146,7 +146,12 @@ class StyleNetwork(NetworkMethod):
         import torch
         from torch.nn import functional
 
-        from sightline.models.style.losses import gram
+        from sightline.models.style.losses import (
+            content_distance,
+            gram,
+            style_distance,
+            total_variation,
+        )
 
         recipe = cast(StyleRecipe, self.recipe(int(self.side_.max())))
         perception, _ = perceive(recipe.network)
@@ -169,16 +174,16 @@ class StyleNetwork(NetworkMethod):
                 with torch.no_grad():
                     aim = perception(pictures)
                 seen = perception(drawn)
-                content = torch.stack(
-                    [_relative(seen[n].flatten(1), aim[n].flatten(1))
-                     for n in perception.layers.content]
-                ).mean(0)  # fmt: skip
-                style = torch.stack(
-                    [_relative(gram(seen[n]).flatten(1), aims[n].flatten(1)) for n in aims]
-                ).mean(0)
-                across = (drawn[..., 1:] - drawn[..., :-1]).square().mean((1, 2, 3))
-                down = (drawn[..., 1:, :] - drawn[..., :-1, :]).square().mean((1, 2, 3))
-                figures = {"content": content, "style": style, "variation": across + down}
+                singles = range(len(drawn))
+                content = _mean(
+                    [content_distance(seen[n][i, None], aim[n][i, None]) for i in singles]
+                    for n in perception.layers.content
+                )
+                style = _mean(
+                    [style_distance(gram(seen[n][i, None]), aims[n]) for i in singles] for n in aims
+                )
+                variation = torch.stack([total_variation(drawn[i, None]) for i in singles])
+                figures = {"content": content, "style": style, "variation": variation}
                 weighed = [
                     getattr(recipe, factor) * figures[name]
                     for factor, name in (
@@ -237,9 +242,11 @@ class StyleNetwork(NetworkMethod):
         super().restore(arrays)
 
 
-def _relative(made: Tensor, aim: Tensor) -> Tensor:
-    """Return how far rows (N, D) are from their aims, as a share of these, shape (N,)."""
-    return (made - aim).square().sum(1) / aim.square().sum(1).clamp(min=1e-12)
+def _mean(by_layer: Iterable[list[Tensor]]) -> Tensor:
+    """Return the mean over layers of a number for each picture, shape (N,)."""
+    import torch
+
+    return torch.stack([torch.stack(layer) for layer in by_layer]).mean(0)
 
 
 def _floats(X: NDArray[np.uint8]) -> Tensor:
