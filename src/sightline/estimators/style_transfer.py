@@ -251,10 +251,12 @@ def transfer(
         if where is not None:
             start = start * (where > 0) + content_seen * (where == 0)
 
-        def finished(x: Tensor, target: Tensor = target, where: Tensor | None = where) -> Tensor:
+        def finished(
+            x: Tensor, target: Tensor = target, where: Tensor | None = where
+        ) -> NDArray[np.uint8]:
             if wanted.preserve_color:
                 x = colors.coloured(x, target)
-            return x if where is None else x * where + target * (1 - where)
+            return _pixels(x if where is None else x * where + target * (1 - where))
 
         totals = []
         for step in optimise(
@@ -265,9 +267,9 @@ def transfer(
             totals.append(step.losses["total"])
             drawn.history.append({"step": done, "side": max(stage.size), **step.losses})
             if on_step is not None:
-                on_step(done, total, functools.partial(_finished, finished, picture))
+                on_step(done, total, functools.partial(finished, picture))
         assert picture is not None  # a stage has a step at least
-        drawn.pixels = _finished(finished, picture)
+        drawn.pixels = finished(picture)
         if stage is stages[0] and stalled(totals):
             drawn.notes.append(
                 f"the loss did not fall any more in the last quarter of {stage.steps} steps: more "
@@ -431,10 +433,6 @@ def _start(wanted: Wanted, content: Tensor, style: Tensor) -> Tensor:
         return _enlarged(style, (content.shape[2], content.shape[3]))
     chance = torch.Generator().manual_seed(wanted.seed)
     return torch.rand(content.shape, generator=chance).to(content.device)
-
-
-def _finished(finish: Callable[[Tensor], Tensor], picture: Tensor) -> NDArray[np.uint8]:
-    return _pixels(finish(picture))
 
 
 def _pixels(picture: Tensor) -> NDArray[np.uint8]:
