@@ -186,6 +186,35 @@ def test_pictures_and_classes_move_together(augment):
     assert seen == {0, 1, IGNORE}  # what is ignored, and what is beyond the picture, counts nowhere
 
 
+@pytest.mark.parametrize("augment", ["none", "scene"])
+def test_a_cut_is_a_part_of_what_the_network_would_be_shown(augment):
+    rows, columns = np.indices((64, 96))
+    labels = (rows // 8 * 12 + columns // 8).astype(np.uint8)  # each place knows where it was
+    image = np.stack([labels, labels, labels], 2) * 2
+    names = tuple(map(str, range(96)))
+    sample = to_tensors(Sample(image, "x", segmentation=Segmentation(labels, names)))
+    change = Changed((64, 96), augment, "pad", cut=0.5)
+    corners = set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        pixels, known = change(*sample)
+        got = known["labels"].numpy()
+        assert pixels.shape == (3, 32, 48)
+        assert got.shape == (32, 48)
+        if augment == "none":
+            top, left = divmod(int(got[0, 0]), 12)
+            down, right = (int((got == got[0, 0]).any(axis).sum()) for axis in (1, 0))
+            y, x = top * 8 + 8 - down, left * 8 + 8 - right
+            assert (got == labels[y : y + 32, x : x + 48]).all()
+            assert (pixels[0].numpy() == got * 2).all()
+            corners.add((y, x))
+    if augment == "none":
+        assert len({y for y, _ in corners}) > 10
+        assert len({x for _, x in corners}) > 10
+        assert max(y for y, _ in corners) <= 32
+        assert max(x for _, x in corners) <= 48
+
+
 def test_pixels_between_objects_weigh_more():
     labels = np.zeros((24, 24), np.uint8)
     labels[4:20, 4:11], labels[4:20, 13:20] = 1, 1
@@ -222,6 +251,8 @@ def test_weights_of_classes_are_those_of_the_training_pixels(fitted, ink):
         ({"loss": "dice", "class_weights": "balanced"}, ParameterError, "class_weights"),
         ({"loss": "dice", "boundary": 10.0}, ParameterError, "boundary"),
         ({"boundary": -1.0}, ParameterError, "negative"),
+        ({"cut": 0.0}, ParameterError, "nothing to learn"),
+        ({"cut": 1.5}, ParameterError, "between 0 and 1"),
         ({"resize": "crop"}, ParameterError, "resize=pad"),
     ],
 )

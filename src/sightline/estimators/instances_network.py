@@ -19,6 +19,7 @@ from sightline.estimators.detect_untaught import DRAWN
 from sightline.metrics import detect_precision as precision
 from sightline.metrics.instances_table import Masks, MaskTable, in_common
 from sightline.models.instances import flooding, pasted
+from sightline.training.cuts import check_cut
 from sightline.training.masked_recipe import MaskedRecipe
 from sightline.training.object_masks import ChangedMasks
 from sightline.types import Frame
@@ -62,7 +63,8 @@ class InstanceNetwork(DetectionNetwork):
 
     def changed(self, train: Split, fitted: Fitted, recipe: Any) -> Transform:
         """Return what changes a picture of a split and its masks before the network sees them."""
-        changed = ChangedMasks(fitted.size, recipe.augment, fitted.resize)
+        check_cut(fitted.size, recipe.cut, self.card.name, self.card.smallest_side)
+        changed = ChangedMasks(fitted.size, recipe.augment, fitted.resize, recipe.cut)
         return WithMaps(changed) if self.splits_maps else WithMasks(changed)
 
     def from_coco(self, name: str) -> PublishedWeights:

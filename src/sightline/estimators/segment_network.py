@@ -66,6 +66,8 @@ class SemanticNetwork(NetworkMethod):
         ------
         DataError
             When the images are too small for the network, none can be read, or no pixel counts.
+        ParameterError
+            When the recipe's cuts are too small for the network.
         TrainingError, RunError
             See `sightline.training.engine.Training.run`.
         """
@@ -91,6 +93,7 @@ class SemanticNetwork(NetworkMethod):
         import torch
 
         from sightline.models.segment.losses import boundary_weights, with_auxiliary
+        from sightline.training.cuts import check_cut
         from sightline.training.engine import Training
         from sightline.training.pixels import Changed, gathered
         from sightline.training.sample_feed import SampleFeed
@@ -105,11 +108,13 @@ class SemanticNetwork(NetworkMethod):
         if recipe.class_weights == "balanced":
             weight = torch.from_numpy(self._balanced(train)).to(fabric.device)
         changed = Changed(
-            fitted.size, recipe.augment, fitted.resize, tuple(self.ignored_.tolist()),
+            fitted.size, recipe.augment, fitted.resize, tuple(self.ignored_.tolist()), recipe.cut,
             functools.partial(boundary_weights, w0=recipe.boundary) if recipe.boundary else None,
         )  # fmt: skip
+        check_cut(fitted.size, recipe.cut, self.card.name, self.card.smallest_side)
         feed = SampleFeed(
-            train, recipe.batch_size, self.seed, transform=changed, collate=gathered,
+            train, recipe.batch_size, self.seed, transform=changed,
+            collate=gathered,
             workers=recipe.workers or max(threads.available() - threads.in_use(), 0),
             rank=fabric.global_rank, world=fabric.world_size,
         )  # fmt: skip

@@ -15,6 +15,7 @@ from torchvision.transforms.v2 import functional as pictures
 from sightline.data.images import Resize, frame_of
 from sightline.errors import DataError
 from sightline.training.boxes import GREY
+from sightline.training.cuts import sides_of
 from sightline.training.masked_recipe import Augment
 
 SCALES = 0.7, 1.4
@@ -33,11 +34,20 @@ class ChangedMasks:
         See `masked_recipe.MaskedRecipe`.
     resize : str
         See `sightline.data.images.resize`.
+    cut : float
+        Share of the size, in (0, 1], that comes out: a part by chance of what the network would be
+        shown.
     """
 
     size: tuple[int, int]
     augment: Augment
     resize: Resize = "pad"
+    cut: float = 1.0
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Return the height and width of what comes out."""
+        return sides_of(self.size, self.cut)
 
     def __call__(self, image: Any, target: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Change an image and its target.
@@ -50,11 +60,11 @@ class ChangedMasks:
 
         Returns
         -------
-        image : uint8 Tensor, shape (C, height, width)
+        image : uint8 Tensor, shape (C, *sides)
         target : dict
             ``boxes``, float32 (G, 4), the smallest ones around the masks; ``labels``; ``masks``,
-            bool (G, height, width); and ``ignored``, bool (height, width): a crowd's pixels, whose
-            masks are not among them. An object without a pixel left is left out.
+            bool (G, *sides); and ``ignored``, bool (*sides): a crowd's pixels, whose masks are not
+            among them. An object without a pixel left is left out.
 
         Raises
         ------
@@ -97,15 +107,16 @@ class ChangedMasks:
             least, most = SCALES
             by = least * (most / least) ** float(torch.rand(()))
         part = [max(round(side * s * by), 1) for side, s in zip(own, frame.scale, strict=True)]
-        rooms = [side - inner for side, inner in zip(self.size, part, strict=True)]
+        rooms = [side - inner for side, inner in zip(self.sides, part, strict=True)]
+        placed = by == self.cut == 1
         top, left = (
-            round(offset) if by == 1 else int(torch.randint(min(room, 0), max(room, 0) + 1, ()))
+            round(offset) if placed else int(torch.randint(min(room, 0), max(room, 0) + 1, ()))
             for room, offset in zip(rooms, frame.offset, strict=True)
         )
         around = [left, rooms[1] - left, top, rooms[0] - top]  # below 0: what is cut off
         x = functional.pad(pictures.resize(x, part, antialias=True), around, value=GREY)
         if not len(masks):
-            return x, masks.new_zeros((0, *self.size))
+            return x, masks.new_zeros((0, *self.sides))
         # Each pixel is that of the nearest place: a mask is no number between others.
         nearest = functional.interpolate(masks[None].byte(), part, mode="nearest-exact")[0]
         return x, functional.pad(nearest, around).bool()

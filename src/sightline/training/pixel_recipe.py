@@ -28,6 +28,9 @@ class PixelRecipe(Recipe):
         Changes of a picture and its classes: none; mirroring left and right; that, a part of it at
         half to twice its size, and other brightness, contrast and hue, as for photographs; or
         that and quarter turns, where nothing is up, as under a microscope.
+    cut : float
+        Share of the network's sides that is learned from at a time, cut out by chance: 1 is the
+        whole picture; at 0.5 an image costs a quarter, so that a larger --size can be afforded.
     loss : str
         cross-entropy, focal, dice or lovasz, or some of them added up: cross-entropy+lovasz.
     class_weights : {"none", "balanced"}
@@ -43,6 +46,7 @@ class PixelRecipe(Recipe):
     """
 
     augment: Augment = "scene"
+    cut: float = 1.0
     loss: str = "cross-entropy"
     class_weights: Literal["none", "balanced"] = "none"
     boundary: float = 0.0
@@ -55,6 +59,9 @@ class PixelRecipe(Recipe):
         if self.class_weights not in ("none", "balanced"):
             raise UnknownNameError("class_weights", self.class_weights, ("none", "balanced"))
         self.check_sizes("boundary")
+        self.check_shares("cut")
+        if not self.cut:
+            raise ParameterError("cut=0 leaves nothing to learn from")
         parts = self.losses
         for part in parts:
             if part not in LOSSES:

@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional
 
 from sightline.data.images import Resize, frame_of
 from sightline.training.boxes import GREY
+from sightline.training.cuts import sides_of
 from sightline.training.pixel_recipe import Augment
 from sightline.types import IGNORE
 
@@ -40,6 +41,9 @@ class Changed:
         stretched.
     ignored : tuple of int
         Classes whose pixels do not count.
+    cut : float
+        Share of the size, in (0, 1], that comes out: a part by chance of what the network would be
+        shown.
     weigh : callable, optional
         Makes the weight of each pixel, float32 (H, W), of the numbers of objects, int (H, W), 0
         where there is none; it must be picklable.
@@ -49,7 +53,13 @@ class Changed:
     augment: Augment
     resize: Resize = "pad"
     ignored: tuple[int, ...] = ()
+    cut: float = 1.0
     weigh: Callable[[NDArray[np.int32]], NDArray[np.float32]] | None = None
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Return the height and width of what comes out."""
+        return sides_of(self.size, self.cut)
 
     def __call__(self, image: Any, target: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
         """Change an image and its target.
@@ -63,9 +73,9 @@ class Changed:
 
         Returns
         -------
-        image : uint8 Tensor, shape (C, height, width)
+        image : uint8 Tensor, shape (C, *sides)
         target : dict
-            ``labels``, uint8 (height, width), and with `weigh` ``weights``, float32.
+            ``labels``, uint8 (*sides), and with `weigh` ``weights``, float32.
         """
         image = image.as_subclass(Tensor)
         maps = [self._labels(image, target)]
@@ -101,10 +111,16 @@ class Changed:
         return image.contiguous(), maps.contiguous()
 
     def _whole(self, image: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Bring the whole picture to the network's size, as it will be asked about."""
+        """Bring the whole picture to the network's size, as it will be asked about, and cut it."""
         frame = frame_of((image.shape[1], image.shape[2]), self.size, self.resize)
         sides = [round(s * f) for s, f in zip(image.shape[1:], frame.scale, strict=True)]
         top, left = map(round, frame.offset)
+        if self.cut < 1:
+            down, right = (
+                round(float(torch.rand(())) * (side - own))
+                for side, own in zip(self.size, self.sides, strict=True)
+            )
+            top, left = top - down, left - right
         return self._laid(*_scaled(image, maps, sides), top, left)
 
     def _part(self, image: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,13 +131,13 @@ class Changed:
         sides = [max(round(side * fits * scale), 1) for side in image.shape[1:]]
         top, left = (
             round(float(torch.rand(())) * (own - side))
-            for own, side in zip(self.size, sides, strict=True)
+            for own, side in zip(self.sides, sides, strict=True)
         )  # between both edges, whichever of the two is larger
         return self._laid(*_scaled(image, maps, sides), top, left)
 
     def _laid(self, image: Tensor, maps: Tensor, top: int, left: int) -> tuple[Tensor, Tensor]:
-        """Put a picture on a sheet of the network's size: cut, or with a grey border."""
-        size, (high, wide) = [*self.size], image.shape[1:]
+        """Put a picture on a sheet of the sides that come out: cut, or with a grey border."""
+        size, (high, wide) = [*self.sides], image.shape[1:]
         if [high, wide] == size and not (top or left):
             return image, maps
         y, x = max(-top, 0), max(-left, 0)
