@@ -19,7 +19,7 @@ from sightline.errors import DataError, ParameterError, TrainingError, UnknownNa
 from sightline.models import registry
 from sightline.models.segment.losses import class_weights
 from sightline.training.pixel_recipe import PixelRecipe
-from sightline.training.pixels import Changed
+from sightline.training.pixels import Changed, Gathered
 from sightline.types import IGNORE, Sample, Segmentation
 
 KNOBS = {"epochs": 6, "least_steps": 1, "device": "cpu", "workers": 0, "precision": "32-true",
@@ -215,6 +215,27 @@ def test_a_cut_is_a_part_of_what_the_network_would_be_shown(augment):
         assert max(x for _, x in corners) <= 48
 
 
+def test_objects_are_pasted_with_all_that_is_known_of_their_pixels():
+    labels = torch.zeros(2, 12, 12, dtype=torch.uint8)
+    labels[0, 1:4, 1:4], labels[0, 6:9, 6:9], labels[0, 0, 11] = 1, 2, IGNORE
+    images = [torch.full((3, 12, 12), 10), torch.full((3, 12, 12), 200)]
+    known = [{"labels": m, "weights": torch.full((12, 12), i + 1.0)} for i, m in enumerate(labels)]
+    kinds = set()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        batch, made = Gathered(1.0)(images, known)
+        pasted = made[1]["labels"] > 0
+        kinds.add(tuple(torch.unique(made[1]["labels"]).tolist()))
+        assert ((batch[1] == 10) == pasted).all()  # what is ignored stays where it was
+        assert ((made[1]["weights"] == 1) == pasted).all()
+        assert (made[1]["labels"][pasted] == labels[0][pasted]).all()
+        assert (batch[0] == 10).all()  # the other image has no object to give
+    assert kinds == {(0, 1), (0, 2), (0, 1, 2)}  # whole objects, one at least
+    batch, made = Gathered(0.0)(images, known)
+    assert (batch[1] == 200).all()
+    assert made[0] is known[0]
+
+
 def test_pixels_between_objects_weigh_more():
     labels = np.zeros((24, 24), np.uint8)
     labels[4:20, 4:11], labels[4:20, 13:20] = 1, 1
@@ -253,6 +274,7 @@ def test_weights_of_classes_are_those_of_the_training_pixels(fitted, ink):
         ({"boundary": -1.0}, ParameterError, "negative"),
         ({"cut": 0.0}, ParameterError, "nothing to learn"),
         ({"cut": 1.5}, ParameterError, "between 0 and 1"),
+        ({"paste": 2.0}, ParameterError, "between 0 and 1"),
         ({"resize": "crop"}, ParameterError, "resize=pad"),
     ],
 )

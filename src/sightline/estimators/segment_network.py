@@ -95,7 +95,7 @@ class SemanticNetwork(NetworkMethod):
         from sightline.models.segment.losses import boundary_weights, with_auxiliary
         from sightline.training.cuts import check_cut
         from sightline.training.engine import Training
-        from sightline.training.pixels import Changed, gathered
+        from sightline.training.pixels import Changed, Gathered
         from sightline.training.sample_feed import SampleFeed
 
         self._name_classes(train, fitted)
@@ -114,7 +114,7 @@ class SemanticNetwork(NetworkMethod):
         check_cut(fitted.size, recipe.cut, self.card.name, self.card.smallest_side)
         feed = SampleFeed(
             train, recipe.batch_size, self.seed, transform=changed,
-            collate=gathered,
+            collate=Gathered(recipe.paste),
             workers=recipe.workers or max(threads.available() - threads.in_use(), 0),
             rank=fabric.global_rank, world=fabric.world_size,
         )  # fmt: skip

@@ -31,6 +31,9 @@ class PixelRecipe(Recipe):
     cut : float
         Share of the network's sides that is learned from at a time, cut out by chance: 1 is the
         whole picture; at 0.5 an image costs a quarter, so that a larger --size can be afforded.
+    paste : float
+        Chance that an image is given objects of another one, at the places where they are there
+        (Ghiasi et al., 2021): connected pixels of a class other than the first.
     loss : str
         cross-entropy, focal, dice or lovasz, or some of them added up: cross-entropy+lovasz.
     class_weights : {"none", "balanced"}
@@ -47,6 +50,7 @@ class PixelRecipe(Recipe):
 
     augment: Augment = "scene"
     cut: float = 1.0
+    paste: float = 0.0
     loss: str = "cross-entropy"
     class_weights: Literal["none", "balanced"] = "none"
     boundary: float = 0.0
@@ -59,7 +63,7 @@ class PixelRecipe(Recipe):
         if self.class_weights not in ("none", "balanced"):
             raise UnknownNameError("class_weights", self.class_weights, ("none", "balanced"))
         self.check_sizes("boundary")
-        self.check_shares("cut")
+        self.check_shares("cut", "paste")
         if not self.cut:
             raise ParameterError("cut=0 leaves nothing to learn from")
         parts = self.losses
