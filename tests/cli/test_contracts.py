@@ -144,6 +144,7 @@ def test_data_that_changed_between_training_and_resume(pictures, tmp_path):
 # ---- a kill at any moment
 
 
+@pytest.mark.parametrize("wait", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("command", "at"),
     [
@@ -154,18 +155,14 @@ def test_data_that_changed_between_training_and_resume(pictures, tmp_path):
     ],
 )
 @pytest.mark.usefixtures("pictures")
-def test_the_same_command_works_after_a_kill(tmp_path, command, at):
+def test_the_same_command_works_after_a_kill(tmp_path, command, at, wait):
     home = tmp_path / "home"
     draw(tmp_path / "big", 30, (90, 80))
     if command[0] == "export":
         assert call("train", "nearest-mean", "d", "-o", "run", home=home)[0] == 0
-    for wait in (0.0, 0.5):
-        _killed(command, home, at, wait)
-        assert call(*command, home=home)[0] == 0
-        assert [p.name for p in home.rglob("*.part")] == []
-        if command[0] != "compare":
-            shutil.rmtree("out", ignore_errors=True)
-        shutil.rmtree(home, ignore_errors=True)
+    _killed(command, home, at, wait)
+    assert call(*command, home=home)[0] == 0
+    assert [p.name for p in home.rglob("*.part")] == []
 
 
 def _killed(command, home, said, wait):

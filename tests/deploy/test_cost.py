@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -102,7 +103,8 @@ def many_files():
 @pytest.mark.skipif(
     resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2000, reason="too few files may be open"
 )
-def test_the_command_measures_and_draws(tmp_path, capsys, many_files):
+def test_the_command_measures_and_draws(tmp_path, capsys, many_files, monkeypatch):
+    monkeypatch.setattr(cost, "measure", functools.partial(cost.measure, seconds=0.5))
     data = sightline.load_data("digits")
     run = sightline.create_model("nearest-mean", data).fit(data.train[:300]).save(tmp_path / "run")
     assert status(["cost", str(run), "--json", "--rate", "5"]) == 0

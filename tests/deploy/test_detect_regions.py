@@ -57,6 +57,7 @@ def test_a_batch_is_as_good_as_one_by_one_and_a_blank_picture_is_one_of_it(expor
     assert not (runtime.answer(X)[1].scores > 0.5).any()
 
 
+@pytest.mark.slow
 def test_eight_bits_leave_the_corners_of_regions_alone(trained, exported, tmp_path):
     made = export(trained, tmp_path / "small.onnx", precision="int8")
     assert made.files["small.onnx"] < 0.5 * exported.files["model.onnx"]

@@ -11,8 +11,17 @@ from PIL import Image
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("ch*.py"))
 
+LONG = {
+    "ch08_vgg16_cifar10", "ch09_detectors", "ch09_localize", "ch09_ssd_voc", "ch10_count_nuclei",
+    "ch10_instance", "ch10_semantic", "ch12_embedding",
+}  # fmt: skip
+"""Those that train networks for a quarter of a minute and more."""
 
-@pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
+
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(e, marks=[pytest.mark.slow] * (e.stem in LONG), id=e.stem) for e in EXAMPLES],
+)
 def test_example(script, tmp_path):
     picture = tmp_path / "picture.png"
     done = subprocess.run(
@@ -22,3 +31,7 @@ def test_example(script, tmp_path):
     assert f"picture: {picture}" in done.stdout
     assert Image.open(picture).width > 500
     assert len(script.read_text(encoding="utf-8").splitlines()) < 60
+
+
+def test_the_long_ones_are_there():
+    assert {script.stem for script in EXAMPLES} >= LONG

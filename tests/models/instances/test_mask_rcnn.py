@@ -134,6 +134,7 @@ def test_an_image_without_an_answer_has_no_mask():
     assert answer["masks"].shape == (0, 28, 28)
 
 
+@pytest.mark.slow
 def test_the_small_form_learns_a_mask_that_is_not_its_box():
     torch.manual_seed(0)
     model = ours.mask_rcnn_small(2, 3, 32).train()
