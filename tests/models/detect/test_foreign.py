@@ -85,8 +85,9 @@ def test_names_of_both_tasks_are_suggested():
         registry.card("torchvision:fcos_resnet50_fpm")
     with pytest.raises(UnknownNameError, match="'resnet34'"):
         registry.card("torchvision:resnet33")
-    with pytest.raises(UnknownNameError):
-        registry.card("torchvision:maskrcnn_resnet50_fpn")
+    assert str(registry.card("torchvision:maskrcnn_resnet50_fpn").task) == "instances"
+    with pytest.raises(UnknownNameError, match="'maskrcnn_resnet50_fpn'"):
+        registry.card("torchvision:maskrcnn_resnet50_fpm")
 
 
 def test_it_is_trained_saved_and_asked_like_any(tmp_path):

@@ -4,13 +4,15 @@ They stand beside those of the bench under its rules: labels without the backgro
 standardised images a batch, answers and losses as of any detector. What torchvision does inside
 (scaling, standardising, padding) is left out, as the images come ready.
 
-Those that answer with masks or key points belong to other tasks and are not here. Their boxes have
-no ONNX graph.
+Those that answer with masks are built by `models.instances.foreign`; key points belong to no task
+here. Their boxes have no ONNX graph.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -54,11 +56,13 @@ class TorchvisionDetector(nn.Module):
     """
 
     at_once = 8
+    transform: ClassVar[type[GeneralizedRCNNTransform]] = GeneralizedRCNNTransform
+    """What torchvision does to images before, and to answers after: nothing, for ready ones."""
 
     def __init__(self, network: nn.Module, head: tuple[str, ...], side: tuple[int, int]) -> None:
         super().__init__()
         self.network = network
-        self.network.transform = GeneralizedRCNNTransform(
+        self.network.transform = self.transform(
             min(side), max(side), [0.0], [1.0], size_divisible=1, fixed_size=(side[1], side[0])
         )
         self.head_names = tuple(f"network.{name}" for name in head)
@@ -68,24 +72,26 @@ class TorchvisionDetector(nn.Module):
     ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         """Compute the losses in training, answers in evaluation; see `DetectionModule.forward`."""
         if not self.training:
-            return [_answers(said) for said in self.network(list(images))]
+            return [self.answer(said) for said in self.network(list(images))]
         known = []
         for target in for_each(images, targets):
             rows = with_area(target["boxes"])  # torchvision ends with an error where there is none
-            boxes, labels = target["boxes"][rows].float(), target["labels"][rows] + 1
-            known.append({"boxes": boxes, "labels": labels})
+            known.append(self.known({name: values[rows] for name, values in target.items()}))
         losses: dict[str, Tensor] = self.network(list(images), known)
         return losses
 
+    def known(self, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what is known of an image's objects as torchvision takes it."""
+        return {"boxes": target["boxes"].float(), "labels": target["labels"] + 1}
 
-def _answers(said: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return answers with labels from 0, without those of the class that is not used."""
-    rows = torch.nonzero(said["labels"] > 0)[:, 0]
-    rows = rows[said["scores"][rows].argsort(descending=True, stable=True)]
-    return {
-        "boxes": said["boxes"][rows], "scores": said["scores"][rows],
-        "labels": said["labels"][rows] - 1,
-    }  # fmt: skip
+    def answer(self, said: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return an answer with labels from 0, without those of the class that is not used."""
+        rows = torch.nonzero(said["labels"] > 0)[:, 0]
+        rows = rows[said["scores"][rows].argsort(descending=True, stable=True)]
+        return {
+            "boxes": said["boxes"][rows], "scores": said["scores"][rows],
+            "labels": said["labels"][rows] - 1,
+        } | ({"masks": said["masks"][rows, 0]} if "masks" in said else {})  # fmt: skip
 
 
 def torchvision_detector(
@@ -109,13 +115,28 @@ def torchvision_detector(
         When there is no such detector.
     """
     _check(name)
+    return wrapped(name, num_classes, in_channels, side)
+
+
+def wrapped(
+    name: str, num_classes: int, in_channels: int, side: int | tuple[int, int],
+    kind: type[TorchvisionDetector] = TorchvisionDetector,
+) -> TorchvisionDetector:  # fmt: skip
+    """Build a network of torchvision by its rules here; see `torchvision_detector`.
+
+    Parameters
+    ----------
+    name, num_classes, in_channels, side
+    kind : type
+        What it is held by.
+    """
     network: nn.Module = get_model(
         name, weights=None, weights_backbone=None, num_classes=1 + num_classes
     )
     if in_channels != 3:
         replace_stem(network, in_channels)
     size = (side, side) if isinstance(side, int) else side
-    return TorchvisionDetector(network, _heads(network, name), size)
+    return kind(network, _heads(network, name), size)
 
 
 def torchvision_card(name: str) -> ModelCard:
@@ -146,8 +167,10 @@ def detectors() -> list[str]:
 
 def _heads(network: nn.Module, name: str) -> tuple[str, ...]:
     """Return the layers of a detector that are made anew for other classes."""
-    if name.startswith("fasterrcnn"):
-        return "roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"
+    if name.startswith(("fasterrcnn", "maskrcnn")):
+        boxes = "roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"
+        masks = name.startswith("maskrcnn")
+        return (*boxes, *["roi_heads.mask_predictor.mask_fcn_logits"] * masks)
     if not name.startswith("ssd"):
         return ("head.classification_head.cls_logits",)
     layers = network.get_submodule("head.classification_head.module_list")

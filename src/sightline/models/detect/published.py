@@ -140,10 +140,10 @@ def _detector(name: str) -> Detector:
         return _rf_detr(name.removeprefix(RF_DETR))
     if not name.startswith(TORCHVISION):
         return DETECTORS[name]
-    return replace(torchvisions(name.removeprefix(TORCHVISION)), convert=_inside)
+    return replace(torchvisions(name.removeprefix(TORCHVISION)), convert=inside)
 
 
-def _inside(state: Mapping[str, Any]) -> dict[str, Tensor]:
+def inside(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return a state dict with the names that it has in a network that holds another."""
     return {f"network.{key}": tensor for key, tensor in state.items()}
 
@@ -161,7 +161,7 @@ def _rf_detr(size: str) -> Detector:
         recipe="https://github.com/roboflow/rf-detr",
         outputs="unused-last",
         licence=licences.RF_DETR,
-        convert=_inside,
+        convert=inside,
         file=file,
     )
 

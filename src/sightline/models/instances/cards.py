@@ -32,7 +32,7 @@ _RESNET: Mapping[str, Any] = MappingProxyType(
 )  # fmt: skip
 
 
-def _network(
+def network(
     name: str, entry: str, summary: str, paper: str, side: int, parameters: int | None,
     recipe: Mapping[str, Any], *, costly: bool = True, **more: Any,
 ) -> ModelCard:  # fmt: skip
@@ -58,6 +58,10 @@ def coco_card(name: str) -> ModelCard:
         When there is no such network, or it has no such weights.
     """
     published = detect.AS_PUBLISHED["faster-rcnn"]
+    from sightline.models import registry
+
+    if name.startswith("torchvision:"):
+        return detect.from_coco(name, [registry.card(name)], "network", {})
     return detect.from_coco(name, CARDS, "network", published)
 
 
@@ -78,7 +82,7 @@ def watershed_card(name: str) -> ModelCard:
 
     if name not in NETWORKS:
         raise UnknownNameError("semantic network", name, NETWORKS)
-    return _network(
+    return network(
         f"watershed:{name}", "watershed:watershed", f"unet-watershed on the maps of {name}",
         _WATERSHED, 256, None, CELLS_RECIPE, rung=False,
         smallest=SMALLEST, arguments=MappingProxyType({"network": name}),
@@ -89,14 +93,14 @@ SMALLEST = 33
 """Pixels a side from which on the coarsest map has more than one place, to be normalised."""
 
 CARDS: tuple[ModelCard, ...] = (
-    _network("unet-watershed", "watershed:watershed",
+    network("unet-watershed", "watershed:watershed",
              "a U-Net says where objects are and how deep; a watershed parts them: no overlaps",
              _WATERSHED, 256, 3_795_028, CELLS_RECIPE, costly=False, smallest=SMALLEST,
              published=detect.LITE),
-    _network("mask-rcnn-small", "mask_rcnn:mask_rcnn_small",
+    network("mask-rcnn-small", "mask_rcnn:mask_rcnn_small",
              "faster-rcnn-small with a mask in each answer", _MASK, 320, 4_841_376, MASK_RECIPE,
              published=detect.LITE),
-    _network("mask-rcnn", "mask_rcnn:mask_rcnn",
+    network("mask-rcnn", "mask_rcnn:mask_rcnn",
              "faster-rcnn with a mask in each answer, on the pyramid of a ResNet-50", _MASK, 512,
              44_454_513, detect.FASTER_RECIPE, smallest=64, published=_RESNET,
              arguments={"frozen": False}),
@@ -104,6 +108,10 @@ CARDS: tuple[ModelCard, ...] = (
 """All of them."""
 
 FOREIGN = MappingProxyType(
-    {"coco": f"{_HERE}.cards:coco_card", "watershed": f"{_HERE}.cards:watershed_card"}
+    {
+        "coco": f"{_HERE}.cards:coco_card",
+        "torchvision": f"{_HERE}.foreign:torchvision_card",
+        "watershed": f"{_HERE}.cards:watershed_card",
+    }
 )
 """What makes cards of networks that are named after others, by the prefix of the name."""

@@ -9,7 +9,13 @@ from types import MappingProxyType
 from torch import nn
 from torchvision.models import get_model_weights
 
-from sightline.models.detect.published import Detector, loaded, torchvisions
+from sightline.models.detect.published import (
+    TORCHVISION,
+    Detector,
+    inside,
+    loaded,
+    torchvisions,
+)
 from sightline.models.weights import PublishedWeights
 
 
@@ -29,7 +35,7 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
     Parameters
     ----------
     name : str
-        Of the network, one of `NETWORKS`.
+        Of the network, one of `NETWORKS`, or ``torchvision:NAME``.
     model : Module
         Is changed.
     classes : sequence of str
@@ -40,4 +46,8 @@ def load_published(name: str, model: nn.Module, classes: Sequence[str]) -> Publi
     WeightsError
         When the file cannot be had or read, or is another network's.
     """
-    return loaded(NETWORKS[name], name, model, classes)
+    if name.startswith(TORCHVISION):
+        about = replace(_of(name.removeprefix(TORCHVISION)), convert=inside)
+    else:
+        about = NETWORKS[name]
+    return loaded(about, name, model, classes)
