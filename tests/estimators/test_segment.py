@@ -186,6 +186,22 @@ def test_pictures_and_classes_move_together(augment):
     assert seen == {0, 1, IGNORE}  # what is ignored, and what is beyond the picture, counts nowhere
 
 
+def test_a_zoom_of_one_keeps_the_size_of_things():
+    labels = np.zeros((64, 64), np.uint8)
+    labels[26:36, 30:40] = 1
+    image = np.zeros((64, 64, 3), np.uint8)
+    sample = to_tensors(Sample(image, "x", segmentation=Segmentation(labels, ("a", "b"))))
+    areas = {}
+    for zoom in (1.0, 2.0):
+        change = Changed((64, 64), "turns" if zoom == 1 else "scene", zoom=zoom)
+        areas[zoom] = []
+        for seed in range(30):
+            torch.manual_seed(seed)
+            areas[zoom].append(int((change(*sample)[1]["labels"] == 1).sum()))
+    assert np.ptp(areas[1.0]) <= 12  # turned by any angle, a square of 100 pixels has as many
+    assert min(areas[2.0]) < 50 < 200 < max(areas[2.0])
+
+
 @pytest.mark.parametrize("augment", ["none", "scene"])
 def test_a_cut_is_a_part_of_what_the_network_would_be_shown(augment):
     rows, columns = np.indices((64, 96))
@@ -275,6 +291,7 @@ def test_weights_of_classes_are_those_of_the_training_pixels(fitted, ink):
         ({"cut": 0.0}, ParameterError, "nothing to learn"),
         ({"cut": 1.5}, ParameterError, "between 0 and 1"),
         ({"paste": 2.0}, ParameterError, "between 0 and 1"),
+        ({"zoom": 0.5}, ParameterError, "zoom must be from 1 to 8"),
         ({"resize": "crop"}, ParameterError, "resize=pad"),
     ],
 )

@@ -109,6 +109,7 @@ class SemanticNetwork(NetworkMethod):
             weight = torch.from_numpy(self._balanced(train)).to(fabric.device)
         changed = Changed(
             fitted.size, recipe.augment, fitted.resize, tuple(self.ignored_.tolist()), recipe.cut,
+            recipe.zoom,
             functools.partial(boundary_weights, w0=recipe.boundary) if recipe.boundary else None,
         )  # fmt: skip
         check_cut(fitted.size, recipe.cut, self.card.name, self.card.smallest_side)

@@ -26,8 +26,10 @@ class PixelRecipe(Recipe):
     ----------
     augment : {"none", "flip", "scene", "turns"}
         Changes of a picture and its classes: none; mirroring left and right; that, a part of it at
-        half to twice its size, and other brightness, contrast and hue, as for photographs; or
-        that and quarter turns, where nothing is up, as under a microscope.
+        another size, and other brightness, contrast and hue, as for photographs; or that and
+        turns, where nothing is up, as under a microscope.
+    zoom : float
+        How many times as large, or smaller, the parts of scene and turns may be; 1: of one size.
     cut : float
         Share of the network's sides that is learned from at a time, cut out by chance: 1 is the
         whole picture; at 0.5 an image costs a quarter, so that a larger --size can be afforded.
@@ -49,6 +51,7 @@ class PixelRecipe(Recipe):
     """
 
     augment: Augment = "scene"
+    zoom: float = 2.0
     cut: float = 1.0
     paste: float = 0.0
     loss: str = "cross-entropy"
@@ -64,6 +67,8 @@ class PixelRecipe(Recipe):
             raise UnknownNameError("class_weights", self.class_weights, ("none", "balanced"))
         self.check_sizes("boundary")
         self.check_shares("cut", "paste")
+        if not 1 <= self.zoom <= 8:
+            raise ParameterError(f"zoom must be from 1 to 8 times, not {self.zoom}")
         if not self.cut:
             raise ParameterError("cut=0 leaves nothing to learn from")
         parts = self.losses

@@ -20,8 +20,8 @@ from sightline.training.cuts import sides_of
 from sightline.training.pixel_recipe import Augment
 from sightline.types import IGNORE
 
-SCALES = (0.5, 2.0)
-"""Of a picture that a part is cut from, by the size that shows the whole (DeepLabV3, section 4)."""
+SLANTED = 0.5
+"""Share of the pictures without an upper side that are turned by any angle besides."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ class Changed:
     cut : float
         Share of the size, in (0, 1], that comes out: a part by chance of what the network would be
         shown.
+    zoom : float
+        Parts of a picture are up to so many times as large as where the whole is seen, or as many
+        times smaller.
     weigh : callable, optional
         Makes the weight of each pixel, float32 (H, W), of the numbers of objects, int (H, W), 0
         where there is none; it must be picklable.
@@ -54,6 +57,7 @@ class Changed:
     resize: Resize = "pad"
     ignored: tuple[int, ...] = ()
     cut: float = 1.0
+    zoom: float = 2.0
     weigh: Callable[[NDArray[np.int32]], NDArray[np.float32]] | None = None
 
     @property
@@ -101,8 +105,8 @@ class Changed:
         if self.augment in ("scene", "turns"):
             distort = v2.RandomPhotometricDistort() if len(image) == 3 else v2.ColorJitter(0.3, 0.3)
             image = distort(image)
-            if self.augment == "turns" and (turns := int(torch.randint(4, ()))):
-                image, maps = (torch.rot90(x, turns, (1, 2)) for x in (image, maps))
+            if self.augment == "turns":
+                image, maps = _turned(image, maps)
             image, maps = self._part(image, maps)
         else:
             image, maps = self._whole(image, maps)
@@ -125,8 +129,7 @@ class Changed:
 
     def _part(self, image: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Cut a part by chance out of the picture at a size by chance."""
-        least, most = SCALES
-        scale = least * (most / least) ** float(torch.rand(()))
+        scale = self.zoom ** (2 * float(torch.rand(())) - 1)
         fits = min(s / own for s, own in zip(self.size, image.shape[1:], strict=True))
         sides = [max(round(side * fits * scale), 1) for side in image.shape[1:]]
         top, left = (
@@ -147,9 +150,8 @@ class Changed:
         )
         top, left = max(top, 0), max(left, 0)
         border = [left, top, size[1] - left - image.shape[2], size[0] - top - image.shape[1]]
-        outside = [IGNORE, 0][: len(maps)]  # of labels, and of the numbers of objects
         return functional.pad(image, border, fill=[GREY]), functional.pad(
-            maps, border, fill=outside
+            maps, border, fill=_outside(maps)
         )
 
 
@@ -202,6 +204,24 @@ def _some_objects(labels: Tensor) -> Tensor:
         taken[1 + int(torch.randint(count, ()))] = True
     taken[0] = False
     return taken[torch.from_numpy(numbers).long()]
+
+
+def _turned(image: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn a picture and its maps by quarters, and half of the time by any angle between them."""
+    if turns := int(torch.randint(4, ())):
+        image, maps = (torch.rot90(x, turns, (1, 2)) for x in (image, maps))
+    if float(torch.rand(())) >= SLANTED:
+        return image, maps
+    angle = 90 * float(torch.rand(())) - 45
+    smooth = InterpolationMode.BILINEAR
+    return functional.rotate(image, angle, smooth, fill=[GREY]), functional.rotate(
+        maps, angle, InterpolationMode.NEAREST, fill=_outside(maps)
+    )
+
+
+def _outside(maps: Tensor) -> list[int]:
+    """Return what lies beyond a picture: of labels, and of the numbers of objects."""
+    return [IGNORE, 0][: len(maps)]
 
 
 def _scaled(image: Tensor, maps: Tensor, sides: list[int]) -> tuple[Tensor, Tensor]:
