@@ -22,9 +22,9 @@ _VERBS = """
     Concatenate Connect Convert Copy Count Create Crop Cut Decay Decide Decode Deduplicate
     Define Delete Deploy Derive Descend Describe Detect Distil Divide Do Download Draw Drop
     Encode End Ensure Estimate Evaluate Examine Expand Explain Export Extract Feed Fetch Fill
-    Filter Find Fingerprint Fit Flatten Flip Fold Forget Format Freeze Gather Generate Go Group
-    Guess Halve Handle Hold Ignore Implement Import Infer Initialise Insert Interpolate Iterate
-    Join Keep Label Learn Leave Let Limit Link List Listen Load Lock Log Look Lower Make Map
+    Filter Find Fingerprint Fit Flatten Flip Follow Fold Forget Format Freeze Gather Generate Go
+    Group Guess Halve Handle Hold Ignore Implement Import Infer Initialise Insert Interpolate
+    Iterate Join Keep Label Learn Leave Let Limit Link List Listen Load Lock Log Look Lower Make Map
     Mark Match Measure Merge Minimise Mirror Mix Move Multiply Name Normalise Note Number Open
     Order Pack Pad Parse Part Partition Pass Pause Permute Pick Place Plot Pool Predict Prepare
     Preprocess Print Project Propose Provide Put Quantise Quote Raise Rank Read Receive Record

@@ -185,7 +185,7 @@ def test_the_runs_own_thresholds_hold_unless_another_is_asked_for(says, strict):
         (["--save", "xml", "-o", "o"], "unknown --save 'xml'; known: coco"),
         (["--save", "coco"], "--save needs a folder"),
         (["--tile", "9"], "at least 32 pixels, not 9"),
-        (["--tile", "64", "-o", "o.parquet"], "--scale and --save are for an output folder"),
+        (["--tile", "64", "-o", "o.parquet"], "--save and --track are for an output folder"),
         (["--threshold", "auto"], "has no thresholds"),
     ],
 )
@@ -237,6 +237,50 @@ def test_a_video_is_answered_for_frame_by_frame(says, place, tmp_path):
     assert len(damaged["damaged"]) == 1
     assert damaged["frames"] >= 15
     assert "no video that can be read" in text["error"]
+
+
+def test_objects_of_a_video_are_followed_and_counted(says, place, tmp_path):
+    pytest.importorskip("av")
+    pytest.importorskip("trackers")
+    from sightline.data.video import Writer
+
+    film = tmp_path / "片.mp4"
+    with Writer(film, Fraction(5)) as writer:
+        for _ in range(8):
+            writer.add(np.zeros((50, 100, 3), np.uint8))
+    status, (said,) = says(
+        "predict", "run", film, "--track", "--threshold", "0.1", "-o", tmp_path / "out",
+        "--zone", "all=0,0,100,0,100,50,0,50", "--count-line", "0,25,100,25",
+    )  # fmt: skip
+    assert status == 0
+    assert sum(said["counts"]["tracks"].values()) >= 1
+    assert said["counts"]["zones"][0]["name"] == "all"
+    assert said["counts"]["zones"][0]["visitors"] == sum(said["counts"]["tracks"].values())
+    assert said["counts"]["lines"][0]["in"] == 0
+    names = ["片.counts.json", "片.jsonl", "片.mot.txt", "片.mp4", "片.tracks.csv"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
+    assert (
+        json.loads((tmp_path / "out/片.counts.json").read_text("utf-8"))["tracker"] == "bytetrack"
+    )
+    with (tmp_path / "out/片.tracks.csv").open(encoding="utf-8-sig", newline="") as file:
+        heading, *rows = csv.reader(file)
+    assert heading[:5] == ["frame", "seconds", "track", "class", "score"]
+    assert {row[3] for row in rows} <= {"'=cat", "猫"}  # nothing is computed when it is opened
+    lines = (tmp_path / "out/片.mot.txt").read_text().splitlines()
+    assert len(lines) == len(rows) == 7 * sum(said["counts"]["tracks"].values())
+    assert lines[0].startswith("2,1,")  # told from the second frame on; frames from 1
+    first, *_, last = map(json.loads, (tmp_path / "out/片.jsonl").read_text("utf-8").splitlines())
+    assert [one["track"] for one in first["objects"]] == [None] * len(first["objects"])
+    assert {one["track"] for one in last["objects"]} == {int(row[2]) for row in rows}
+    for words, text in (
+        (("new/a.jpg", "--track"), "through videos, and none"),
+        ((film, "--zone", "0,0,1,1,0,1"), "need --track"),
+        ((film, "--track", "--count-line", "0,0,500,0"), "leaves the picture"),
+        ((film, "--track", "--tracker", "deepsort"), "tracker"),
+    ):
+        status, err = says("predict", "run", *words)
+        assert status == 2
+        assert text in err
 
 
 def test_a_folders_videos_are_taken_up_where_they_can_be_read(says, place, tmp_path, monkeypatch):

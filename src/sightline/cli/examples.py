@@ -26,6 +26,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "predict": (
         ("predict runs/mine new/*.jpg -o answers/", "the answers written on the pictures"),
         ("predict imagenet:efficientnet_lite0 photo.jpg", "1,000 classes, nothing trained"),
+        ("predict runs/mine film.mp4 --track -o out/", "objects followed through a video"),
     ),
     "serve": (
         ("serve runs/mine", "a page and an API at http://localhost:8000"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sightline.deploy.runtime import Runtime
+    from sightline.deploy.tracks import Following
     from sightline.deploy.units import PixelSize
     from sightline.estimators.base import Estimator
     from sightline.types import Prediction
@@ -49,6 +50,10 @@ def predict(
     tile: int = 0,
     scale: str | None = None,
     save: tuple[str, ...] | None = None,
+    track: Annotated[bool, Parameter(negative="")] = False,
+    tracker: str = "bytetrack",
+    count_line: tuple[str, ...] = (),
+    zone: tuple[str, ...] = (),
     output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
     engine: Literal["local", "ray"] = "local",
     workers: int = 0,
@@ -85,6 +90,17 @@ def predict(
     save
         Not of classifiers: what the output folder gets in a folder answers/ beside the pictures:
         json, coco, csv, of boxes yolo, of segmentation png (masks), or none; default: all of them.
+    track
+        Of objects in videos: follow each from frame to frame; the output folder gets tables of the
+        tracks (CSV, and the text of the MOT Challenge) and of the counts.
+    tracker
+        bytetrack, ocsort or sort.
+    count_line
+        With --track: x1,y1,x2,y2 in pixels, or NAME=x1,y1,x2,y2: count who crosses it; in is to the
+        left of who walks from the first point to the second.
+    zone
+        With --track: x1,y1,x2,y2,x3,y3 and so on, or NAME= these: count who is inside, and for how
+        long.
     output
         Folder for the pictures with the answer written on them, in the folders of the images, and
         for videos; NAME.parquet: a folder of shards with all answers, restartable, for any number
@@ -112,12 +128,15 @@ def predict(
         reject = max(threshold, 1e-9)  # 0 is asked for: all of them, not the run's own
     auto = threshold == "auto"
     if output is not None and output.endswith(".parquet"):
-        if tile or scale is not None or save is not None:
-            raise ParameterError("--tile, --scale and --save are for an output folder: -o FOLDER")
+        if tile or scale is not None or save is not None or track:
+            raise ParameterError(
+                "--tile, --scale, --save and --track are for an output folder: -o FOLDER"
+            )
         least: float | Literal["auto"] = "auto" if auto else reject
         return _bulk(
             run_folder, pictures, output, top, least, engine, workers, allow_schemes, raw, json
         )
+    following = _following(track, tracker, count_line, zone)
     check_device(device)
     if engine != "local" or workers or allow_schemes or raw:
         raise ParameterError(
@@ -144,10 +163,18 @@ def predict(
         raise ParameterError(
             f"--tile is for objects and segmentation; {run_folder} is for the task {task}"
         )
+    if following is not None and not hasattr(asked.says, "boxed"):
+        raise ParameterError(
+            f"--track follows objects, and {run_folder} is for the task {task}, which has none"
+        )
+    if following is not None and not films:
+        raise ParameterError(
+            "--track follows objects through videos, and none is among what is named"
+        )
     target = None if output is None else run.create(output)
     places = {} if target is None else _places(paths, films, target, given)
     answers = _answered(asked, paths, places)
-    told = [predict_video.answer(asked, film, places.get(film)) for film in films]
+    told = [predict_video.answer(asked, film, places.get(film), following) for film in films]
     files = _files(asked, answers, places, target)
     bad = sum(one.answer is None for one in answers) + sum(one.failed for one in told)
     if json:
@@ -163,6 +190,30 @@ def predict(
         for file in files:
             console.out().print(f"answers: {escape(str(file))}", soft_wrap=True)
     return 2 if bad else 0
+
+
+def _following(
+    track: bool, tracker: str, lines: tuple[str, ...], zones: tuple[str, ...]
+) -> Following | None:
+    """Return what is asked about objects that are followed.
+
+    Raises
+    ------
+    ParameterError, UnknownNameError, MissingExtraError
+    """
+    if not track:
+        if lines or zones:
+            raise ParameterError("--count-line and --zone need --track")
+        return None
+    from sightline.deploy.tracks import Following, Place
+
+    return Following(
+        tracker,
+        *(
+            tuple(Place.parse(given, what, i + 1) for i, given in enumerate(several))
+            for what, several in (("line", lines), ("zone", zones))
+        ),
+    )
 
 
 class One(NamedTuple):

@@ -42,15 +42,15 @@ def scene(seed: int, index: int, size: int, objects: int) -> Scene:
 def _drawn(seed: int, index: int, size: int, objects: int) -> Scene:
     rng = np.random.default_rng([seed, index, size, objects])
     labels, coverages = _place(rng, size, objects)
-    image = _ground(rng, size)
+    image = draw_ground(rng, size)
     light = rng.uniform(0, 2 * np.pi)
     for coverage in coverages:
-        texture = _texture(rng, size, light)
+        texture = draw_texture(rng, size, light)
         alpha = coverage[..., None]
         image = image * (1 - alpha) + texture * alpha
     image += rng.normal(0, rng.uniform(1, 5), image.shape)
-    masks = _visible(coverages)
-    boxes = np.array([_box(mask) for mask in masks], np.float64).reshape(-1, 4)
+    masks = visible_parts(coverages)
+    boxes = np.array([box_around(mask) for mask in masks], np.float64).reshape(-1, 4)
     annotation = Annotation(
         width=size, height=size, boxes=boxes, labels=np.array(labels), shapes=list(masks)
     )
@@ -83,7 +83,7 @@ def _place(
         tried = [*coverages, coverage]
         seen = [
             mask.sum() >= _LEAST_SEEN * max((c >= 0.5).sum(), 1) and mask.any()
-            for mask, c in zip(_visible(tried), tried, strict=True)
+            for mask, c in zip(visible_parts(tried), tried, strict=True)
         ]
         if all(seen) or not labels:
             labels.append(label)
@@ -93,7 +93,7 @@ def _place(
     return labels, coverages
 
 
-def _visible(coverages: list[NDArray[np.float64]]) -> list[NDArray[np.bool_]]:
+def visible_parts(coverages: list[NDArray[np.float64]]) -> list[NDArray[np.bool_]]:
     """Return the pixels that each shape owns; a later shape lies on top of the earlier ones."""
     owner = np.full(coverages[0].shape, -1)
     for i, coverage in enumerate(coverages):
@@ -101,21 +101,53 @@ def _visible(coverages: list[NDArray[np.float64]]) -> list[NDArray[np.bool_]]:
     return [owner == i for i in range(len(coverages))]
 
 
-def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+def box_around(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Return the smallest box around a mask with pixels: xyxy, the far edges exclusive."""
     ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
 
 
 def _coverage(rng: np.random.Generator, name: str, size: int) -> NDArray[np.float64]:
     """Return the share of each pixel that a shape of random place, size and turn covers."""
+    side = size * _OVERSAMPLE
+    radius = side * rng.uniform(0.12, 0.28)
+    centre = rng.uniform(radius * 0.8, side - radius * 0.8, 2)
+    turn = rng.uniform(0, 2 * np.pi)
+    return _covered(name, size, radius, centre, turn, rng.uniform(0.65, 1.0))
+
+
+def covered(
+    name: str, size: int, radius: float, place: NDArray[np.float64], turn: float, squeeze: float
+) -> NDArray[np.float64]:
+    """Return the share of each pixel that a shape covers, shape (size, size).
+
+    Parameters
+    ----------
+    name : str
+        One of `CLASSES`.
+    size : int
+        Pixels a side of the picture.
+    radius : float
+        In sides of the picture.
+    place : (x, y)
+        Of its centre, in sides of the picture.
+    turn : float
+        Radians.
+    squeeze : float
+        Height over width, of a rectangle or triangle.
+    """
+    side = size * _OVERSAMPLE
+    return _covered(name, size, side * radius, side * np.asarray(place), turn, squeeze)
+
+
+def _covered(
+    name: str, size: int, radius: float, centre: NDArray[np.float64], turn: float, squeeze: float
+) -> NDArray[np.float64]:
+    """Draw a shape on a canvas of more pixels, of which radius and centre are; see `covered`."""
     from PIL import Image, ImageDraw
 
-    s = size * _OVERSAMPLE
-    radius = s * rng.uniform(0.12, 0.28)
-    centre = rng.uniform(radius * 0.8, s - radius * 0.8, 2)
-    turn = rng.uniform(0, 2 * np.pi)
-    squeeze = rng.uniform(0.65, 1.0)
-    canvas = Image.new("L", (s, s))
+    side = size * _OVERSAMPLE
+    canvas = Image.new("L", (side, side))
     draw = ImageDraw.Draw(canvas)
     for outline, ink in _outlines(name, squeeze):
         c, n = np.cos(turn), np.sin(turn)
@@ -149,7 +181,7 @@ def _regular(n: int) -> NDArray[np.float64]:
     return np.stack([np.cos(angles), np.sin(angles)], 1)
 
 
-def _ground(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+def draw_ground(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
     """Draw noise with the 1/f amplitude spectrum of natural images, in two muted colours.
 
     Source: D. J. Field, Relations between the statistics of natural images and the
@@ -176,7 +208,7 @@ def _colour(rng: np.random.Generator, saturation: float) -> NDArray[np.float64]:
     return 255 * np.array(colorsys.hsv_to_rgb(rng.random(), saturation, value))
 
 
-def _texture(rng: np.random.Generator, size: int, light: float) -> NDArray[np.float64]:
+def draw_texture(rng: np.random.Generator, size: int, light: float) -> NDArray[np.float64]:
     """Draw a coloured surface: stripes, checks, dots or grain, lit from one side."""
     y, x = np.mgrid[:size, :size] / size
     angle, pitch = rng.uniform(0, np.pi), rng.uniform(6, 22)

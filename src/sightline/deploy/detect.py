@@ -188,6 +188,11 @@ def tiled(
     return detect(predict, picture, side, progress)
 
 
+def boxed(answer: Detections) -> Detections:
+    """Return an answer as boxes, by which objects are followed through a video."""
+    return answer
+
+
 FILES = ("json", "coco", "yolo", "csv")
 """Formats that answers can be written in; see `write_files`."""
 

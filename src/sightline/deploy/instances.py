@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 from pydantic import BaseModel, Field
 
 from sightline.deploy.detect import LEAST, MANY, shown
 from sightline.metrics.instances_table import Masks, in_common
 from sightline.models.instances import flooding, pasted
-from sightline.types import Frame
+from sightline.types import Detections, Frame
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -204,6 +205,16 @@ def why_not_alone(method: str) -> str:
 
 AREAS = True
 """Files tell how large things are, in units where the size of a pixel is given."""
+
+
+def boxed(answer: Masks) -> Detections:
+    """Return an answer as the boxes around its masks, by which objects are followed."""
+    boxes = np.zeros((0, 4), np.float32)
+    if len(answer):
+        boxes = np.asarray(coco_mask.toBbox(answer.rle), np.float32)
+        boxes[:, 2:] += boxes[:, :2]
+    return Detections(boxes, answer.labels, answer.classes, answer.scores.astype(np.float32))
+
 
 FILES = ("json", "coco", "csv", "png")
 """Formats that answers can be written in; see `write_files`."""

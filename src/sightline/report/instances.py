@@ -17,7 +17,7 @@ from sightline.metrics import figure_text
 from sightline.metrics.detect_precision import HALF
 from sightline.metrics.instances import Evaluation
 from sightline.metrics.instances_table import Masks, in_common
-from sightline.report import detect, instances_plots, plots
+from sightline.report import boxes, detect, instances_plots, plots
 from sightline.report.detect import cells, headings
 from sightline.report.parts import Column, Part, Picture, Section, figure_of, interval_text
 from sightline.report.words import say
@@ -247,14 +247,14 @@ def drawn_on(pixels: Image.Image, answer: Instances) -> Image.Image:
     """
     from PIL import Image, ImageDraw
 
-    factor = max(1, detect.ENLARGED // max(pixels.size))
+    factor = max(1, boxes.ENLARGED // max(pixels.size))
     sheet = Image.fromarray(filled(np.asarray(pixels), answer))
     size = pixels.width * factor, pixels.height * factor
     sheet = sheet.resize(size, Image.Resampling.NEAREST)
     if len(answer.classes) > 1 and len(answer) <= NAMED:
         texts = [f"{n} {s:.2f}" for n, s in zip(answer.names, answer.scores, strict=True)]
         order = np.argsort(-answer.scores, kind="stable")
-        detect.write_names(
+        boxes.write_names(
             ImageDraw.Draw(sheet), answer.boxes * factor, texts, _tints(answer), order
         )
     return sheet
