@@ -11,6 +11,7 @@ from sightline.errors import UnknownNameError
 from sightline.models import licences
 from sightline.models.card import ModelCard
 from sightline.models.detect import cards as detect
+from sightline.models.segment import cards as segment
 from sightline.types import Task
 
 _HERE = "sightline.models.instances"
@@ -20,8 +21,8 @@ _WATERSHED = "Ronneberger et al., U-Net, 2015; Naylor et al., 2019; Cousty et al
 MASK_RECIPE: Mapping[str, Any] = MappingProxyType({**detect.SCRATCH_RECIPE, "augment": "cut"})
 """From random weights."""
 
-CELLS_RECIPE: Mapping[str, Any] = MappingProxyType({**detect.SCRATCH_RECIPE, "augment": "cells"})
-"""The same for pictures without an upper side, as through a microscope."""
+CELLS_RECIPE: Mapping[str, Any] = MappingProxyType({**segment.SCRATCH_RECIPE, "augment": "cells"})
+"""A semantic network's, for pictures without an upper side, as through a microscope."""
 
 _RESNET: Mapping[str, Any] = MappingProxyType(
     {

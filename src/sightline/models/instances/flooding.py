@@ -33,10 +33,10 @@ from sightline.data.pasting import decided
 from sightline.metrics.instances_table import Masks
 from sightline.types import IGNORE, Frame
 
-SIGMA = 1.0
+SIGMA = 0.5
 """Pixels by which the height is smoothed."""
 
-LEAST = 0.15
+LEAST = 0.1
 """Height that a summit has at least above the saddle to a higher one."""
 
 AROUND = np.ones((3, 3), np.bool_)
