@@ -44,6 +44,7 @@ class Task(StrEnum):
     SEGMENT = "segment"
     INSTANCES = "instances"
     STYLE = "style"
+    ANOMALY = "anomaly"
     GENERATE = "generate"
 
 
@@ -153,11 +154,16 @@ class Frame:
         from PIL import Image
 
         height, width = self.size
+        part = Image.fromarray(np.ascontiguousarray(pixels[self.part]))
+        return np.asarray(part.resize((width, height), Image.Resampling.BILINEAR))
+
+    @property
+    def part(self) -> tuple[slice, slice]:
+        """Return the rows and columns of the model's image that show the picture."""
         top, left = map(round, self.offset)
         bottom, right = (round(o + s * f) for o, s, f in zip(
             self.offset, self.size, self.scale, strict=True))  # fmt: skip
-        part = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, left:right]))
-        return np.asarray(part.resize((width, height), Image.Resampling.BILINEAR))
+        return slice(max(top, 0), bottom), slice(max(left, 0), right)
 
     @property
     def _scales(self) -> NDArray[np.float64]:
@@ -737,6 +743,60 @@ class Segmentation:
 
 
 @dataclass(frozen=True, slots=True)
+class Anomaly:
+    """The answer to *is this as it should be?*: how odd a picture is, and where.
+
+    Parameters
+    ----------
+    score : float
+        In [0, 1]; at 0.5 lies the threshold that was set on good pictures.
+    heat : float32 array, shape (h, w), optional
+        The same of each place of the model's image; None where a method knows no places.
+    frame : Frame
+        The way from these places into the picture.
+    """
+
+    score: float
+    heat: NDArray[np.float32] | None
+    frame: Frame
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.score <= 1:
+            raise DataError(f"an anomaly's score must be between 0 and 1, not {self.score}")
+        if self.heat is not None and self.heat.ndim != 2:
+            raise DataError(f"a heat map must have shape (H, W), not {self.heat.shape}")
+
+    def __repr__(self) -> str:
+        height, width = self.frame.size
+        where = "" if self.heat is None else f"; a map of {width}x{height}"
+        return f"Anomaly({self.score:.3f}{where})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the answer as one row of a table."""
+        return [{"answer": "anomaly" if self.score >= ODD else "good", "score": self.score}]
+
+    def heat_out(self, size: tuple[int, int] | None = None) -> NDArray[np.float32]:
+        """Return the map at the picture's size, float32 (H, W); zeros where there is none.
+
+        Parameters
+        ----------
+        size : (height, width), optional
+            Another size, to which the whole picture is brought.
+        """
+        from PIL import Image
+
+        height, width = size or self.frame.size
+        if self.heat is None:
+            return np.zeros((height, width), np.float32)
+        image = Image.fromarray(np.ascontiguousarray(self.heat[self.frame.part], np.float32))
+        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+
+
+ODD = 0.5
+"""Score from which on a picture is no good one: where its run's threshold lies."""
+
+
+@dataclass(frozen=True, slots=True)
 class Generated:
     """Images made by a model: uint8, shape (N, H, W, C)."""
 
@@ -746,7 +806,7 @@ class Generated:
         return f"Generated({self.images.shape} {self.images.dtype})"
 
 
-Prediction = Classification | Detections | Instances | Segmentation | Generated
+Prediction = Classification | Detections | Instances | Segmentation | Anomaly | Generated
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,7 +373,8 @@ def _classes(data: Dataset) -> list[Finding]:
         return []
     names = np.array(data.classes, object)
     findings = []
-    untrained = names[(train == 0) & (total > 0) & ("train" in counts)]
+    taught = "train" in counts and data.task is not Task.ANOMALY  # which good ones alone teach
+    untrained = names[(train == 0) & (total > 0) & taught]
     few = names[(train > 0) & (train < FEW)]
     absent = names[total == 0]
     checks: Iterable[tuple[str, Severity, Any, str, str]] = (

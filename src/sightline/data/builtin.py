@@ -1,4 +1,4 @@
-"""Provide data sets that need no download: `digits` (real, tiny) and `shapes` (drawn, seeded)."""
+"""Provide data sets that need no download: `digits` (real, tiny), `shapes`, `textures` (drawn)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from sightline.data import shapes as drawing
 from sightline.data import splits, store
+from sightline.data import textures as surfaces
+from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Source
 from sightline.data.item import Item
 from sightline.errors import ParameterError
@@ -99,10 +101,76 @@ def shapes(seed: int = 0, count: int = 400, size: int = 128, objects: int = 6) -
     )
 
 
-BUILTIN: dict[str, Callable[..., Dataset]] = {"digits": digits, "shapes": shapes}
+def textures(seed: int = 0, count: int = 320, size: int = 128) -> Dataset:
+    """Return pictures of a drawn surface: good ones, and ones with defects and their exact masks.
+
+    Half of them are good ones to learn from; an eighth good and a sixteenth with defects are for
+    validation, and the rest, half of them with defects, for the test.
+
+    Parameters
+    ----------
+    seed : int
+        The product: its colours and its lattice; picture i of it is always the same.
+    count : int
+        Number of images.
+    size : int
+        Height and width in pixels, 32 to 2048.
+
+    Raises
+    ------
+    ParameterError
+        When a parameter is out of range.
+    """
+    for name, value, low, high in (("count", count, 32, 1_000_000), ("size", size, 32, 2048)):
+        if not low <= value <= high:
+            raise ParameterError(
+                f"textures: {name} must be between {low} and {high:,}, not {value}"
+            )
+    kinds = (surfaces.GOOD, *surfaces.DEFECTS)
+    ends = (count // 2, count // 2 + count // 8 + count // 16)
+    labels = np.zeros(count, np.int64)
+    defects = [*range(count // 2 + count // 8, ends[1]), *range((ends[1] + count) // 2, count)]
+    labels[defects] = np.arange(len(defects)) % len(surfaces.DEFECTS) + 1
+    items = []
+    for i, label in enumerate(labels.tolist()):
+        drawn = functools.partial(surfaces.surface, seed, i, size, kinds[label])
+        image = functools.partial(_image_of, drawn)
+        annotation = functools.partial(_defect_of, drawn)
+        items.append(Item(f"{i:06d}", image, label, annotation))
+    rows = np.arange(count)
+    return Dataset(
+        name="textures",
+        source=Source(
+            items, "RGB", (size, size) if size <= store.SMALL_SIDE else None,
+            recipe=f"textures {surfaces.VERSION}: seed {seed}, size {size}",
+        ),
+        rows={"train": rows[: ends[0]], "val": rows[ends[0] : ends[1]], "test": rows[ends[1] :]},
+        classes=kinds,
+        tasks=(Task.ANOMALY,),
+        segmentation_classes=(surfaces.GOOD, "defect"),
+        seed=seed,
+        notes=["train has good pictures alone; the defects are in val and test"],
+        layout="builtin",
+    )  # fmt: skip
 
 
-def _image_of(scene: Callable[[], drawing.Scene]) -> Any:
+BUILTIN: dict[str, Callable[..., Dataset]] = {
+    "digits": digits, "shapes": shapes, "textures": textures
+}  # fmt: skip
+
+
+def _defect_of(drawn: Callable[[], surfaces.Surface]) -> Annotation:
+    """Return the changed pixels as an object without a box of its own."""
+    defect = drawn().defect
+    height, width = defect.shape
+    if not defect.any():
+        return Annotation(width, height, shapes=[])
+    ys, xs = np.flatnonzero(defect.any(1)), np.flatnonzero(defect.any(0))
+    box = np.array([[xs[0], ys[0], xs[-1] + 1, ys[-1] + 1]], np.float64)
+    return Annotation(width, height, box, np.zeros(1, np.int64), [defect])
+
+
+def _image_of(scene: Callable[[], drawing.Scene | surfaces.Surface]) -> Any:
     return scene().image
 
 

@@ -475,7 +475,7 @@ class Dataset:
                 self.task is Task.INSTANCES or annotation.instances is None
             )
             objects = draw_masks.detections(annotation, height, width, self.classes, masks=masks)
-        if Task.SEGMENT in self.tasks:
+        if Task.SEGMENT in self.tasks or Task.ANOMALY in self.tasks:
             segmentation = draw_masks.segmentation(
                 annotation, height, width, self.segmentation_classes
             )

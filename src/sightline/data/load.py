@@ -48,7 +48,8 @@ def load_data(
     Parameters
     ----------
     data : str, path, Dataset, arrays, table or data set of another library
-        ``"digits"``, ``"shapes"`` (also ``"shapes:count=400,size=128,objects=6"``); a
+        ``"digits"``, ``"shapes"`` (also ``"shapes:count=400,size=128,objects=6"``),
+        ``"textures"`` (also ``"textures:count=320,size=128"``); a
         downloadable name (`names`); a folder as ImageFolder, Pascal VOC, COCO, YOLO, CVAT,
         LabelMe, Label Studio, images with masks, WebDataset's shards or with a table; or a
         .tar, .tar.gz, .tar.xz or .zip of one; the file that describes it (``data.yaml``,
@@ -68,8 +69,8 @@ def load_data(
         regular expression on the relative path; of a table also one of its columns.
     layout : str, optional
         Of a folder: ``coco``, ``voc``, ``cvat``, ``labelme``, ``label_studio``, ``yolo``,
-        ``masks``, ``csv``, ``parquet``, ``folder`` or ``webdataset``; default: recognised by
-        what is there.
+        ``mvtec``, ``masks``, ``csv``, ``parquet``, ``folder`` or ``webdataset``; default:
+        recognised by what is there.
     root : path, optional
         Folder of a table's images; default: that of its file.
     columns : dict of str to str, optional
@@ -170,7 +171,7 @@ def _spell(data: Dataset) -> None:
 
 
 def _by_name(name: str, options: str, seed: int) -> Dataset | None:
-    if name in ("digits", "shapes"):
+    if name in ("digits", "shapes", "textures"):
         from sightline.data.builtin import BUILTIN
 
         return BUILTIN[name](seed=seed, **_options(name, options))
@@ -183,7 +184,7 @@ def _by_name(name: str, options: str, seed: int) -> Dataset | None:
 
 
 def _options(name: str, text: str) -> dict[str, int]:
-    known = {"shapes": ("count", "size", "objects")}.get(name, ())
+    known = {"shapes": ("count", "size", "objects"), "textures": ("count", "size")}.get(name, ())
     values: dict[str, int] = {}
     for part in filter(None, text.split(",")):
         key, _, value = part.partition("=")

@@ -263,10 +263,10 @@ def _same_stems(pictures: Path, masks: Path) -> bool:
     """Tell whether most files of the smaller of two folders are called as one in the other."""
     a, b = scan.tree(pictures).images, scan.tree(masks).images
     if len(a) < len(b):
-        few, many = {pairs.stem_of(f) for f in a[:_COMPARED]}, {s for f in b for s in _stems(f)}
+        few, many = {pairs.stem_of(f) for f in a[:_COMPARED]}, {s for f in b for s in stems_of(f)}
         return 2 * len(few & many) > len(few) > 0
     known, drawn = {pairs.stem_of(f) for f in a}, b[:_COMPARED]
-    return 2 * sum(any(s in known for s in _stems(f)) for f in drawn) > len(drawn) > 0
+    return 2 * sum(any(s in known for s in stems_of(f)) for f in drawn) > len(drawn) > 0
 
 
 def _look_like_masks(folder: Path) -> bool:
@@ -283,7 +283,7 @@ def _look_like_masks(folder: Path) -> bool:
     return bool(paths)
 
 
-def _stems(path: str) -> list[str]:
+def stems_of(path: str) -> list[str]:
     """Return the stems of the images to which a mask may belong: its own, less what marks it."""
     stem = pairs.stem_of(path)
     bare = _MARKS.sub("", stem)
@@ -334,7 +334,7 @@ def _pairs(folder: Path) -> tuple[dict[str, list[_Pair]], list[str]]:
 
 def _matched(pictures: list[str], masks: list[str]) -> dict[str, str]:
     """Return the mask of each image; both are relative to folders of their own."""
-    near = pairs.match([f"/{f}" for f in pictures], [f"masks/{f}" for f in masks], _stems)
+    near = pairs.match([f"/{f}" for f in pictures], [f"masks/{f}" for f in masks], stems_of)
     return {picture[1:]: mask.removeprefix("masks/") for picture, mask in near.items()}
 
 

@@ -26,8 +26,8 @@ from sightline.errors import (
 from sightline.types import Progress
 
 LAYOUTS = (
-    "packed", "coco", "voc", "cvat", "labelme", "label_studio", "yolo", "masks", "csv", "parquet",
-    "folder", "webdataset",
+    "packed", "coco", "voc", "cvat", "labelme", "label_studio", "yolo", "mvtec", "masks", "csv",
+    "parquet", "folder", "webdataset",
 )  # fmt: skip
 """Formats of folders, asked in this order; each is the module of that name here."""
 
@@ -43,6 +43,8 @@ def names() -> dict[str, str]:
     embedded = {
         "digits": "handwritten digits, 8x8, 10 classes, 1,797 images (embedded)",
         "shapes": "drawn scenes with boxes and masks (embedded; shapes:count=400,size=128)",
+        "textures": "a drawn surface, good and with defects and their masks (embedded; "
+        "textures:count=320,size=128)",
     }
     return embedded | {
         name: f"{card.title} ({card.megabytes:,} MB download)" for name, card in CATALOGUE.items()

@@ -187,13 +187,14 @@ def draw_ground(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
     Source: D. J. Field, Relations between the statistics of natural images and the
     response properties of cortical cells, J. Opt. Soc. Am. A 4, 1987.
     """
-    relief = _one_over_f(rng, size, rng.uniform(0.9, 1.4))
-    low, high = (_colour(rng, saturation=0.35) for _ in range(2))
+    relief = one_over_f(rng, size, rng.uniform(0.9, 1.4))
+    low, high = (colour(rng, saturation=0.35) for _ in range(2))
     mix = 1 / (1 + np.exp(-1.2 * relief))[..., None]
-    return low * (1 - mix) + high * mix + 8 * _one_over_f(rng, size, 0.6)[..., None]
+    return low * (1 - mix) + high * mix + 8 * one_over_f(rng, size, 0.6)[..., None]
 
 
-def _one_over_f(rng: np.random.Generator, size: int, power: float) -> NDArray[np.float64]:
+def one_over_f(rng: np.random.Generator, size: int, power: float) -> NDArray[np.float64]:
+    """Draw noise whose amplitudes fall with a power of the frequency, of mean 0 and deviation 1."""
     f = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     f[0, 0] = np.inf
     spectrum = np.fft.rfft2(rng.standard_normal((size, size))) / f**power
@@ -201,7 +202,8 @@ def _one_over_f(rng: np.random.Generator, size: int, power: float) -> NDArray[np
     return np.asarray((noise - noise.mean()) / noise.std())
 
 
-def _colour(rng: np.random.Generator, saturation: float) -> NDArray[np.float64]:
+def colour(rng: np.random.Generator, saturation: float) -> NDArray[np.float64]:
+    """Draw a colour of a saturation, red, green and blue up to 255."""
     import colorsys
 
     value = rng.uniform(0.35, 0.95)
@@ -220,8 +222,8 @@ def draw_texture(rng: np.random.Generator, size: int, light: float) -> NDArray[n
         waves_u,
         np.sign(waves_u * waves_v),
         (waves_u + waves_v > 0.9).astype(float),
-        _one_over_f(rng, size, 0.5),
+        one_over_f(rng, size, 0.5),
     )[kind]
     shade = 1 + 0.18 * ((x - 0.5) * np.cos(light) + (y - 0.5) * np.sin(light))
-    colour = _colour(rng, saturation=rng.uniform(0.55, 1.0))
-    return np.asarray((colour + 28 * pattern[..., None]) * shade[..., None])
+    ink = colour(rng, saturation=rng.uniform(0.55, 1.0))
+    return np.asarray((ink + 28 * pattern[..., None]) * shade[..., None])
