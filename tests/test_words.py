@@ -22,20 +22,21 @@ _VERBS = """
     Concatenate Connect Convert Copy Count Create Crop Cut Decay Decide Decode Deduplicate
     Define Delete Deploy Derive Descend Describe Detect Distil Divide Do Download Draw Drop
     Encode End Ensure Estimate Evaluate Examine Expand Explain Export Extract Feed Fetch Fill
-    Filter Find Fingerprint Fit Flatten Flip Follow Fold Forget Format Freeze Gather Generate Go
-    Group Guess Halve Handle Hold Ignore Implement Import Infer Initialise Insert Interpolate
-    Iterate Join Keep Label Learn Leave Let Limit Link List Listen Load Lock Log Look Lower Make Map
-    Mark Match Measure Merge Minimise Mirror Mix Move Multiply Name Normalise Note Number Open
-    Order Pack Pad Parse Part Partition Pass Pause Permute Pick Place Plot Pool Predict Prepare
-    Preprocess Print Project Propose Provide Put Quantise Quote Raise Rank Read Receive Record
-    Reduce Refuse Register Regularise Release Reload Remove Rename Render Replace Report
-    Represent Resample Reserve Reset Reshape Resize Resolve Restart Restore Resume Return Reuse
-    Rotate Round Route Run Sample Save Say Scale Schedule Search Segment Select Send Serve Set
-    Shift Show Shrink Shuffle Silence Simulate Skip Solve Sort Split Squeeze Stack Stamp
-    Standardise Start Step Stop Store Stream Subtract Sum Swap Switch Take Tell Test Time Tint
-    Tokenise Trace Train Try Tune Turn Undo Unpack Update Upload Use Validate Verify Visit Wait
-    Walk Warn Watch Weigh Wrap Write Yield Zero
-    """
+    Filter Find Fingerprint Fit Flatten Flip Fold Follow Forget Format Freeze Gather Generate
+    Go Grade Group Guess Halve Handle Hold Ignore Implement Import Infer Initialise Insert
+    Interpolate Iterate Join Keep Label Learn Leave Let Limit Link List Listen Load Lock Log
+    Look Lower Make Map Mark Match Measure Merge Minimise Mirror Mix Move Multiply Name
+    Normalise Note Number Open Order Pack Pad Parse Part Partition Pass Pause Permute Pick
+    Place Plot Pool Predict Prepare Preprocess Print Project Propose Provide Put Quantise
+    Quote Raise Rank Read Receive Record Reduce Refuse Register Regularise Release Reload
+    Remove Rename Render Replace Report Represent Resample Reserve Reset Reshape Resize
+    Resolve Restart Restore Resume Return Reuse Rotate Round Route Run Sample Save Say Scale
+    Schedule Search Segment Select Send Serve Set Shift Show Shrink Shuffle Silence Simulate
+    Skip Solve Sort Split Squeeze Stack Stamp Standardise Start Step Stop Store Stream
+    Subtract Sum Swap Switch Take Tell Test Time Tint Tokenise Trace Train Try Tune Turn Undo
+    Unpack Update Upload Use Validate Verify Visit Wait Walk Warn Watch Weigh Wrap Write Yield
+    Zero
+"""
 VERBS = frozenset(_VERBS.split())
 
 # Sentences that nobody understood, and words that have another meaning here.

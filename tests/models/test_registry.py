@@ -32,6 +32,7 @@ def test_every_card_leads_to_a_method_whose_knobs_it_tunes(name):
         "segment": ("scores",),
         "instances": ("masked",),
         "style": ("drawn",),
+        "anomaly": ("distances",),
     }
     for attribute in asked[card.task]:
         assert callable(getattr(method, attribute))

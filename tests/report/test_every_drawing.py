@@ -44,7 +44,7 @@ from sightline.explain.opened import Picture
 from sightline.explain.seen import Eye, Seen
 from sightline.explain.synthesis import Ascent
 from sightline.explain.target import Target
-from sightline.metrics import segment
+from sightline.metrics import anomaly, segment
 from sightline.metrics.detect import Evaluation
 from sightline.metrics.instances import Evaluation as Instances
 from sightline.metrics.instances_table import Masks
@@ -55,6 +55,7 @@ from sightline.models.describe import Description, Layer
 from sightline.models.detect.assignment import Assignment
 from sightline.models.detect.boxes import iou
 from sightline.report import (
+    anomaly_plots,
     architecture,
     classify,
     classify_plots,
@@ -72,7 +73,15 @@ from sightline.report import (
 )
 from sightline.report import maps as shown_maps
 from sightline.training.probe import LrCurve
-from sightline.types import Classification, Detections, Frame, Neighbours, Segmentation, Task
+from sightline.types import (
+    Anomaly,
+    Classification,
+    Detections,
+    Frame,
+    Neighbours,
+    Segmentation,
+    Task,
+)
 
 ROOT = Path(sightline.__file__).parent
 FOX = "\U0001f98a"
@@ -96,6 +105,15 @@ def segmented():
     answer[0, :2] = 1, 255
     sides = ([Segmentation(values, CLASSES)] for values in (truth, answer))
     return segment.Evaluation.of(*sides, np.arange(1))
+
+
+def graded():
+    """Two pictures of each kind of defect, and two good ones, with their scores."""
+    answers = [
+        anomaly.Judged(i, i % 4, Anomaly(0.1 * i + 0.05, None, Frame((4, 4))), None)
+        for i in range(8)
+    ]
+    return anomaly.Evaluation.of(answers, CLASSES)
 
 
 def masked():
@@ -322,6 +340,8 @@ def pictures(folder):
         "report.curves.learning_rates": [
             curves.learning_rates(LrCurve([0.1, 1.0], [2.0, 1.0], 0.5), TITLE)
         ],
+        "report.anomaly_plots.scores": [anomaly_plots.scores(graded())],
+        "report.anomaly_plots.rates": [anomaly_plots.rates({TITLE: graded(), "cat 猫": graded()})],
         "report.architecture.draw": [architecture.draw(TITLE, network())],
         "report.cost.cost_against_volume": [
             cost.cost_against_volume(measured, priced(), 150, 1e6)

@@ -402,7 +402,7 @@ def _splits(model: Estimator, data: str | None, *, required: bool) -> dict[str, 
                 else "the run does not say what it was trained on"
             )
         dataset = load_data(where, seed=int(known.get("seed", 0)))
-        if not elsewhere and not set(dataset.classes) <= set(model.classes_):
+        if not elsewhere and not set(model.classes_of(dataset)) <= set(model.classes_):
             raise RunError(f"{where} has classes that the run does not know")
         return dataset.splits
     except SightlineError as error:

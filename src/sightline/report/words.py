@@ -505,6 +505,43 @@ CHINESE = {
     "网络自己对某一类别（或某层所寻找的东西）的想法被一步步加强。"
     "它显示网络用了什么，而那不一定是人会说出的东西。",
     "{steps} steps, seed {seed}": "{steps} 步，种子 {seed}",
+    # defects
+    "AUROC": "曲线下面积",
+    "pixel AUROC": "像素曲线下面积",
+    "region overlap": "区域重叠",
+    "average precision": "平均精度",
+    "false alarms": "误报率",
+    "false alarm rate": "误报率",
+    "found": "检出率",
+    "detection rate": "检出率",
+    "AUROC is how probably a picture with a defect scores higher than a good one, whatever the "
+    "threshold; pixel AUROC the same of pixels, and region overlap (PRO) how much of each defect "
+    "is seen, small ones as large ones, while at most 30% of the good pixels are called odd. False "
+    "alarms and found are at the run's own threshold, set by held-back good pictures. The interval "
+    "is Newcombe's.":
+    "曲线下面积是有缺陷的图片得分高于正常图片的概率，与阈值无关；像素曲线下面积同理，按像素计算；"
+    "区域重叠是在至多 30% 的正常像素被判为异常时，每处缺陷被看到的比例，大小缺陷同等对待。"
+    "误报率和检出率取自模型自身的阈值，它由预留的正常图片设定。区间为纽科姆区间。",
+    "A mark a picture. The threshold lies at 0.5, set by good pictures that nothing was learned "
+    "from; a score is 1 / (1 + (t / d)⁴), d the distance from good pictures, t the threshold's.":
+    "每个标记是一张图片。阈值位于 0.5，由未参与学习的正常图片设定；分数为 1 / (1 + (t / d)⁴)，"
+    "其中 d 是与正常图片的距离，t 是阈值处的距离。",
+    "The good pictures that score highest, and the pictures of defects that score lowest and "
+    "highest. What is tinted is odd; inside the line the threshold is reached.":
+    "得分最高的正常图片，以及得分最低和最高的缺陷图片。着色处为异常；线内达到阈值。",
+    "This method knows no places, so that there are no maps.": "该方法不知道位置，因此没有热图。",
+    "What does each kind of picture score?": "各类图片的得分如何？",
+    "How many defects are found, at how many false alarms?": "以多少误报为代价，能检出多少缺陷？",
+    "The mark is the run's own threshold; the nearer to the upper left, the better.":
+    "标记处是模型自身的阈值；越靠近左上角越好。",
+    "Where is it odd?": "哪里异常？",
+    "{method}: AUROC {figure}": "{method}：曲线下面积 {figure}",
+    "{method}: {figure} false alarms": "{method}：误报率 {figure}",
+    "{method}: {figure} found": "{method}：检出率 {figure}",
+    "Threshold: false alarms / found: {rates}.": "阈值：误报率 / 检出率：{rates}。",
+    "{kind}: score {score}": "{kind}：分数 {score}",
+    "good pictures called odd": "被判为异常的正常图片",
+    "defects found": "检出的缺陷",
 }  # fmt: skip
 """English -> Chinese, with the same names in braces."""
 
@@ -577,6 +614,7 @@ def counted(count: int, noun: Literal["class", "image", "pair"]) -> Said:
 
 
 _SPELLED = {
+    "auroc": "AUROC", "pixel auroc": "pixel AUROC", "pro": "region overlap",
     "miou": "mean IoU", "iou": "IoU", "dice": "Dice", "boundary f1": "boundary F1",
     "frequency weighted iou": "frequency-weighted IoU",
 }  # fmt: skip
