@@ -45,6 +45,7 @@ class Task(StrEnum):
     INSTANCES = "instances"
     STYLE = "style"
     ANOMALY = "anomaly"
+    MULTILABEL = "multilabel"
     GENERATE = "generate"
 
 
@@ -743,6 +744,59 @@ class Segmentation:
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """The answer to *what is there to say of this?*: the probability of each of several labels.
+
+    Parameters
+    ----------
+    probabilities : float32 array, shape (K,)
+        In [0, 1], each for itself.
+    classes : tuple of str, length K
+    thresholds : tuple of float, length K, optional
+        From which on a label is told; default: 0.5.
+    """
+
+    probabilities: NDArray[np.float32]
+    classes: tuple[str, ...]
+    thresholds: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        p = np.asarray(self.probabilities, np.float32)
+        if p.shape != (len(self.classes),):
+            raise DataError(
+                f"probabilities have shape {p.shape}, but there are {len(self.classes)} labels"
+            )
+        object.__setattr__(self, "probabilities", p)
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name} {score:.2f}" for name, score in self.told())
+        return f"Labels({said or 'none'})"
+
+    def told(self, limits: float | Sequence[float] = 0.0) -> list[tuple[str, float]]:
+        """Return the labels that reach their threshold with their probabilities, likeliest first.
+
+        Parameters
+        ----------
+        limits : float or sequence of float
+            For all, or for each; 0: the answer's own.
+        """
+        asked: Any = limits if isinstance(limits, int | float) else tuple(limits)
+        own = np.asarray(asked or self.thresholds or 0.5, np.float32)
+        reached = self.probabilities >= own
+        return [(name, p) for name, p in self.top(len(self.classes))
+                if reached[self.classes.index(name)]]  # fmt: skip
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """Return the k likeliest labels with their probabilities, whether they are told or not."""
+        order = np.argsort(-self.probabilities, kind="stable")[:k].tolist()
+        return [(self.classes[i], float(self.probabilities[i])) for i in order]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the labels that are told as rows of a table."""
+        return [{"answer": name, "score": score} for name, score in self.told()]
+
+
+@dataclass(frozen=True, slots=True)
 class Anomaly:
     """The answer to *is this as it should be?*: how odd a picture is, and where.
 
@@ -806,7 +860,7 @@ class Generated:
         return f"Generated({self.images.shape} {self.images.dtype})"
 
 
-Prediction = Classification | Detections | Instances | Segmentation | Anomaly | Generated
+Prediction = Classification | Labels | Detections | Instances | Segmentation | Anomaly | Generated
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ def test_every_card_leads_to_a_method_whose_knobs_it_tunes(name):
         "instances": ("masked",),
         "style": ("drawn",),
         "anomaly": ("distances",),
+        "multilabel": ("probabilities",),
     }
     for attribute in asked[card.task]:
         assert callable(getattr(method, attribute))

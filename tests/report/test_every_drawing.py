@@ -44,7 +44,7 @@ from sightline.explain.opened import Picture
 from sightline.explain.seen import Eye, Seen
 from sightline.explain.synthesis import Ascent
 from sightline.explain.target import Target
-from sightline.metrics import anomaly, segment
+from sightline.metrics import anomaly, multilabel, segment
 from sightline.metrics.detect import Evaluation
 from sightline.metrics.instances import Evaluation as Instances
 from sightline.metrics.instances_table import Masks
@@ -66,6 +66,7 @@ from sightline.report import (
     embedding_page,
     instances_plots,
     learning_plot,
+    multilabel_plots,
     plots,
     segment_plots,
     style_plots,
@@ -105,6 +106,13 @@ def segmented():
     answer[0, :2] = 1, 255
     sides = ([Segmentation(values, CLASSES)] for values in (truth, answer))
     return segment.Evaluation.of(*sides, np.arange(1))
+
+
+def labelled():
+    """Six pictures with up to four labels, some of them told wrongly."""
+    truth = np.arange(24).reshape(6, 4) % 3 > 0
+    said = np.linspace(0.05, 0.95, 24).reshape(6, 4)
+    return multilabel.Evaluation.of(said, truth, np.arange(6), CLASSES)
 
 
 def graded():
@@ -342,6 +350,10 @@ def pictures(folder):
         ],
         "report.anomaly_plots.scores": [anomaly_plots.scores(graded())],
         "report.anomaly_plots.rates": [anomaly_plots.rates({TITLE: graded(), "cat 猫": graded()})],
+        "report.multilabel_plots.by_label": [multilabel_plots.by_label(labelled())],
+        "report.multilabel_plots.together": [
+            multilabel_plots.together(labelled().together, CLASSES)
+        ],
         "report.architecture.draw": [architecture.draw(TITLE, network())],
         "report.cost.cost_against_volume": [
             cost.cost_against_volume(measured, priced(), 150, 1e6)

@@ -144,7 +144,10 @@ def ladder(
     if task is not None:
         if task not in (known := sorted({*served, *map(str, (*Task, *data.tasks))})):
             raise UnknownNameError("task", task, known)
-        check_task(data, task)
+        if task in served and task in tasks.names():
+            estimator(task).check_serves(data)
+        else:
+            check_task(data, task)
     for wanted in data.tasks if task is None else (task,):
         cards = [c for c in registry.CARDS.values() if c.task == wanted and c.rung]
         if cards:

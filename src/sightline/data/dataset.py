@@ -558,6 +558,8 @@ def _sized(sample: Sample, size: tuple[int, int] | None, resize: images.Resize) 
 def _digest_known(digest: Any, item: Item) -> None:
     """Take in what is known of an image, without reading it."""
     digest.update(f"{item.id}\0{item.label}\0".encode())
+    if item.labels is not None:
+        digest.update(f"{item.labels}\0".encode())
     if isinstance(item.annotation, Annotation):
         digest.update(np.ascontiguousarray(item.annotation.boxes.round(2)).tobytes())
         digest.update(item.annotation.labels.tobytes())

@@ -29,6 +29,8 @@ ONLY = "object"
 """Class of boxes that have none."""
 
 _SEPARATORS = ("|", ";", ",", " ")
+_LISTING = ("|", ";")
+"""Signs that part labels where most cells have one; commas and blanks are parts of names, too."""
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -87,13 +89,13 @@ def read(
     Returns
     -------
     Dataset
-        With classes of images, or with boxes where the table has any.
+        With classes of images, with several labels where most have several, or with boxes where
+        the table has any.
 
     Raises
     ------
     DataError
-        When the table is empty, no image is there, most images have several labels, or a box or a
-        split is none.
+        When the table is empty, no image is there, or a box or a split is none.
     """
     count = len(next(iter(table.values()), ()))
     if not count:
@@ -101,21 +103,33 @@ def read(
     meant = columns.roles(table, named, where, root)
     left = _Left(where)
     pictures = _pictures(table[meant.image], left, root, where, bounds)
-    made = _boxes if meant.box else _labels
-    labels, annotations, classes = made(table, meant, pictures, left, where)
+    sets = None if meant.box else _label_sets(table, meant, pictures, where)
+    labels: dict[str, int] = {}
+    annotations: dict[str, Annotation] = {}
+    if sets is not None:
+        classes = tuple(sorted(set().union(*sets.values()), key=natural))
+    else:
+        made = _boxes if meant.box else _labels
+        labels, annotations, classes = made(table, meant, pictures, left, where)
+    numbers = {name: i for i, name in enumerate(classes)}
     splits = _splits(table, meant, pictures, left, where)
     items: list[Item] = []
     rows: dict[str, list[int]] = collections.defaultdict(list)
     for picture, split in zip(pictures, splits, strict=True):
         label = labels.get(picture.id, -1)
-        if split is None or (not meant.box and label < 0):
+        if split is None or (not meant.box and sets is None and label < 0):
             continue
         group = memory.text_of(table[meant.group][picture.rows[0]]) if meant.group else ""
         rows[split].append(len(items))
+        own = None if sets is None else tuple(sorted(numbers[one] for one in sets[picture.id]))
         items.append(
-            Item(picture.id, picture.image, label, annotations.get(picture.id), group or None)
+            Item(picture.id, picture.image, label, annotations.get(picture.id), group or None, own)
         )
     notes: list[str] = [*left.notes(count), *_again(table, meant, pictures, where)]
+    if sets is not None and (bare := sum(not own for own in sets.values())):
+        notes.append(
+            guessed(f"{where}: {counted(bare, 'image')} without a label: none of them applies")
+        )
     if not items:
         raise DataError("; ".join(notes) or f"{where} has no image")
     return Dataset(
@@ -126,7 +140,8 @@ def read(
             for split in ("train", "val", "test") if split in rows
         },
         classes=classes,
-        tasks=(Task.DETECT,) if meant.box else (Task.CLASSIFY,),
+        tasks=(Task.DETECT,) if meant.box else (Task.CLASSIFY if sets is None else
+                                                Task.MULTILABEL,),
         notes=[*notes, *_said(table, meant)],
         path=str(root),
         layout=layout,
@@ -207,24 +222,7 @@ def _labels(
     table: Table, meant: Roles, pictures: Sequence[_Picture], left: _Left, where: str
 ) -> tuple[dict[str, int], dict[str, Annotation], tuple[str, ...]]:
     """Return the class of each image by its id, no annotation, and the classes."""
-    said: dict[str, set[str]] = {}
-    cells = _label_cells(table, meant)
-    for row, cell in enumerate(cells):
-        if isinstance(cell, float) and cell == cell and not cell.is_integer():
-            raise DataError(
-                f"{where}, row {row + 1}: {cell} in {meant.label!r} is no class: a label is a "
-                "whole number or a name"
-            )
-    alone = {text for cell in cells if (text := _whole(cell)) is not None}
-    for picture in pictures:
-        said[picture.id] = {one for row in picture.rows for one in _parts_of(cells[row], alone)}
-    several = {key: sorted(names) for key, names in said.items() if len(names) > 1}
-    if len(several) * 2 > len(pictures):
-        key, names = next(iter(several.items()))
-        raise DataError(
-            f"{where}: {len(several):,} of {len(pictures):,} images have several labels, first "
-            f"{key} ({', '.join(names)}); an image has one class here: make a column of one"
-        )
+    said = _said_of(table, meant, pictures, where)
     for key, own in said.items():
         if not own:
             left.add("images have no label and are left out", key)
@@ -237,6 +235,51 @@ def _labels(
     classes = tuple(sorted(set(plain.values()), key=natural))
     numbers = {name: i for i, name in enumerate(classes)}
     return {key: numbers[name] for key, name in plain.items()}, {}, classes
+
+
+def _said_of(
+    table: Table, meant: Roles, pictures: Sequence[_Picture], where: str
+) -> dict[str, set[str]]:
+    """Return the labels that the rows of each image name, by its id."""
+    cells = _label_cells(table, meant)
+    for row, cell in enumerate(cells):
+        if isinstance(cell, float) and cell == cell and not cell.is_integer():
+            raise DataError(
+                f"{where}, row {row + 1}: {cell} in {meant.label!r} is no class: a label is a "
+                "whole number or a name"
+            )
+    alone = {text for cell in cells if (text := _whole(cell)) is not None}
+    listed = _separator(cells)
+    return {
+        picture.id: {
+            one for row in picture.rows for one in _parts_of(cells[row], alone, listed)
+        }
+        for picture in pictures
+    }  # fmt: skip
+
+
+def _label_sets(
+    table: Table, meant: Roles, pictures: Sequence[_Picture], where: str
+) -> dict[str, set[str]] | None:
+    """Return the labels of each image by its id, where images have several; None: they have one.
+
+    They do where most that have any have several; of columns of 0 and 1 also where a tenth has
+    several or none.
+    """
+    said = _said_of(table, meant, pictures, where)
+    several, labelled = (sum(len(own) > n for own in said.values()) for n in (1, 0))
+    none = len(said) - labelled if meant.one_hot else 0
+    mixed = bool(several and meant.one_hot) and (several + none) * 10 > len(said)
+    return said if several * 2 > labelled or mixed else None
+
+
+def _separator(cells: Sequence[Any]) -> str:
+    """Return the sign that parts the labels of most cells; empty where there is none."""
+    texts = [memory.text_of(cell) for cell in cells if isinstance(cell, str)]
+    known = [text for text in texts if text]
+    return next(
+        (sign for sign in _LISTING if known and 2 * sum(sign in t for t in known) > len(known)), ""
+    )
 
 
 def _label_cells(table: Table, meant: Roles) -> Sequence[Any]:
@@ -256,11 +299,16 @@ def _whole(cell: Any) -> str | None:
     return text if text and not any(s in text for s in _SEPARATORS) else None
 
 
-def _parts_of(cell: Any, alone: set[str]) -> list[str]:
-    """Return the labels of a cell: several where each of its parts is also a label alone."""
+def _parts_of(cell: Any, alone: set[str], listed: str = "") -> list[str]:
+    """Return the labels of a cell: several where each of its parts is also a label alone.
+
+    Where `listed` parts most cells, it parts this one whatever its parts are.
+    """
     if isinstance(cell, list | tuple | np.ndarray):
         return [text for one in cell if (text := memory.text_of(one))]
     text = memory.text_of(cell)
+    if listed:
+        return [part.strip() for part in text.split(listed) if part.strip()]
     for separator in _SEPARATORS:
         parts = [part.strip() for part in text.split(separator) if part.strip()]
         if len(parts) > 1 and set(parts) <= alone:

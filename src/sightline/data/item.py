@@ -27,6 +27,8 @@ class Item:
     annotation : Annotation, or a function that gives one, optional
     group : str, optional
         Images of one group (a patient, a video) never part ways in a split.
+    labels : tuple of int, optional
+        Ids of its labels, where it may have several; None: nothing is said of them.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Item:
     label: int = -1
     annotation: Annotation | Callable[[], Annotation] | None = None
     group: str | None = None
+    labels: tuple[int, ...] | None = None
 
     def __repr__(self) -> str:
         known = "" if self.annotation is None else ", annotated"

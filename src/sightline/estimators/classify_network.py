@@ -249,25 +249,31 @@ class ModuleClassifier(NetworkMethod):
         if recipe.flip == "auto":
             flip: Flip = "alternate" if shape[2] == 3 else "none"
             recipe = dataclasses.replace(recipe, flip=flip)
-        self.classes_, positions = np.unique(y, return_inverse=True)
+        numbers = self._numbered(y)
         fabric = self.start(recipe, shape[:2], shape[2])
-        feed = feed_of(positions.astype(np.int64), recipe, fabric)
+        feed = feed_of(numbers, recipe, fabric)
         prepare = getattr(self.model, "prepare", None)
         if callable(prepare):  # first weights that depend on the images
             images = torch.from_numpy(np.require(some()[0], requirements=("C", "W")))
             prepare(feed.standardised(images.to(fabric.device)).cpu())
         if recipe.head_first:
             self._fit_head(*some(), fabric.device)
-        weights = feed.class_weights()
-
-        def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-            return cross_entropy(model(batch[0]), batch[1], weights)
-
+        loss = self._loss(feed)
         return Training(fabric, self.model, feed, recipe, loss, judges, folder=folder)
 
+    def _numbered(self, y: NDArray[Any]) -> NDArray[np.int64]:
+        """Keep the labels that occur as classes; return the number of each image's among them."""
+        self.classes_, positions = np.unique(y, return_inverse=True)
+        return positions.astype(np.int64)
+
+    def _loss(self, feed: LabelledFeed) -> Callable[[nn.Module, tuple[Tensor, Tensor]], Tensor]:
+        """Return what a batch of the feed is learned by."""
+        weights = feed.class_weights()
+        return lambda model, batch: cross_entropy(model(batch[0]), batch[1], weights)
+
     def _in_parts(
-        self, X: NDArray[np.uint8], y: NDArray[np.int64]
-    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        self, X: NDArray[np.uint8], y: NDArray[Any]
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[Any]]]:
         for start in range(0, len(X), self.batch):
             yield X[start : start + self.batch], y[start : start + self.batch]
 

@@ -542,6 +542,33 @@ CHINESE = {
     "{kind}: score {score}": "{kind}：分数 {score}",
     "good pictures called odd": "被判为异常的正常图片",
     "defects found": "检出的缺陷",
+    # several labels
+    "mean AP": "平均精度均值",
+    "F1, mean of labels": "F1（标签平均）",
+    "F1, all together": "F1（合计）",
+    "all labels right": "标签全对",
+    "Mean AP is the mean over labels of the average precision: how high the images that have a "
+    "label stand when all are ranked by its probability. F1 and the share of images all of whose "
+    "labels are right are by the thresholds that were chosen on validation images, one a label. "
+    "The interval is the bootstrap's, over images.":
+    "平均精度均值是各标签平均精度的均值：把所有图像按某标签的概率排序时，有该标签的图像排得有多靠前。"
+    "F1 和标签全对的图像比例用在验证图像上选定的阈值，每个标签一个。区间由对图像的自助法得到。",
+    "The bar is the label's average precision; what knows nothing of a picture reaches "
+    "its frequency.": "条形为该标签的平均精度；对图片一无所知的方法只能达到其频率。",
+    "In per cent of the pictures with the label of the row; on the diagonal all of them.":
+    "占有该行标签的图片的百分比；对角线上为全部。",
+    "The pictures with the most wrong labels: − is missed, + is told wrongly.":
+    "标签错误最多的图片：− 为漏报，+ 为误报。",
+    "{method}: mean AP {figure}": "{method}：平均精度均值 {figure}",
+    "All labels of all pictures are right.": "所有图片的标签都正确。",
+    "Which labels come together?": "哪些标签一起出现？",
+    "Which labels are hard": "哪些标签难认",
+    "Which pictures are told wrongly?": "哪些图片的标签说错了？",
+    "F1 at its threshold": "其阈值处的 F1",
+    "frequency": "频率",
+    "the {count} hardest labels of {all}": "{all} 个标签中最难的 {count} 个",
+    "have this label, too": "也有此标签",
+    "of pictures with this label": "有此标签的图片中",
 }  # fmt: skip
 """English -> Chinese, with the same names in braces."""
 
@@ -614,7 +641,8 @@ def counted(count: int, noun: Literal["class", "image", "pair"]) -> Said:
 
 
 _SPELLED = {
-    "auroc": "AUROC", "pixel auroc": "pixel AUROC", "pro": "region overlap",
+    "mean average precision": "mean AP", "auroc": "AUROC", "pixel auroc": "pixel AUROC",
+    "pro": "region overlap",
     "miou": "mean IoU", "iou": "IoU", "dice": "Dice", "boundary f1": "boundary F1",
     "frequency weighted iou": "frequency-weighted IoU",
 }  # fmt: skip

@@ -33,6 +33,8 @@ class LabelledFeed(ABC):
     seed : int
     rank, world : int
         This process and the number of all.
+    targets : float32 array, shape (N, K), optional
+        What is learned in the place of classes: a share of each of K labels.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class LabelledFeed(ABC):
         seed: int,
         rank: int = 0,
         world: int = 1,
+        targets: NDArray[np.float32] | None = None,
     ) -> None:
+        self.targets = None if targets is None else torch.from_numpy(targets).to(device)
         self.recipe, self.device, self.seed = recipe, device, seed
         self.rank, self.world, self.classes = rank, world, classes
         self.n, self.waited, self.done = len(y), 0.0, 0.0
@@ -98,14 +102,19 @@ class LabelledFeed(ABC):
         draw = np.random.SeedSequence([self.seed, epoch, step, self.rank])
         random = torch.Generator().manual_seed(int(draw.generate_state(1)[0]))
         x = augment.batch(x, self.recipe, random, self._mirrored(rows, epoch, random))
-        target = torch.nn.functional.one_hot(
-            self.labels[torch.from_numpy(rows).to(self.device)], self.classes
-        ).float()
+        target, answers = self._target(torch.from_numpy(rows).to(self.device))
         if self.recipe.smoothing:
             s = self.recipe.smoothing
-            target = target * (1 - s) + s / self.classes
+            target = target * (1 - s) + s / answers
         x, target = augment.mixed(x, target, self.recipe, random)
         return x.contiguous(memory_format=self.format), target
+
+    def _target(self, rows: Tensor) -> tuple[Tensor, int]:
+        """Return what is learned of some rows, (N, K), and how many answers exclude each other."""
+        if self.targets is not None:
+            return self.targets[rows], 2  # yes and no
+        one = torch.nn.functional.one_hot(self.labels[rows], self.classes).float()
+        return one, self.classes
 
     def parts(self, batch: Pair, n: int) -> Sequence[Pair]:
         """Return a batch in at most n parts."""

@@ -25,7 +25,7 @@ class PackedFeed(LabelledFeed):
     ----------
     X : uint8 array, shape (N, H, W, C)
         Small sets are copied to the device once; larger ones (memory-mapped) batch by batch.
-    y, mean, std, classes, recipe, device, seed, rank, world
+    y, mean, std, classes, recipe, device, seed, rank, world, targets
         See `LabelledFeed`.
     """
 
@@ -41,8 +41,9 @@ class PackedFeed(LabelledFeed):
         seed: int,
         rank: int = 0,
         world: int = 1,
+        targets: NDArray[np.float32] | None = None,
     ) -> None:
-        super().__init__(y, mean, std, classes, recipe, device, seed, rank, world)
+        super().__init__(y, mean, std, classes, recipe, device, seed, rank, world, targets)
         self.images: Tensor | NDArray[np.uint8] = X
         if X.nbytes <= RESIDENT:
             self.images = torch.tensor(np.ascontiguousarray(X)).to(device)
@@ -52,9 +53,8 @@ class PackedFeed(LabelledFeed):
         """Return sixteen hex digits of all labels and some images."""
         some = self.images[:: max(1, self.n // 64)]
         pixels = some.cpu().numpy() if isinstance(some, Tensor) else some
-        return hashlib.sha256(self.labels.cpu().numpy().tobytes() + pixels.tobytes()).hexdigest()[
-            :16
-        ]
+        known = self.labels if self.targets is None else self.targets
+        return hashlib.sha256(known.cpu().numpy().tobytes() + pixels.tobytes()).hexdigest()[:16]
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Pair]:
         """Yield the batches of an epoch, from the one numbered `first` on."""

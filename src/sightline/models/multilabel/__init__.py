@@ -1,0 +1,1 @@
+"""Say which of several labels a picture has."""
