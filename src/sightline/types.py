@@ -144,19 +144,23 @@ class Frame:
 
         Parameters
         ----------
-        pixels : uint8 array, shape (h, w, 3)
-            Of the model's size, which shows the whole picture; what lies beyond it is cut off.
+        pixels : uint8 array, shape (h, w, C)
+            C is 1 (grey) or 3 (RGB). Of the model's size, which shows the whole picture; what lies
+            beyond it is cut off.
 
         Returns
         -------
-        uint8 array, shape (H, W, 3)
+        uint8 array, shape (H, W, C)
             Enlarged or reduced bilinearly.
         """
         from PIL import Image
 
         height, width = self.size
-        part = Image.fromarray(np.ascontiguousarray(pixels[self.part]))
-        return np.asarray(part.resize((width, height), Image.Resampling.BILINEAR))
+        shown = pixels[self.part]
+        grey = shown.shape[2] == 1
+        part = Image.fromarray(np.ascontiguousarray(shown[:, :, 0] if grey else shown))
+        out = np.asarray(part.resize((width, height), Image.Resampling.BILINEAR))
+        return out[:, :, None] if grey else out
 
     @property
     def part(self) -> tuple[slice, slice]:
