@@ -385,8 +385,8 @@ def test_unknown_method_starts_nothing(tmp_path, digits):
 
 
 def test_data_for_which_no_method_is_here_yet():
-    unserved = dataclasses.replace(sightline.load_data("digits"), tasks=(Task.GENERATE,))
-    with pytest.raises(DataError, match="annotated for generate; methods here are for classify"):
+    unserved = dataclasses.replace(sightline.load_data("digits"), tasks=(Task.LOCALIZE,))
+    with pytest.raises(DataError, match="annotated for localize; methods here are for classify"):
         compare.ladder(unserved)
 
 

@@ -224,10 +224,10 @@ def test_data_without_a_test_split_and_unknown_methods_start_nothing(digits):
     with pytest.raises(UnknownNameError, match="did you mean 'knn'"):
         curve.check(digits, ("knnn",))
     detect = made([30, 30])
-    detect.tasks = (Task.GENERATE,)
-    with pytest.raises(DataError, match="generate"):
+    detect.tasks = (Task.LOCALIZE,)
+    with pytest.raises(DataError, match="localize"):
         curve.check(detect, METHODS)
-    with pytest.raises(DataError, match="generate"):
+    with pytest.raises(DataError, match="localize"):
         curve.ladder(detect)
 
 

@@ -86,8 +86,8 @@ def test_help_names_the_tasks_that_have_methods(run, monkeypatch):
         out = run(verb, "--help")[1]
         line = next(line for line in out.splitlines() if "--task" in line)
         assert all(task in line for task in tasks.with_cards())
-        assert "generate" not in line
-    status, _, err = run("models", "--task", "generate")
+        assert "localize" not in line
+    status, _, err = run("models", "--task", "segmnt")
     assert status == 2
     assert "did you mean 'segment'" in err
 

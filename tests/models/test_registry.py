@@ -34,6 +34,7 @@ def test_every_card_leads_to_a_method_whose_knobs_it_tunes(name):
         "style": ("drawn",),
         "anomaly": ("distances",),
         "multilabel": ("probabilities",),
+        "generate": ("draw", "reconstructed"),
     }
     for attribute in asked[card.task]:
         assert callable(getattr(method, attribute))
@@ -91,4 +92,5 @@ print(*sorted(({HEAVY | {"scipy"}!r}) & sys.modules.keys()))
 def test_models_of_a_task():
     assert sightline.list_models("classify")[:2] == ["majority", "nearest-mean"]
     assert sightline.list_models("detect")[0] == "average-box"
-    assert sightline.list_models("generate") == []
+    assert sightline.list_models("generate") == ["autoencoder", "vae", "dcgan", "flow"]
+    assert sightline.list_models("localize") == []

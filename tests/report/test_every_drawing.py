@@ -44,7 +44,7 @@ from sightline.explain.opened import Picture
 from sightline.explain.seen import Eye, Seen
 from sightline.explain.synthesis import Ascent
 from sightline.explain.target import Target
-from sightline.metrics import anomaly, multilabel, segment
+from sightline.metrics import anomaly, generate, multilabel, segment
 from sightline.metrics.detect import Evaluation
 from sightline.metrics.instances import Evaluation as Instances
 from sightline.metrics.instances_table import Masks
@@ -64,6 +64,7 @@ from sightline.report import (
     descent,
     detect_plots,
     embedding_page,
+    generate_plots,
     instances_plots,
     learning_plot,
     multilabel_plots,
@@ -122,6 +123,17 @@ def graded():
         for i in range(8)
     ]
     return anomaly.Evaluation.of(answers, CLASSES)
+
+
+def made():
+    """Twelve pictures of four classes, and as many made ones."""
+    rows, seen = RNG.normal(size=(3, 12, 2)).astype(np.float32), np.ones(12)
+    picture = np.zeros((2, 4, 4, 1), np.uint8)
+    return generate.Evaluation.of(
+        real=rows[0], made=rows[1], floor=rows[2], chances=np.eye(4, dtype=np.float32)[[0, 1] * 6],
+        near=seen, unseen=seen, errors={"psnr": seen}, shown=picture, nearest=picture,
+        rows=np.arange(12), judge=TITLE,
+    )  # fmt: skip
 
 
 def masked():
@@ -359,6 +371,13 @@ def pictures(folder):
             cost.cost_against_volume(measured, priced(), 150, 1e6)
         ],
         "report.descent.paths": [descent.paths(*ways())],
+        "report.generate_plots.figures": [generate_plots.figures(dict.fromkeys(CLASSES, made()))],
+        "report.generate_plots.neighbours": [
+            generate_plots.neighbours(
+                np.zeros((3, 4, 4, 1), np.uint8), np.zeros((3, 2, 4, 4, 1), np.uint8),
+                np.ones((3, 2)), TITLE,
+            )
+        ],
         "report.style_plots.losses": [
             style_plots.losses(
                 [

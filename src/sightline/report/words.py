@@ -264,6 +264,31 @@ CHINESE = {
     "features. Lower is better. The interval is the bootstrap's, over images.":
     "风格损失是所绘图片的格拉姆矩阵与风格图片的差距（相对于后者），对各层和各图片取平均；"
     "内容损失是照片特征的同样差距。越低越好。区间由对图片的自助法得出。",
+    "{method}: Fréchet distance {figure}": "{method}：弗雷歇距离 {figure}",
+    "What do the methods make?": "各方法生成了什么？",
+    "Pictures are compared by {judge}.": "图片的比较依据：{judge}。",
+    "Are these copies?": "这些是复制品吗？",
+    "Made pictures, and under each the training picture that is nearest to it.":
+    "生成的图片，其下方是与它最相近的训练图片。",
+    "In {share} of pairs a made picture is nearer to a training picture than an unseen real one "
+    "is; 50% is as near.":
+    "在 {share} 的配对中，生成的图片比未参与训练的真实图片更接近训练图片；"
+    "一半表示同样接近。",
+    "The Fréchet distance compares made pictures with test pictures by the features of one "
+    "network; lower is better. The floor is the same of training pictures, which are real: no "
+    "method needs to be better. Coverage is the share of test pictures with a made one among their "
+    "neighbours; confidence is a classifier's in its class of a made picture; copying is the "
+    "chance that a made picture lies nearer to a training picture than a test picture does: 50% is "
+    "as near. The interval is the bootstrap's.":
+    "弗雷歇距离用同一网络的特征比较生成图片与测试图片，越低越好。"
+    "“下限”是训练图片（真实图片）的同一数值，方法无需更低。"
+    "覆盖率是邻近处有生成图片的测试图片比例；置信度是分类器对生成图片所判类别的把握；"
+    "复制度是生成图片比测试图片更接近某张训练图片的概率，一半表示同样接近。区间由自助法得出。",
+    "precision": "精确率", "recall": "召回率", "coverage": "覆盖率", "copying": "复制度",
+    "Lines: what real pictures reach": "横线：真实图片达到的数值",
+    "made": "生成",
+    "{name}: nearest training pictures": "{name}：最相近的训练图片",
+    "{share} of pairs nearer than unseen pictures": "{share} 的配对比未见过的图片更近",
     "training": "训练",
     "epoch": "轮次",
     "iteration": "迭代",

@@ -1,0 +1,1 @@
+"""Make pictures like those of a data set."""
