@@ -76,6 +76,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("style photo.jpg painting.jpg -o out.png", "half a minute, without a download"),
         ("style photo.jpg painting.jpg --size 1500 --gif way.gif --losses losses.png", "large"),
     ),
+    "generate": (
+        ("generate runs/flow-mnist -n 64 --class 7 --steps 10 -o grid.png", "sevens, on one sheet"),
+        ("generate runs/vae-mnist --between way.gif --nearest near.png", "and are they copies?"),
+    ),
     "export": (
         ("export runs/mine -o model.onnx", "one file, checked against the run"),
         ("export runs/mine --to web -o site/", "a page that answers in the browser"),

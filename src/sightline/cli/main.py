@@ -39,6 +39,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("serve:serve", "Answer over HTTP with one or several RUNs."),
     "explain": ("explain:app", "Show why a RUN answers as it does."),
     "style": ("style:style", "Draw CONTENT in the style of other pictures."),
+    "generate": ("generate:generate", "Make pictures with a RUN that has learned to."),
     "export": ("export:export", "Write a RUN as files that run without Sightline."),
     "cost": ("cost:cost", "Compare what it costs to deploy a RUN, and where."),
     "data": ("data:app", "Look at, check and convert DATA."),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.markup import escape
 
 from sightline.cli import console
+from sightline.cli.animation import animate, check_animation
 from sightline.counting import counted
 from sightline.data import images
 from sightline.errors import ParameterError, RunError
@@ -121,8 +122,7 @@ def style(
     target = _target(content, styles, output)
     for other in (gif, losses):
         _check_place(other, [content, *styles, *mask])
-    if gif is not None and gif.suffix.lower() not in (".gif", ".webp"):
-        raise ParameterError(f"--gif {gif}: an animation ends in .gif or .webp")
+    check_animation(gif, "--gif")
     page = target.with_suffix(".html") if preview else None
     watch = _Watch(target, page, gif is not None)
     began = time.perf_counter()
@@ -138,7 +138,7 @@ def style(
     if page is not None:
         run.write_text(page, _page(target, waiting=False))
     if gif is not None:
-        _animate([*watch.frames, drawn.pixels], gif)
+        animate([_small(one) for one in (*watch.frames, drawn.pixels)], gif)
     drawing = None if losses is None else console.save_picture(
         style_plots.losses(drawn.history), losses
     )  # fmt: skip
@@ -241,19 +241,6 @@ def _small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     picture = images.as_picture(pixels)
     picture.thumbnail((FRAME_SIDE, FRAME_SIDE))
     return images.as_array(picture)
-
-
-def _animate(frames: list[NDArray[np.uint8]], target: Path) -> None:
-    """Write pictures of any sizes as one animation that stays at its last for two seconds."""
-    last = images.as_picture(_small(frames[-1]))
-    pictures = [images.as_picture(frame).resize(last.size) for frame in frames[:-1]]
-    pictures.append(last)
-    durations = [80] * (len(pictures) - 1) + [2000]
-    with run.replacing(target) as part:
-        pictures[0].save(
-            part, target.suffix[1:].upper(), save_all=True, append_images=pictures[1:],
-            duration=durations, loop=0,
-        )  # fmt: skip
 
 
 def _page(target: Path, *, waiting: bool) -> str:
