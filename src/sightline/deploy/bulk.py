@@ -158,6 +158,7 @@ def predict(
     start = time.perf_counter()
     model = exported(run_or_model)
     runtime = Runtime(model)
+    runtime.check_answers()
     if reject and not getattr(runtime.task, "SCORED", True):
         raise ParameterError(
             f"reject is for answers with scores; those of the task {runtime.about.task} have none: "

@@ -192,6 +192,7 @@ def measure(model: Path, pictures: Sequence[bytes], *, seconds: float = 3.0) -> 
     except ImportError:
         raise MissingExtraError("measuring what a server costs", "serve") from None
     runtime = Runtime(model, threads=1)
+    runtime.check_answers()
     for picture in pictures[:3]:
         runtime.predict([picture])
     decodes: list[float] = []

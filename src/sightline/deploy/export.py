@@ -123,6 +123,11 @@ def export(
     """
     _need()
     model = load_model(source)
+    if precision == "int8" and hasattr(tasks.module("deploy", model.task), "MAKES"):
+        raise ParameterError(
+            f"{model.name} has no model in 8 bits: there are no answers to pictures that it could "
+            "be calibrated and measured by; take fp16"
+        )
     path = Path(target)
     path = path / MODEL if path.suffix != ".onnx" else path
     folder = run.create(path.parent)
@@ -287,12 +292,16 @@ def write_graph(model: Estimator, path: Path) -> None:
     from sightline.models import onnx_graph
 
     whole = graph(model)
-    some = torch.zeros((2, *model.fitted_.shape), dtype=torch.uint8)
+    place = tasks.module("deploy.graphs", model.task)
+    some = {INPUT: torch.zeros((2, *model.fitted_.shape), dtype=torch.uint8)}
+    if hasattr(place, "inputs"):  # a task whose graphs are given other things than images
+        some = place.inputs(model)
+    given = tuple(some.values())
     with torch.no_grad():
-        outputs = len(whole(some))
+        outputs = len(whole(*given))
     names = list(getattr(whole, "names", tasks.module("deploy", model.task).OUTPUTS[:outputs]))
-    own = getattr(tasks.module("deploy.graphs", model.task), "translations", dict)
-    onnx_graph.write(whole, some, [INPUT], names, {0: onnx_graph.dynamic()}, path, own())
+    own = getattr(place, "translations", dict)
+    onnx_graph.write(whole, given, list(some), names, {0: onnx_graph.dynamic()}, path, own())
 
 
 @functools.lru_cache(maxsize=16)
@@ -320,6 +329,7 @@ def describe(model: Estimator, source: Path, precision: str, graph: Path) -> Abo
     published = model.config.get("published_weights", {})
     digest = hashlib.sha256(graph.read_bytes()).hexdigest()
     figure = run.read_headline(source)
+    asks = getattr(tasks.module("deploy.graphs", model.task), "asks", None)
     return About(
         name=source.resolve().name, method=model.name, task=str(model.task),
         classes=model.classes_, size=model.fitted_.size, mode=model.fitted_.mode,
@@ -327,7 +337,7 @@ def describe(model: Estimator, source: Path, precision: str, graph: Path) -> Abo
         parameters=model.parameters, at_once=model.method_.at_once,
         **({} if figure is None else dataclasses.asdict(figure)),
         data=model.config.get("data", {}).get("name", ""), licence=published.get("licence", ""),
-        thresholds=model.thresholds, made=run.now(),
+        thresholds=model.thresholds, asks=asks(model) if asks else {}, made=run.now(),
     )  # fmt: skip
 
 
@@ -352,6 +362,9 @@ def agreement_with(model: Estimator, runtime: Runtime, X: NDArray[np.uint8]) -> 
 
     X are images of the model's size, shape (N, H, W, C).
     """
+    if compared := getattr(runtime.task, "compared", None):
+        told: tuple[float, float] = compared(model, runtime)
+        return told
     own: list[Prediction] = []
     for start in range(0, len(X), AT_ONCE):
         part = X[start : start + AT_ONCE]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,6 +112,8 @@ class About:
         Of published weights that it was made from.
     thresholds : tuple of float
         Of each class, where the run has any: an answer below its class's is none of them.
+    asks : dict
+        What a graph that is given no images is to be asked with; see its task's ``graphs``.
     made : str
         Date and time of the export.
     format : int
@@ -135,6 +137,7 @@ class About:
     data: str = ""
     licence: str = ""
     thresholds: tuple[float, ...] = ()
+    asks: dict[str, Any] = dataclasses.field(default_factory=dict)
     made: str = ""
     format: int = FORMAT
 
@@ -237,6 +240,16 @@ class Runtime:
     def _check_graph(self) -> None:
         """Check that the graph takes and answers what the metadata says."""
         about = self.about
+        if self.makes:
+            try:
+                self.task.check_graph(self)
+            except Exception as error:  # whatever a graph of somebody else's may do
+                why = (str(error) or type(error).__name__).splitlines()[0]
+                raise RunError(
+                    f"{self.path} does not make pictures as its metadata says ({why}); export it "
+                    "again"
+                ) from error
+            return
         said = (*about.size, about.channels)
         takes = {node.name: node.shape for node in self.session.get_inputs()}
         shape = takes.get(INPUT, ())
@@ -257,6 +270,26 @@ class Runtime:
             raise RunError(
                 f"{self.path} does not answer as its metadata says ({why}); export it again"
             ) from error
+
+    @property
+    def makes(self) -> str:
+        """Return why it takes no pictures, where it makes them of noise; else an empty text."""
+        why: str = getattr(self.task, "MAKES", "")
+        return why
+
+    def check_answers(self) -> None:
+        """Refuse to be asked about pictures, where pictures are made.
+
+        Raises
+        ------
+        ParameterError
+        """
+        if self.makes:
+            raise ParameterError(f"{self.about.name} {self.makes}")
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run the graph on arrays by the names of its inputs: arrays by name."""
+        return dict(zip(self._names, self.session.run(None, dict(feeds)), strict=True))
 
     def prepare(self, image: Any) -> tuple[NDArray[np.uint8], Frame]:
         """Bring one image to the model's size: uint8, shape (H, W, C), and its `Frame`.
@@ -281,6 +314,7 @@ class Runtime:
         DataError
             When the images are not of the model's size and type.
         """
+        self.check_answers()
         about = self.about
         shape = (*about.size, about.channels)
         if X.dtype != np.uint8 or X.shape[1:] != shape or not len(X):

@@ -32,13 +32,13 @@ def write(
     Parameters
     ----------
     module : Module
-        In evaluation mode, of one input.
-    some : Tensor
-        An example of it.
+        In evaluation mode.
+    some : Tensor, or tuple of Tensor
+        An example of its input, or of each of several.
     inputs, outputs : sequence of str
         Their names.
     dynamic : mapping of int to dimension
-        Which dimensions of the input may differ from the example's; see `dynamic`.
+        Which dimensions of each input may differ from the example's; see `dynamic`.
     path : path
     translations : mapping, optional
         How operators that are ours are written: to functions of onnxscript.
@@ -52,10 +52,12 @@ def write(
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        given = some if isinstance(some, tuple) else (some,)
         try:
             made = torch.onnx.export(
-                module, (some,), input_names=inputs, output_names=outputs, dynamo=True,
-                dynamic_shapes=(dict(dynamic),), opset_version=OPSET, verbose=False,
+                module, given, input_names=inputs, output_names=outputs, dynamo=True,
+                dynamic_shapes=tuple(dict(dynamic) for _ in given), opset_version=OPSET,
+                verbose=False,
                 custom_translation_table=dict(translations or {}),
             )  # fmt: skip
         except torch.onnx.OnnxExporterError as error:

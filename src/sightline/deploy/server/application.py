@@ -24,6 +24,7 @@ from sightline.deploy.server import described, page
 from sightline.deploy.server.access import Access
 from sightline.deploy.server.decoding import Decoder
 from sightline.deploy.server.envelope import Envelope, failed
+from sightline.deploy.server.making import Making
 from sightline.deploy.server.measures import CONTENT_TYPE_LATEST, Measures
 from sightline.deploy.server.predicting import Predictor
 from sightline.deploy.server.problems import Problem, from_status
@@ -92,6 +93,7 @@ class Application:
         self.draining = self.closing = False
         self.decoder = Decoder(self.settings)
         self.predict = Predictor(self.models, self.settings, self.measures, self.decoder)
+        self.make = Making(self.models, self.settings, self.measures, self.predict.bodies)
         self.documented = self._routes(web)
         self.access = Access(self._route, self.settings)
         origins = self.settings.allow_origin
@@ -149,6 +151,14 @@ class Application:
             Where some of many cannot be read, their results say why.
             """
             return await self.predict(request.scope, request.receive)
+
+        @app.post("/v1/generate", **described.GENERATE)
+        async def generate(request: Request) -> Response:
+            """Make pictures of noise, by a model that has learned to.
+
+            The same seed gives the same pictures.
+            """
+            return await self.make(request.scope, request.receive)
 
         @app.get("/v1/models", **described.MODELS)
         async def list_models() -> Listing:

@@ -147,6 +147,35 @@ PREDICT: dict[str, Any] = {
     },
 }  # fmt: skip
 
+
+def _wanted() -> dict[str, Any]:
+    """Return what can be asked of models that make pictures, of whatever task they are."""
+    kinds = (getattr(tasks.module("deploy", task), "Wanted", None) for task in tasks.names())
+    schemas = [kind.model_json_schema(by_alias=True) for kind in kinds if kind is not None]
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+GENERATE: dict[str, Any] = {
+    "tags": ["models"],
+    "responses": {
+        200: {
+            "description": "The pictures",
+            "content": {"application/json": {"schema": _RESULTS}},
+        },
+        **problems(
+            "bad-request", "unknown-model", "too-slow", "too-large", "bad-parameter", "busy",
+            "unavailable", "timeout", *_GUARDED,
+        ),
+    },
+    "openapi_extra": {
+        "security": KEYS,
+        "requestBody": {
+            "required": True,
+            "content": {forms.JSON: {"schema": _wanted(), "example": {"n": 4, "seed": 0}}},
+        },
+    },
+}  # fmt: skip
+
 MODELS: dict[str, Any] = {
     "tags": ["models"], "responses": problems(*_GUARDED), "openapi_extra": {"security": KEYS},
 }  # fmt: skip

@@ -70,6 +70,10 @@ class Predictor:
     async def _answer(self, scope: Scope, body: bytes) -> Response:
         pictures, asked = await self._parsed(scope, body)
         served = self.models.get(asked.model)
+        if served.runtime.makes:
+            raise Problem(
+                "bad-parameter", f"model: {served.name!r} {served.runtime.makes}; ask /v1/generate"
+            )
         limit = served.limits(asked.threshold)
         scope["sightline"] |= {"model": served.name, "images": len(pictures)}
         with served.batcher.places(len(pictures)):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,15 +190,20 @@ class Models:
         runtime = Runtime(graph, threads=self.settings.threads)
         about, limits = runtime.about, self.settings
         shape = (*about.size, about.channels)
-        for n in {1, limits.max_batch}:
+        for n in {1, limits.max_batch} if not runtime.makes else ():
             runtime.answer(np.zeros((n, *shape), np.uint8))
+
+        def made(wishes: Sequence[Any]) -> list[Prediction]:
+            granted: list[Prediction] = runtime.task.fulfil(runtime, wishes)
+            return granted
 
         def answer(ready: Sequence[tuple[NDArray[np.uint8], Frame]]) -> list[Prediction]:
             return runtime.answer(np.stack([p for p, _ in ready]), [frame for _, frame in ready])
 
         batcher = Batcher(
-            answer, max_batch=limits.max_batch, max_wait=limits.max_wait_ms / 1e3,
-            capacity=limits.queue, on_batch=self.measures.batches.labels(name).observe,
+            made if runtime.makes else answer, max_batch=limits.max_batch,
+            max_wait=limits.max_wait_ms / 1e3, capacity=limits.queue,
+            on_batch=self.measures.batches.labels(name).observe,
         )  # fmt: skip
         return Served(name, runtime, batcher, seen)
 

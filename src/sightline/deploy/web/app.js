@@ -136,9 +136,12 @@ function look() {
   cards.classList.toggle("several", wanted.length > 1);
   const unscored = wanted.length > 0 && wanted.every((model) => taskOf(model).scored === false);
   byId("threshold").parentElement.hidden = unscored;
-  cards.replaceChildren(...(shown ? wanted.map((model) => card(model, shown)) : []));
-  if (!shown) cards.append(el("p", { className: "waiting soft" }, t("waiting")));
-  byId("code").hidden = !shown || !engine.request || !wanted.length;
+  const ready = wanted.filter((model) => shown || taskOf(model).makes);
+  cards.replaceChildren(...ready.map((model) => card(model, shown)));
+  const all = wanted.length > 0 && wanted.every((model) => taskOf(model).makes);
+  document.querySelector(".picture").hidden = all;  // these are asked about no picture
+  if (!shown && !all) cards.append(el("p", { className: "waiting soft" }, t("waiting")));
+  byId("code").hidden = !shown || !engine.request || !wanted.length || all;
   byId("snippet").hidden = true;
   byId("copied").textContent = "";
   move();
@@ -152,7 +155,8 @@ function card(model, entry) {
       el("h3", {}, model.name),
       el("p", { className: "soft" }, [model.method, figure(model)].filter(Boolean).join(" · "), took)),
     body);
-  fill(model, entry, body, took);
+  if (taskOf(model).makes) body.append(taskOf(model).form(model, engine));
+  else fill(model, entry, body, took);
   return made;
 }
 

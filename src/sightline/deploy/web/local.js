@@ -45,6 +45,22 @@ export class Engine {
     return task.decode(Object.fromEntries(arrays), about, frame, top);
   }
 
+  // Pictures that a model makes of noise: its task asks the graph as often as it needs to.
+  async generate({ model, ...wish }) {
+    const about = this.listed.get(model);
+    const [{ ort, graph }, task] = await Promise.all([
+      this.#sessions(model), import(`./${about.task}.js`),
+    ]);
+    const run = async (given) => {
+      const feeds = Object.entries(given).map(([name, { type, data, dims }]) =>
+        [name, new ort.Tensor(type, data, dims)]);
+      const outputs = await graph.run(Object.fromEntries(feeds));
+      return Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, data]));
+    };
+    const made = await task.make(run, about, wish);
+    return made.map((rgba) => task.answered(rgba, about.size));
+  }
+
   // A training picture, as a Blob, cut out of its sheet.
   async neighbour(model, index) {
     const { folder, size: [height, width], sheets: { columns, rows } } = this.listed.get(model);

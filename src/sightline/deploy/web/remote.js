@@ -30,6 +30,14 @@ export class Engine {
     return result;
   }
 
+  // Pictures that a model makes of noise.
+  async generate(wish) {
+    const answer = await this.#ask("v1/generate", {
+      method: "POST", body: JSON.stringify(wish), headers: { "Content-Type": "application/json" },
+    });
+    return (await answer.json()).results;
+  }
+
   // A training picture, as a Blob.
   neighbour(model, index) {
     const path = `v1/models/${encodeURIComponent(model)}/neighbours/${index}`;
