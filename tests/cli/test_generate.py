@@ -112,3 +112,20 @@ def test_one_clear_line(run, words, line):
     last = [part for part in err.splitlines() if part.startswith("sightline:")]
     assert len(last) == 1, err
     assert line in " ".join(err.split("sightline:")[1].split())
+
+
+def test_a_run_is_kept_where_its_figures_cannot_be_had(run, tmp_path):
+    """Four validation pictures are too few for a distance: one line says so, after saving."""
+    random = np.random.default_rng(0)
+    for split, n in (("train", 12), ("val", 4), ("test", 4)):
+        for i in range(n):
+            place = tmp_path / "data" / split / "ab"[i % 2]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(place / f"{i}.png")
+    status, _, err = run(
+        "train", "autoencoder", tmp_path / "data", "--epochs", "1", "--least-steps", "1", "--judge",
+        tmp_path / "none", "-o", tmp_path / "kept",
+    )  # fmt: skip
+    assert status == 2
+    assert "kept, without figures" in err
+    assert run("generate", tmp_path / "kept", "-n", 2, "-o", tmp_path / "a.png")[0] == 0

@@ -12,6 +12,7 @@ from rich.markup import escape
 from sightline.cli import console
 from sightline.cli.options import dispatch
 from sightline.counting import counted
+from sightline.errors import SightlineError
 from sightline.estimators import create_model, estimator_for
 from sightline.metrics import duration
 from sightline.metrics.duration import human
@@ -104,7 +105,12 @@ def train_model(
     seconds = time.perf_counter() - start
     if not run.is_first():
         return 0
-    evaluation = None if val is None else estimator.tune_thresholds(estimator.evaluate(val))
+    try:
+        evaluation = None if val is None else estimator.tune_thresholds(estimator.evaluate(val))
+    except SightlineError:
+        estimator.save(folder, fit_seconds=seconds)  # what was trained is not lost with its figures
+        console.note(f"the run was kept, without figures: {folder}")
+        raise
     metrics = None if evaluation is None else evaluation.metrics
     estimator.save(folder, fit_seconds=seconds)
     if evaluation is not None:
