@@ -267,3 +267,21 @@ def test_the_ladder_of_any_data_with_pictures(data):
     methods, _ = compare.ladder(data, task="generate")
     assert methods == NAMES
     assert "flow" not in compare.ladder(data)[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_can_be_looked_at_first(data, name):
+    from sightline.training import probe
+
+    told = probe.estimate(made(name).training(data.train))
+    assert told.steps == 6
+    with pytest.raises(ParameterError, match="does not fall to nothing"):
+        probe.overfit_batch(made(name).training(data.train))
+
+
+def test_networks_of_more_than_pictures_are_not_explained(models, data, tmp_path):
+    from sightline.explain.opened import open_network
+
+    for name, words in (("flow", "given more than pictures"), ("dcgan", "given more")):
+        with pytest.raises(ParameterError, match=words):
+            open_network(str(models[name].save(tmp_path / name)))

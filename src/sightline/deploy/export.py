@@ -156,6 +156,7 @@ def export(
                 f"{runtime.task.DIFFERENCE}, over the {limit:g} that is allowed; nothing was "
                 "written"
             )
+        checked_on = getattr(runtime.task, "CHECKED_ON", checked_on)
         done = Exported(path, about, {}, checked_on, difference, agreement)
         if precision == "int8" and "test" in splits:
             done = _both(done, model, runtime, splits["test"])

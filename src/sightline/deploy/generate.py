@@ -47,6 +47,9 @@ MAKES = "makes pictures of noise, and answers no pictures"
 CHECKED = 8
 """Pictures that an export is checked on."""
 
+CHECKED_ON = f"{CHECKED} made pictures of the same noise"
+"""What these are, in words."""
+
 MOST, MOST_STEPS = 64, 200
 """Pictures of one request, and steps of each."""
 

@@ -20,6 +20,7 @@ What a target is depends on the task, and stands in a file of each: ``explain/TA
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -111,6 +112,11 @@ class Opened:
         self.method: Any = estimator.method_
         self.task = str(estimator.task)
         self.model: nn.Module = _module(name, estimator)
+        if _inputs(self.model) > 1:
+            raise ParameterError(
+                f"{name} is given more than pictures ({type(self.model).__name__}), so that what "
+                "it answers to in a picture is not shown"
+            )
         self.classes = estimator.classes_
         numbers = np.asarray(self.method.classes_).tolist()
         self.outputs = tuple(self.classes[number] for number in numbers)
@@ -491,6 +497,13 @@ def _holding(estimator: Estimator, method: Any, classes: tuple[str, ...]) -> Est
         (height, width), mode, estimator.preprocess.resize, "none", zeros, zeros + 1
     )
     return estimator
+
+
+def _inputs(model: nn.Module) -> int:
+    """Return how many things a network must be given."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.default is inspect.Parameter.empty and p.kind in places for p in parameters)
 
 
 def _module(name: str, estimator: Estimator) -> nn.Module:

@@ -80,13 +80,13 @@ def sections(
             "{method}: Fréchet distance {figure}", method=name,
             figure=figure_text(e.metrics.headline, False),
         )  # fmt: skip
-        made.append(Part(summary, pictures=[Picture(_uri(sheet), (name,), broad=True)]))
+        made.append(Part(summary, pictures=[Picture(_uri(sheet), (), broad=True)]))
         pairs = generate_plots.pairs(e.shown[:PAIRS], e.nearest[:PAIRS])
         said = say(
             "In {share} of pairs a made picture is nearer to a training picture than an unseen "
             "real one is; 50% is as near.", share=figure_text(e.metrics["copying"], True, 0),
         )  # fmt: skip
-        near.append(Part(name, note=said, pictures=[Picture(_uri(pairs), (name,), broad=True)]))
+        near.append(Part(name, note=said, pictures=[Picture(_uri(pairs), (), broad=True)]))
     first = next(iter(evaluations.values()))
     title = say("What do the methods make?")
     drawing = plots.svg(generate_plots.figures(evaluations), title)

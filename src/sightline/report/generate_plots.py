@@ -79,7 +79,8 @@ def figures(evaluations: Mapping[str, Evaluation]) -> Figure:
         x = list(names).index(name)
         axes.plot([x - 0.45, x + 0.45], [value, value], color="0.3", linewidth=1)
     axes.set_xticks(range(len(names)), list(names.values()))
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, 1.3)  # room for the legend
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_title(say("Lines: what real pictures reach"), fontsize=9)
     axes.legend(fontsize=8, loc="upper right", ncols=2)
     return drawing

@@ -286,7 +286,7 @@ CHINESE = {
     "复制度是生成图片比测试图片更接近某张训练图片的概率，一半表示同样接近。区间由自助法得出。",
     "precision": "精确率", "recall": "召回率", "coverage": "覆盖率", "copying": "复制度",
     "Lines: what real pictures reach": "横线：真实图片达到的数值",
-    "made": "生成",
+    "made": "生成", "Fréchet distance": "弗雷歇距离",
     "{name}: nearest training pictures": "{name}：最相近的训练图片",
     "{share} of pairs nearer than unseen pictures": "{share} 的配对比未见过的图片更近",
     "training": "训练",
@@ -670,6 +670,7 @@ _SPELLED = {
     "pro": "region overlap",
     "miou": "mean IoU", "iou": "IoU", "dice": "Dice", "boundary f1": "boundary F1",
     "frequency weighted iou": "frequency-weighted IoU",
+    "frechet": "Fréchet distance",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightline.errors import TrainingError
+from sightline.errors import ParameterError, TrainingError
 from sightline.training.engine import Training
 from sightline.training.feed import Batch
 from sightline.training.labelled_feed import LabelledFeed
@@ -130,7 +130,17 @@ def overfit_batch(
     -------
     list of float
         Loss of each step; the last is below what `learned_below` says when all is well.
+
+    Raises
+    ------
+    ParameterError
+        When the network says, by ``learns_by_heart``, that its loss cannot fall to nothing.
     """
+    if not getattr(training.plain, "learns_by_heart", True):
+        raise ParameterError(
+            f"the loss of {type(training.plain).__name__} does not fall to nothing however well a "
+            "batch is learned; find_lr=True and a short training tell more"
+        )
     losses: list[float] = []
     with training.untouched(), _without_dropout(training.plain):
         training.model.train()
@@ -163,9 +173,7 @@ def learned_below(training: Training, losses: Sequence[float]) -> float:
 def estimate(training: Training) -> Estimate:
     """Time a few steps and estimate the whole training."""
     seen: list[Any] = []
-    handle = training.plain.register_forward_hook(
-        lambda _, given, made: seen.append((given[0], made))
-    )
+    handle = training.plain.register_forward_hook(lambda _, given, made: seen.append((given, made)))
     with training.untouched():
         training.model.train()
         times = []
@@ -197,18 +205,18 @@ def _shapes(model: nn.Module, seen: list[Any]) -> tuple[tuple[int, ...], tuple[i
     Parameters
     ----------
     model : Module
-    seen : list of (images, what it made of them in training)
+    seen : list of (what it was given, images first, and what it made of that in training)
         What is no tensor in training, such as a detector's losses, is none in evaluation either.
     """
-    if not seen or not isinstance(seen[-1][0], torch.Tensor):
+    if not seen or not isinstance(seen[-1][0][0], torch.Tensor):
         return (), ()
-    images, made = seen[-1]
+    (images, *more), made = seen[-1]
     if isinstance(made, Mapping):
         return tuple(images.shape[1:]), ()
     model.eval()
     weights = next(model.parameters()).dtype  # to learn with, images may have half the bits
     with torch.inference_mode():
-        output = model(images[:1].to(weights))
+        output = model(images[:1].to(weights), *(part[:1] for part in more))
     shape_out = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
     return tuple(images.shape[1:]), shape_out
 

@@ -29,12 +29,15 @@ class Generative(nn.Module):
         Classes that it can be asked for; 0: it knows none.
     head_names : tuple of str
         Empty: no layer belongs to classes alone.
+    learns_by_heart : bool
+        Whether the loss of one batch can fall to nothing.
     """
 
     pixels: tuple[float, float] = (0.0, 1.0)
     latent: tuple[int, ...]
     classes: int
     head_names: tuple[str, ...] = ()
+    learns_by_heart: bool = False
 
     def objective(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each picture, shape (N,).
