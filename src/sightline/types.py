@@ -46,6 +46,7 @@ class Task(StrEnum):
     STYLE = "style"
     ANOMALY = "anomaly"
     MULTILABEL = "multilabel"
+    REGRESS = "regress"
     GENERATE = "generate"
 
 
@@ -801,6 +802,32 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """The answer to *how much?*: a number, and an interval around it.
+
+    Parameters
+    ----------
+    value : float
+    low, high : float
+        Ends of the interval.
+    name : str
+        What the number is.
+    """
+
+    value: float
+    low: float
+    high: float
+    name: str = ""
+
+    def __repr__(self) -> str:
+        return f"Estimate({self.name} {self.value:.4g}, {self.low:.4g} to {self.high:.4g})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the answer as one row of a table."""
+        return [{"answer": self.value, "low": self.low, "high": self.high}]
+
+
+@dataclass(frozen=True, slots=True)
 class Anomaly:
     """The answer to *is this as it should be?*: how odd a picture is, and where.
 
@@ -864,7 +891,9 @@ class Generated:
         return f"Generated({self.images.shape} {self.images.dtype})"
 
 
-Prediction = Classification | Labels | Detections | Instances | Segmentation | Anomaly | Generated
+Prediction = (
+    Classification | Labels | Estimate | Detections | Instances | Segmentation | Anomaly | Generated
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -357,10 +357,13 @@ def test_kaggles_form_for_answers_is_no_table(photos, tmp_path):
     assert labelled(load_data(tmp_path)) == EXPECTED
 
 
-def test_fractions_are_no_classes(photos):
+def test_fractions_are_numbers_and_a_few_are_no_classes(photos):
     frame = pd.DataFrame({"path": FILES, "label": [i / 4 for i in range(N)]})
+    data = load_data(frame, root=photos)
+    assert (data.task, data.target) == (Task.REGRESS, "label")
+    few = pd.DataFrame({"path": FILES, "label": [0.25 if i == 1 else float(i) for i in range(N)]})
     with pytest.raises(DataError, match=r"row 2: 0.25 in 'label' is no class"):
-        load_data(frame, root=photos)
+        load_data(few, root=photos)
 
 
 def test_folders_of_classes_with_a_table_beside_stay_what_they_are(photos, tmp_path):

@@ -96,6 +96,24 @@ def test_a_folder_with_defects_to_learn_from_is_one_of_classes(bottle):
     assert load_data(bottle).layout != "mvtec"
 
 
+def test_what_is_written_is_read_back(tmp_path):
+    from sightline.data.convert import convert
+
+    data = load_data("textures:count=32,size=40")
+    convert(data, tmp_path / "out", "folder")
+    back = load_data(tmp_path / "out")
+    assert (back.layout, back.classes) == ("mvtec", data.classes)
+    for split in ("train", "val", "test"):
+        mine, theirs = (
+            sorted(((s.id.rpartition("/")[2][:6], s) for s in d.split(split)), key=lambda p: p[0])
+            for d in (data, back)
+        )
+        for (name, a), (other, b) in zip(mine, theirs, strict=True):
+            assert (name, a.label) == (other, b.label)
+            assert np.array_equal(a.image, b.image)
+            assert np.array_equal(a.segmentation.label_map, b.segmentation.label_map)
+
+
 def test_names_of_good_classes():
     assert normal.normal_class(("scratch", "OK")) == 1
     assert normal.normal_class(("划痕", "正常")) == 1

@@ -33,6 +33,17 @@ def sources(photos):
     }
 
 
+def test_several_labels_and_numbers_come_back(photos, tmp_path):
+    for number, item in enumerate(photos.source.items):
+        item.labels, item.value = tuple(range(number % 3)), number / 4
+    photos.target = "weight"
+    packed.write(photos, tmp_path / "out")
+    back = packed.read(tmp_path / "out", "x")
+    assert back.target == "weight"
+    for mine, theirs in zip(photos.source.items, back.source.items, strict=True):
+        assert (mine.labels, mine.value) == (theirs.labels, theirs.value)
+
+
 def test_everything_comes_back(photos, tmp_path):
     for number, (what, data) in enumerate(sources(photos).items()):
         folder = tmp_path / str(number)

@@ -34,6 +34,7 @@ def test_every_card_leads_to_a_method_whose_knobs_it_tunes(name):
         "style": ("drawn",),
         "anomaly": ("distances",),
         "multilabel": ("probabilities",),
+        "regress": ("values",),
         "generate": ("draw", "reconstructed"),
     }
     for attribute in asked[card.task]:

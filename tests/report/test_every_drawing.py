@@ -44,7 +44,7 @@ from sightline.explain.opened import Picture
 from sightline.explain.seen import Eye, Seen
 from sightline.explain.synthesis import Ascent
 from sightline.explain.target import Target
-from sightline.metrics import anomaly, generate, multilabel, segment
+from sightline.metrics import anomaly, generate, multilabel, regress, segment
 from sightline.metrics.detect import Evaluation
 from sightline.metrics.instances import Evaluation as Instances
 from sightline.metrics.instances_table import Masks
@@ -69,6 +69,7 @@ from sightline.report import (
     learning_plot,
     multilabel_plots,
     plots,
+    regress_plots,
     segment_plots,
     style_plots,
     textbook,
@@ -365,6 +366,10 @@ def pictures(folder):
         "report.multilabel_plots.by_label": [multilabel_plots.by_label(labelled())],
         "report.multilabel_plots.together": [
             multilabel_plots.together(labelled().together, CLASSES)
+        ],
+        "report.regress_plots.against": [
+            regress_plots.against(regress.Evaluation.of(X[:, 0], X[:, 0] - 1, X[:, 0] + 1, X[:, 1],
+                                                        np.arange(len(X))), TITLE)
         ],
         "report.architecture.draw": [architecture.draw(TITLE, network())],
         "report.cost.cost_against_volume": [

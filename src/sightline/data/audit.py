@@ -430,6 +430,9 @@ def class_counts(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         if item.label >= 0:
             counts[item.label] += 1
             continue
+        if item.labels is not None:
+            counts[list(item.labels)] += 1
+            continue
         annotation = item.read_annotation()
         if annotation is not None:
             labels = annotation.labels[annotation.labels >= 0]

@@ -6,6 +6,7 @@ its name (``filename``, ``label``, ``xmin`` ...), or named by the user.
 
 from __future__ import annotations
 
+import math
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ from sightline.errors import DataError, ParameterError, UnknownNameError
 
 Table = Mapping[str, Sequence[Any]]
 
-ROLES = ("image", "label", "split", "group", "box", "form")
+ROLES = ("image", "label", "value", "split", "group", "box", "form")
 """What a user may name: columns, of ``box`` one or four joined by ``+``, and the form of boxes."""
 
 FORMS = ("xyxy", "xywh", "cxcywh")
@@ -37,6 +38,10 @@ _LABEL = (
     "label", "labelname", "class", "classname", "category", "categoryname", "target", "species",
     "breed", "diagnosis", "tag", "labels", "classes", "tags", "y", "labelid", "classid",
     "categoryid", "标签", "类别", "类", "分类", "种类",
+)  # fmt: skip
+_VALUE = (
+    "value", "values", "age", "weight", "dose", "score", "rating", "price", "数值", "年龄", "重量",
+    "剂量", "评分", "价格",
 )  # fmt: skip
 _SPLIT = ("split", "set", "subset", "partition", "dataset", "usage", "集合", "划分", "数据集")
 _GROUP = ("group", "groups", "groupid", "分组")
@@ -74,6 +79,8 @@ class Roles:
         Of the boxes.
     size : (width, height), optional
         Columns of the image's size in pixels.
+    value : str, optional
+        A column of numbers, where these are what is asked for.
     """
 
     image: str
@@ -84,6 +91,7 @@ class Roles:
     box: tuple[str, ...] = ()
     form: str = "xywh"
     size: tuple[str, str] | None = None
+    value: str | None = None
 
 
 def roles(table: Table, named: Mapping[str, str], where: str, root: Path) -> Roles:
@@ -128,11 +136,12 @@ def roles(table: Table, named: Mapping[str, str], where: str, root: Path) -> Rol
     split = named.get("split") or _split_in(table, by_plain, used)
     group = named.get("group") or _first(by_plain, _GROUP)
     used |= {c for c in (split, group) if c}
-    label = named.get("label") or _first(
-        {text: c for text, c in by_plain.items() if c not in used}, _LABEL
-    )
+    free = {text: c for text, c in by_plain.items() if c not in used}
+    label = named.get("label") or _first(free, _LABEL)
+    value = None if box else _value(table, named, label, free)
+    label = None if value else label
     one_hot: tuple[str, ...] = ()
-    if label is None and not box:
+    if label is None and not box and value is None:
         rest = [
             c for c in table if c not in used and plain[c] not in (*_NUMBERS, *_WIDTH, *_HEIGHT)
         ]
@@ -146,7 +155,42 @@ def roles(table: Table, named: Mapping[str, str], where: str, root: Path) -> Rol
                 "columns={'label': ...}, or FILE:label=COLUMN"
             )
     whole = (str(size[0]), str(size[1])) if all(size) and not {*size} & used else None
-    return Roles(image, label, split, group, one_hot, box, form, whole)
+    return Roles(image, label, split, group, one_hot, box, form, whole, value)
+
+
+def _value(
+    table: Table, named: Mapping[str, str], label: str | None, free: Mapping[str, str]
+) -> str | None:
+    """Return the column of the numbers that are asked for; None where classes are.
+
+    It is the one that is named; or labels that are numbers with fractions; or, without labels, a
+    column that is called as numbers are.
+    """
+    if "value" in named:
+        return named["value"]
+    if "label" in named:
+        return None
+    if label is not None:
+        return label if _has_fractions(table[label]) else None
+    column = _first(free, _VALUE)
+    return column if column is not None and all(map(_is_number, table[column])) else None
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a cell is a number, or empty."""
+    text = text_of(value)
+    try:
+        return not text or math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _has_fractions(values: Sequence[Any]) -> bool:
+    """Tell whether all cells are numbers, and most of them no whole ones."""
+    if not all(map(_is_number, values)):
+        return False
+    numbers = [float(text) for value in values if (text := text_of(value))]
+    return 2 * sum(not number.is_integer() for number in numbers) > len(numbers)
 
 
 def label_in(names: Iterable[str]) -> str | None:

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Literal, get_args
 
 from sightline.counting import counted
-from sightline.data import folder, masks
+from sightline.data import folder, masks, mvtec
 from sightline.data.dataset import Dataset
 from sightline.errors import DataError, ParameterError, UnknownNameError
 from sightline.types import Progress, Task
@@ -33,9 +33,10 @@ def convert(
         A folder that does not exist or is empty. It appears when all is written: until
         then the files lie in a folder beside it, which is removed when anything fails.
     to : {"coco", "voc", "yolo", "folder", "webdataset", "csv", "parquet"}
-        ``folder`` is SPLIT/CLASS/FILE for classes of images, and ``images/SPLIT`` with
-        ``masks/SPLIT`` for masks; ``webdataset`` is shards SPLIT-000000.tar of classes;
-        ``csv`` and ``parquet`` are a table of paths with labels or boxes, and its images.
+        ``folder`` is SPLIT/CLASS/FILE for classes of images, of defects with ``ground_truth/KIND``
+        for their masks, and ``images/SPLIT`` with ``masks/SPLIT`` for masks; ``webdataset`` is
+        shards SPLIT-000000.tar of classes; ``csv`` and ``parquet`` are a table of paths with labels
+        or boxes, and its images.
     progress : callable, optional
         Called with (images done, images in all).
     raw : bool
@@ -138,8 +139,15 @@ def _is_numbers(data: Dataset) -> bool:
 def _folder_kind(data: Dataset) -> ModuleType:
     if Task.CLASSIFY in data.tasks:
         return folder
+    if Task.ANOMALY in data.tasks:
+        return mvtec
     if Task.SEGMENT in data.tasks:
         return masks
+    if not data.classes or Task.MULTILABEL in data.tasks:
+        raise DataError(
+            f"{data.name} has no one class an image, so it cannot be folders; its table stays "
+            "what it is"
+        )
     raise DataError(
         f"{data.name} has boxes, and folders of classes have no place for them: every box "
         "would be lost; convert to coco, voc, yolo or csv"

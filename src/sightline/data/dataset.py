@@ -364,6 +364,8 @@ class Dataset:
         Name of the format it was read from.
     category_ids : tuple of int
         COCO's number of each class, where the format has such numbers; they may have gaps.
+    target : str
+        What the number of each image is called, where it has one.
     """
 
     name: str
@@ -377,6 +379,7 @@ class Dataset:
     path: str | None = None
     layout: str = "memory"
     category_ids: tuple[int, ...] = ()
+    target: str = ""
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(rows):,} {name}" for name, rows in self.rows.items())
@@ -558,8 +561,8 @@ def _sized(sample: Sample, size: tuple[int, int] | None, resize: images.Resize) 
 def _digest_known(digest: Any, item: Item) -> None:
     """Take in what is known of an image, without reading it."""
     digest.update(f"{item.id}\0{item.label}\0".encode())
-    if item.labels is not None:
-        digest.update(f"{item.labels}\0".encode())
+    if item.labels is not None or item.value is not None:
+        digest.update(f"{item.labels}{item.value}\0".encode())
     if isinstance(item.annotation, Annotation):
         digest.update(np.ascontiguousarray(item.annotation.boxes.round(2)).tobytes())
         digest.update(item.annotation.labels.tobytes())

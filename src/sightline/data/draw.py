@@ -16,6 +16,7 @@ from sightline.counting import counted
 from sightline.data.audit import class_counts
 from sightline.data.dataset import Dataset
 from sightline.data.fonts import figure
+from sightline.data.normal import is_normal
 from sightline.errors import SightlineError
 from sightline.types import IGNORE, Detections, Sample
 
@@ -82,10 +83,22 @@ def contact_sheet(data: Dataset, split: str = "train", count: int = 30, seed: in
     for axes, row in zip(grid, rows, strict=False):
         try:
             draw_sample(axes, data.sample(int(row)), data)
+            if known := _known(data, int(row)):
+                axes.set_title(known, fontsize=8)
         except SightlineError:
             axes.text(0.5, 0.5, "cannot\nbe read", ha="center", va="center", color="tab:red")
             axes.set_title(data.source.items[int(row)].id[-18:], fontsize=7)
     return sheet
+
+
+def _known(data: Dataset, row: int) -> str:
+    """Return the several labels of an image, or its number; empty where it has neither."""
+    item = data.source.items[row]
+    if item.value is not None:
+        return f"{item.value:g}"
+    names = [data.classes[label] for label in item.labels or ()]
+    more = f" +{len(names) - 2}" if len(names) > 2 else ""
+    return ", ".join(names[:2]) + more
 
 
 def draw_sample(axes: Axes, sample: Sample, data: Dataset) -> None:
@@ -97,7 +110,8 @@ def draw_sample(axes: Axes, sample: Sample, data: Dataset) -> None:
         image = overlay(image, objects.masks, np.arange(len(objects)))
     elif segmentation is not None and (objects is None or not len(objects)):
         label_map = segmentation.label_map
-        present = np.setdiff1d(label_map, IGNORE)
+        good = [v for v, n in enumerate(segmentation.classes) if is_normal(n)]
+        present = np.setdiff1d(label_map, [IGNORE, *good])
         image = overlay(image, label_map == present[:, None, None], present)
     smooth = "nearest" if max(image.shape[:2]) <= 64 else "antialiased"
     shown: Any = image[:, :, 0] if image.shape[2] == 1 else image

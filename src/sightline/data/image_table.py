@@ -103,10 +103,14 @@ def read(
     meant = columns.roles(table, named, where, root)
     left = _Left(where)
     pictures = _pictures(table[meant.image], left, root, where, bounds)
-    sets = None if meant.box else _label_sets(table, meant, pictures, where)
+    numbers_of = _values(table, meant, pictures, left, where) if meant.value else None
+    plain = not meant.box and numbers_of is None
+    sets = _label_sets(table, meant, pictures, where) if plain else None
     labels: dict[str, int] = {}
     annotations: dict[str, Annotation] = {}
-    if sets is not None:
+    if numbers_of is not None:
+        classes: tuple[str, ...] = ()
+    elif sets is not None:
         classes = tuple(sorted(set().union(*sets.values()), key=natural))
     else:
         made = _boxes if meant.box else _labels
@@ -117,13 +121,24 @@ def read(
     rows: dict[str, list[int]] = collections.defaultdict(list)
     for picture, split in zip(pictures, splits, strict=True):
         label = labels.get(picture.id, -1)
-        if split is None or (not meant.box and sets is None and label < 0):
+        value = None if numbers_of is None else numbers_of.get(picture.id)
+        if split is None or (plain and sets is None and label < 0):
+            continue
+        if numbers_of is not None and value is None:
             continue
         group = memory.text_of(table[meant.group][picture.rows[0]]) if meant.group else ""
         rows[split].append(len(items))
         own = None if sets is None else tuple(sorted(numbers[one] for one in sets[picture.id]))
         items.append(
-            Item(picture.id, picture.image, label, annotations.get(picture.id), group or None, own)
+            Item(
+                picture.id,
+                picture.image,
+                label,
+                annotations.get(picture.id),
+                group or None,
+                own,
+                value,
+            )
         )
     notes: list[str] = [*left.notes(count), *_again(table, meant, pictures, where)]
     if sets is not None and (bare := sum(not own for own in sets.values())):
@@ -140,12 +155,50 @@ def read(
             for split in ("train", "val", "test") if split in rows
         },
         classes=classes,
-        tasks=(Task.DETECT,) if meant.box else (Task.CLASSIFY if sets is None else
-                                                Task.MULTILABEL,),
+        tasks=(_task(meant, sets),),
         notes=[*notes, *_said(table, meant)],
         path=str(root),
         layout=layout,
+        target=meant.value or "",
     )  # fmt: skip
+
+
+def _task(meant: Roles, sets: Mapping[str, set[str]] | None) -> Task:
+    """Return what a table allows to be asked."""
+    if meant.box:
+        return Task.DETECT
+    if meant.value:
+        return Task.REGRESS
+    return Task.CLASSIFY if sets is None else Task.MULTILABEL
+
+
+def _values(
+    table: Table, meant: Roles, pictures: Sequence[_Picture], left: _Left, where: str
+) -> dict[str, float]:
+    """Return the number of each image by its id.
+
+    Raises
+    ------
+    DataError
+        When a cell is no number, or the rows of an image say different ones.
+    """
+    column = str(meant.value)
+    numbers: dict[str, float] = {}
+    for picture in pictures:
+        own = set[float]()
+        for row in picture.rows:
+            text = memory.text_of(table[column][row])
+            if text and not _NUMBER.fullmatch(text):
+                raise DataError(f"{where}, row {row + 1}: {text!r} in {column!r} is no number")
+            own |= {float(text)} if text else set()
+        if len(own) > 1:
+            said = ", ".join(f"{number:g}" for number in sorted(own))
+            raise DataError(f"{where}: {picture.id} has several numbers in {column!r}: {said}")
+        if own:
+            numbers[picture.id] = own.pop()
+        else:
+            left.add("images have no number and are left out", picture.id)
+    return numbers
 
 
 def _again(table: Table, meant: Roles, pictures: list[_Picture], where: str) -> list[Note]:
@@ -171,12 +224,13 @@ def _said(table: Table, meant: Roles) -> list[Note]:
     """Return a line that says how the columns were read."""
     parts = [f"images {meant.image!r}"]
     parts += [f"labels {meant.label!r}"] * (meant.label is not None)
+    parts += [f"numbers {meant.value!r}"] * (meant.value is not None)
     parts += [f"labels in the {len(meant.one_hot)} columns of 0 and 1"] * bool(meant.one_hot)
     parts += [f"boxes {'+'.join(meant.box)!r} as {meant.form}"] * bool(meant.box)
     parts += [f"splits {meant.split!r}"] * (meant.split is not None)
     parts += [f"groups {meant.group!r}"] * (meant.group is not None)
-    named = {meant.image, meant.label, meant.split, meant.group, *meant.one_hot, *meant.box,
-             *(meant.size or ())}  # fmt: skip
+    named = {meant.image, meant.label, meant.value, meant.split, meant.group, *meant.one_hot,
+             *meant.box, *(meant.size or ())}  # fmt: skip
     unused = [repr(column) for column in table if column not in named]
     more = f"; not used: {', '.join(unused[:8])}{' ...' * (len(unused) > 8)}" if unused else ""
     return [guessed(f"columns: {', '.join(parts)}{more}")]

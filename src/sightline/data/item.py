@@ -29,6 +29,8 @@ class Item:
         Images of one group (a patient, a video) never part ways in a split.
     labels : tuple of int, optional
         Ids of its labels, where it may have several; None: nothing is said of them.
+    value : float, optional
+        A number that is known of it, such as an age.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Item:
     annotation: Annotation | Callable[[], Annotation] | None = None
     group: str | None = None
     labels: tuple[int, ...] | None = None
+    value: float | None = None
 
     def __repr__(self) -> str:
         known = "" if self.annotation is None else ", annotated"

@@ -60,7 +60,9 @@ def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
             annotation = replace(annotation, broken=())
             if row in faulty:
                 annotation = replace(annotation, semantic=None, instances=None)
-        items[row] = Item(item.id, image, item.label, annotation, item.group)
+        items[row] = Item(
+            item.id, image, item.label, annotation, item.group, item.labels, item.value
+        )
     if clipped:
         done.append(
             counted(
@@ -81,7 +83,7 @@ def fixed(data: Dataset, audited: Audit) -> tuple[Dataset, list[str]]:
     clean = Dataset(
         data.name, Source(items, data.mode), {n: r for n, r in rows.items() if len(r)},
         data.classes, data.tasks, data.segmentation_classes, data.seed, [], None, data.layout,
-        data.category_ids,
+        data.category_ids, data.target,
     )  # fmt: skip
     return clean, done or ["nothing needed mending"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from sightline.counting import counted
-from sightline.data import masks, pairs, scan
+from sightline.data import files, images, masks, pairs, scan
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Rows, Source
 from sightline.data.item import Item
@@ -21,7 +21,7 @@ from sightline.data.normal import is_normal, normal_class
 from sightline.data.notes import Note, lost
 from sightline.data.split_names import split_of
 from sightline.errors import DataError
-from sightline.types import Task
+from sightline.types import Progress, Task
 
 TRUTH = ("ground_truth", "groundtruth", "ground truth", "gt", "masks", "mask")
 """What the folder of masks is called."""
@@ -59,19 +59,19 @@ def read(folder: Path, name: str) -> Dataset:
         When there is no good picture to learn from, or several classes are called as good ones.
     """
     parts = _parts(folder)
-    files: dict[str, dict[str, list[str]]] = {
+    pictures: dict[str, dict[str, list[str]]] = {
         split: _by_kind(folder / place) for split, place in parts.items()
     }
-    kinds = sorted({kind for by_kind in files.values() for kind in by_kind})
+    kinds = sorted({kind for by_kind in pictures.values() for kind in by_kind})
     kinds.sort(key=lambda kind: not is_normal(kind))
-    if normal_class(kinds) is None or not any(files["train"].values()):
+    if normal_class(kinds) is None or not any(pictures["train"].values()):
         raise DataError(f"{folder}/{parts['train']} has no good picture to learn from")
     truth = _truth(folder)
     known = _masks(folder / truth) if truth else {}
     items: list[Item] = []
     rows: dict[str, list[int]] = defaultdict(list)
     bare: list[str] = []
-    for split, by_kind in files.items():
+    for split, by_kind in pictures.items():
         for kind in kinds:
             for file in by_kind.get(kind, ()):
                 rows[split].append(len(items))
@@ -103,6 +103,36 @@ def read(folder: Path, name: str) -> Dataset:
         path=str(folder),
         layout="mvtec",
     )
+
+
+def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
+    """Write ``SPLIT/KIND`` and ``ground_truth/KIND/NAME_mask.png``.
+
+    Raises
+    ------
+    DataError
+        When the data does not tell good pictures from defects.
+    """
+    if Task.ANOMALY not in data.tasks:
+        raise DataError(f"{data.name} does not tell good pictures from defects")
+    stems = files.stems(data.source.items)
+    done, total = 0, sum(len(rows) for rows in data.rows.values())
+    for split, rows in data.rows.items():
+        for row in rows.tolist():
+            item = data.source.items[row]
+            kind = data.classes[item.label]
+            files.put(item, data, out / split / kind, stems[row], files.WIDELY_READ)
+            annotation = item.read_annotation()
+            if annotation is not None and not is_normal(kind):
+                width, height = files.size_of(item, annotation)
+                defect = data.segmentation(row, (height, width)).label_map == 1
+                mask = images.as_picture(np.where(defect, 255, 0).astype(np.uint8)[..., None])
+                place = out / TRUTH[0] / kind / f"{stems[row]}_mask.png"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                mask.save(place)
+            done += 1
+            if progress:
+                progress(done, total)
 
 
 def _parts(folder: Path) -> dict[str, str]:

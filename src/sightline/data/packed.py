@@ -55,13 +55,15 @@ def write(data: Dataset, out: Path, progress: Progress | None = None) -> None:
             save_png(item, data, out / image)
         annotation = item.read_annotation()
         about = None if annotation is None else _plain(annotation, item)
-        entries.append([item.id, item.label, item.group, image, about])
+        more = [] if item.labels is None and item.value is None else [item.labels, item.value]
+        entries.append([item.id, item.label, item.group, image, about, *more])
         if progress:
             progress(row + 1, len(source.items))
     document = {
         "format": FORMAT, "name": data.name, "classes": data.classes, "tasks": data.tasks,
         "segmentation_classes": data.segmentation_classes, "seed": data.seed, "notes": data.notes,
         "mode": source.mode, "size": source.size, "category_ids": data.category_ids,
+        "target": data.target,
         "rows": {split: rows.tolist() for split, rows in data.rows.items()}, "items": entries,
     }  # fmt: skip
     (out / _FILE).write_text(json.dumps(document), encoding="utf-8")
@@ -82,8 +84,15 @@ def read(folder: Path, name: str) -> Dataset:
             raise DataError(f"{path} was written by a newer sightline; upgrade to read it")
         pixels = np.load(folder / _PIXELS, mmap_mode="r") if (folder / _PIXELS).exists() else None
         items = [
-            Item(id_, _image(folder, pixels, row, image), label, _annotation(about), group)
-            for row, (id_, label, group, image, about) in enumerate(document["items"])
+            Item(
+                id_,
+                _image(folder, pixels, row, image),
+                label,
+                _annotation(about),
+                group,
+                *_known(more),
+            )
+            for row, (id_, label, group, image, about, *more) in enumerate(document["items"])
         ]
         source = Source(items, document["mode"])
         if document["size"] is not None:
@@ -96,10 +105,17 @@ def read(folder: Path, name: str) -> Dataset:
             tuple(document["classes"]), tuple(map(Task, document["tasks"])),
             tuple(document["segmentation_classes"]), document["seed"], list(document["notes"]),
             str(folder), "packed", tuple(document.get("category_ids", ())),
+            document.get("target", ""),
         )  # fmt: skip
     except (OSError, LookupError, TypeError, ValueError, AttributeError, OverflowError,
             RecursionError) as error:  # fmt: skip
         raise DataError(f"{path} is damaged ({error}); write the data anew") from None
+
+
+def _known(more: list[Any]) -> tuple[tuple[int, ...] | None, float | None]:
+    """Return the labels and the number of an image, where it has any."""
+    labels, value = more or (None, None)
+    return None if labels is None else tuple(labels), value
 
 
 def _written(image: place.Place) -> Any:

@@ -7,7 +7,7 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,8 @@ class ModuleClassifier(NetworkMethod):
     """
 
     recipe_type = LabelledRecipe
+    higher_is_better: ClassVar[bool] = True
+    """Whether the figure that its training watches is better when higher."""
     temperature_ = np.array(1.0)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -259,7 +261,10 @@ class ModuleClassifier(NetworkMethod):
         if recipe.head_first:
             self._fit_head(*some(), fabric.device)
         loss = self._loss(feed)
-        return Training(fabric, self.model, feed, recipe, loss, judges, folder=folder)
+        return Training(
+            fabric, self.model, feed, recipe, loss, judges,
+            higher_is_better=self.higher_is_better, folder=folder,
+        )  # fmt: skip
 
     def _numbered(self, y: NDArray[Any]) -> NDArray[np.int64]:
         """Keep the labels that occur as classes; return the number of each image's among them."""

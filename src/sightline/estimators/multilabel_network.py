@@ -67,12 +67,12 @@ class LabelNetwork(ModuleClassifier):
         """
         begun = time.perf_counter()
         judges: dict[str, Judge] = {}
-        if X_val is not None and y_val is not None and y_val.any():
+        if X_val is not None and y_val is not None and self._tells(y_val):
             some = np.sort(np.random.default_rng(self.seed).permutation(len(X))[:SEEN])
             judges = {
                 name: self.judge(functools.partial(self._in_parts, images, labels))
                 for name, images, labels in (("val", X_val, y_val), ("train", X[some], Y[some]))
-                if labels.any()
+                if self._tells(labels)
             }
         training = self.training(X, Y, judges, folder)
         self.run(training, progress, time_left(budget, begun), resume, on_epoch)
@@ -105,6 +105,10 @@ class LabelNetwork(ModuleClassifier):
     def _numbered(self, y: NDArray[Any]) -> NDArray[np.int64]:
         self.classes_ = np.arange(y.shape[1])
         return np.zeros(len(y), np.int64)
+
+    def _tells(self, y: NDArray[Any]) -> bool:
+        """Return whether anything can be judged by the labels of images."""
+        return bool(y.any())
 
     def _loss(self, feed: LabelledFeed) -> Loss:
         def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

@@ -594,6 +594,28 @@ CHINESE = {
     "the {count} hardest labels of {all}": "{all} 个标签中最难的 {count} 个",
     "have this label, too": "也有此标签",
     "of pictures with this label": "有此标签的图片中",
+    # numbers
+    "mean error": "平均误差",
+    "mean absolute error": "平均误差",
+    "R²": "决定系数",
+    "median error": "中位误差",
+    "held by the interval": "落入区间",
+    "its width": "区间宽度",
+    "The mean error is how far an answer is off, in the unit of the number, whatever the "
+    "direction; lower is better. R² is the share of the variance that is explained, below 0 where "
+    "the mean would be nearer. The interval of an answer was set by images that nothing was "
+    "learned from. The 95% interval is the bootstrap's, over images.":
+    "平均误差是回答偏离真值的大小（不论方向），单位与数值相同，越低越好。决定系数是被解释的方差比例，"
+    "若均值更接近则小于 0。回答的区间由未参与学习的图像设定。95% 区间由对图像的自助法得到。",
+    "A mark a picture; on the line it is right, and in the band its interval holds it.":
+    "每个标记是一张图片；在线上即为准确，在带内则落入其区间。",
+    "The pictures whose number is furthest off.": "数值偏离最大的图片。",
+    "{method}: {figure} off on average": "{method}：平均偏离 {figure}",
+    "How near is the number?": "数值有多接近？",
+    "Where is it furthest off?": "哪里偏离最大？",
+    "{said} instead of {true}": "{said}，应为 {true}",
+    "true: {name}": "真值：{name}",
+    "answered: {name}": "回答：{name}",
 }  # fmt: skip
 """English -> Chinese, with the same names in braces."""
 
