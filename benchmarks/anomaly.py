@@ -23,7 +23,7 @@ import sightline
 from sightline.data.dataset import Dataset, Source
 from sightline.types import Task
 
-METHODS = ("pixel-mean", "knn-features", "patchcore", "padim", "autoencoder")
+METHODS = ("pixel-mean", "knn-features", "patchcore", "padim", "anomaly-autoencoder")
 LAYERS = ("blocks.2", "blocks.1+blocks.2", "blocks.2+blocks.3", "blocks.2+blocks.4",
           "blocks.3+blocks.4", "blocks.2+blocks.5")  # fmt: skip
 HELD = 10

@@ -45,7 +45,7 @@ def models(data, features):
         "knn-features": {"features": features},
         "patchcore": {"features": f"{features}@{layer}", "bank": 50},
         "padim": {"features": f"{features}@{layer}", "dims": 8},
-        "autoencoder": {"size": 48, **TINY},
+        "anomaly-autoencoder": {"size": 48, **TINY},
     }
     return {
         name: sightline.create_model(name, **options).fit(data.train, data.val)
@@ -73,7 +73,7 @@ def run(capsys, monkeypatch, tmp_path):
     return call
 
 
-METHODS = ("pixel-mean", "knn-features", "patchcore", "padim", "autoencoder")
+METHODS = ("pixel-mean", "knn-features", "patchcore", "padim", "anomaly-autoencoder")
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -138,7 +138,7 @@ def test_same_seed_same_bits(data, features):
 
 def test_a_resumed_training_is_the_uninterrupted_one(data, tmp_path):
     knobs = {"size": 48, **TINY, "epochs": 2.0}
-    whole = sightline.create_model("autoencoder", **knobs)
+    whole = sightline.create_model("anomaly-autoencoder", **knobs)
     whole.fit(data.train, data.val, folder=tmp_path / "a")
 
     class StoppedError(Exception):
@@ -147,10 +147,10 @@ def test_a_resumed_training_is_the_uninterrupted_one(data, tmp_path):
     def stop(row):
         raise StoppedError
 
-    half = sightline.create_model("autoencoder", **knobs)
+    half = sightline.create_model("anomaly-autoencoder", **knobs)
     with pytest.raises(StoppedError):
         half.fit(data.train, data.val, folder=tmp_path / "b", on_epoch=stop)
-    rest = sightline.create_model("autoencoder", **knobs)
+    rest = sightline.create_model("anomaly-autoencoder", **knobs)
     rest.fit(data.train, data.val, folder=tmp_path / "b", resume=True)
     a, b = whole.method_.arrays(), rest.method_.arrays()
     assert all(np.array_equal(a[name], b[name]) for name in a)
@@ -289,6 +289,6 @@ def test_other_refusals(data):
     with pytest.raises(ParameterError, match="name it with features"):
         sightline.create_model("patchcore", features="", size=48).fit(data.train)
     with pytest.raises(ParameterError, match="between 0 and 1"):
-        sightline.create_model("autoencoder", false_alarms=0.0)
+        sightline.create_model("anomaly-autoencoder", false_alarms=0.0)
     with pytest.raises(DataError, match="no class of good pictures"):
         sightline.create_model("pixel-mean").fit(sightline.load_data("digits").train)

@@ -16,6 +16,11 @@ from sightline.estimators import estimator_for
 from sightline.models import registry
 
 
+def test_no_two_methods_have_one_name():
+    names = [card.name for module in registry._modules() for card in module.CARDS]
+    assert sorted(set(names)) == sorted(names)
+
+
 @pytest.mark.parametrize("name", registry.CARDS)
 def test_every_card_leads_to_a_method_whose_knobs_it_tunes(name):
     card = registry.card(name)

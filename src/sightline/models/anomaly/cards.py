@@ -75,7 +75,7 @@ CARDS = (
         resize="stretch",
     ),
     ModelCard(
-        name="autoencoder",
+        name="anomaly-autoencoder",
         task=Task.ANOMALY,
         entry=f"{_HERE}.autoencoder:autoencoder",
         summary="a network that gives back good pictures, and fails at others",
