@@ -253,6 +253,17 @@ def test_a_folder_of_classes_one_of_them_good(tmp_path):
     assert "pixel_auroc" not in measured.metrics  # nobody says where the defects lie
 
 
+def test_a_comparison_may_be_asked_for_defects_in_folders_of_classes(tmp_path):
+    from sightline.bench.compare import ladder
+
+    data = sightline.load_data(folder_of(tmp_path, ok=12, hole=12))
+    names, _ = ladder(data, task="anomaly")
+    assert "pixel-mean" in names
+    assert "knn" in ladder(data)[0]
+    with pytest.raises(DataError, match="no class of good pictures"):
+        ladder(sightline.load_data("digits"), task="anomaly")
+
+
 def test_good_pictures_alone_are_measured_by_their_false_alarms(tmp_path):
     data = sightline.load_data(folder_of(tmp_path, good=20))
     model = sightline.create_model("pixel-mean", size=40).fit(data.train, data.val)

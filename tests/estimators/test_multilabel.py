@@ -118,6 +118,16 @@ def test_objects_are_the_labels_of_their_picture():
         assert set(np.flatnonzero(own)) == set(annotation.labels.tolist())
 
 
+def test_a_comparison_may_be_asked_for_the_labels_of_objects():
+    from sightline.bench.compare import ladder
+
+    shapes = load_data("shapes:count=20,size=48")
+    assert "label-frequency" in ladder(shapes, task="multilabel")[0]
+    assert "mean-value" in ladder(shapes, task="regress")[0]
+    with pytest.raises(DataError, match="no annotation for multilabel"):
+        ladder(load_data("digits"), task="multilabel")
+
+
 def test_neighbours_and_lines_by_their_definitions():
     X, Y = RNG.normal(size=(30, 5)).astype(np.float32), RNG.random((30, 3)) < 0.4
     new = RNG.normal(size=(6, 5)).astype(np.float32)

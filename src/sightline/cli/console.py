@@ -68,7 +68,7 @@ Group = Annotated[
 Layout = Annotated[
     str | None,
     Parameter(
-        help="coco, voc, cvat, labelme, label_studio, yolo, masks, csv, parquet, folder or "
+        help="coco, voc, cvat, labelme, label_studio, yolo, mvtec, masks, csv, parquet, folder or "
         "webdataset; default: recognised by what is there."
     ),
 ]
