@@ -1,4 +1,4 @@
-"""Codes of sixteen numbers for digits of 64 pixels, and a network that takes noise away.
+"""Codes of 48 numbers for digits of 64 pixels, and a network that takes noise away.
 
 Run: python examples/ch11_autoencoder.py [PICTURE.png]: digits, the same with noise, and what two
 autoencoders make of the noisy ones: one that saw clean digits only, and one that learned to take
@@ -14,7 +14,7 @@ from sightline.data import fonts
 from sightline.metrics.generate import psnr
 from sightline.report.generate_plots import sheet
 
-KNOBS = {"width": 8, "latent": 16, "epochs": 15.0, "least_steps": 1, "device": "cpu"}
+KNOBS = {"form": "dense", "width": 256, "latent": 48, "epochs": 25.0, "device": "cpu"}
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from sightline.report.generate_plots import sheet
 def main() -> None:
     data = sightline.load_data("digits")
     model = sightline.create_model(
-        "flow", data, width=16, epochs=12.0, least_steps=1, ema=0.99, device="cpu"
+        "flow", data, width=16, epochs=8.0, least_steps=1, ema=0.99, device="cpu"
     )
     model.fit(data.train, data.val)
     asked = [(1, "euler"), (5, "euler"), (20, "euler"), (2, "heun"), (10, "heun")]
