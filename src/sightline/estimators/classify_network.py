@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, NotFittedError
 from sightline.estimators.network import SAMPLE, NetworkMethod, mean_and_std, time_left
 from sightline.metrics.calibration import calibrate
-from sightline.training.labelled_recipe import Flip, LabelledRecipe, Tta
+from sightline.training.labelled_recipe import Flip, LabelledRecipe
+from sightline.training.views import views
 from sightline.types import Progress
 
 if TYPE_CHECKING:
@@ -371,28 +372,6 @@ class ModuleClassifier(NetworkMethod):
             return {"accuracy": right / seen} | ({"loss": loss / counted} if counted else {})
 
         return judge
-
-
-def views(x: Tensor, tta: Tta) -> Iterator[tuple[float, Tensor]]:
-    """Return views (N, C, H, W) that are averaged in an image's place, with their weights.
-
-    Source of ``multi-crop``: Jordan, 94% on CIFAR-10 in 3.29 seconds, 2024, section 3.5: the image
-    counts one half, and its shifts by a pixel up left and down right one quarter each. There the
-    logits are averaged, here the probabilities.
-    """
-    from torch.nn import functional
-
-    crops = [(1.0, x)]
-    if tta == "multi-crop":
-        h, w = x.shape[2:]
-        padded = functional.pad(x, (1,) * 4, "reflect")
-        crops = [(0.5, x), (0.25, padded[:, :, :h, :w]), (0.25, padded[:, :, 2:, 2:])]
-    for weight, crop in crops:
-        if tta == "none":
-            yield weight, crop
-        else:
-            yield weight / 2, crop
-            yield weight / 2, crop.flip(3)
 
 
 def cross_entropy(output: Any, target: Tensor, weights: Tensor | None = None) -> Tensor:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, ParameterError
-from sightline.estimators.classify_network import SEEN, ModuleClassifier, views
+from sightline.estimators.classify_network import SEEN, ModuleClassifier
 from sightline.estimators.network import SAMPLE, mean_and_std, time_left
 from sightline.metrics.multilabel import average_precisions
 from sightline.training.labelled_recipe import LabelledRecipe
+from sightline.training.views import views
 from sightline.types import Progress
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from sightline.errors import ParameterError
 from sightline.estimators.multilabel_network import LabelNetwork, Loss
 from sightline.models.regress.rows import ValueMethod
 from sightline.training.valued_recipe import ValuedRecipe
+from sightline.training.views import views
 
 if TYPE_CHECKING:
     import torch
@@ -101,8 +102,6 @@ class ValueNetwork(LabelNetwork, ValueMethod):
         self, model: nn.Module, X: NDArray[np.uint8], device: torch.device
     ) -> NDArray[np.float64]:
         import torch
-
-        from sightline.estimators.classify_network import views
 
         tta = self.recipe(int(self.side_.max())).tta
         with torch.inference_mode():

@@ -20,7 +20,7 @@ from sightline.deploy.graphs.classify_neighbours import NearestVote
 from sightline.errors import ParameterError
 from sightline.estimators.backbone import Backbone
 from sightline.estimators.classify import Classifier
-from sightline.estimators.classify_network import ModuleClassifier, views
+from sightline.estimators.classify_network import ModuleClassifier
 from sightline.models.backprop.classifier import NetworkClassifier
 from sightline.models.backprop.network import Network
 from sightline.models.classic.baselines import MajorityClassifier, NearestMeanClassifier
@@ -29,6 +29,7 @@ from sightline.models.classic.linear import LinearClassifier
 from sightline.models.classic.logistic import LogisticClassifier
 from sightline.models.classify.imagenet import ImagenetClassifier
 from sightline.models.features import Standardised
+from sightline.training.views import views
 
 Outputs = tuple[Tensor, ...]
 

@@ -12,11 +12,11 @@ from torch.nn import functional
 
 from sightline.deploy.graphs.classify import Scaled
 from sightline.errors import ParameterError
-from sightline.estimators.classify_network import views
 from sightline.estimators.multilabel import Labeller
 from sightline.estimators.multilabel_network import LabelNetwork
 from sightline.models.features import Standardised
 from sightline.models.multilabel.rows import LabelFrequency, LabelLogistic, NeighbourLabels
+from sightline.training.views import views
 
 
 def graph(run: Labeller) -> nn.Module:

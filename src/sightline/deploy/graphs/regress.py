@@ -12,11 +12,11 @@ from torch.nn import functional
 
 from sightline.deploy.graphs.classify import Scaled
 from sightline.errors import ParameterError
-from sightline.estimators.classify_network import views
 from sightline.estimators.regress import Regressor
 from sightline.estimators.regress_network import ValueNetwork
 from sightline.models.features import Standardised
 from sightline.models.regress.rows import MeanValue, NeighbourValue, RidgeValue
+from sightline.training.views import views
 
 
 def graph(run: Regressor) -> nn.Module:
