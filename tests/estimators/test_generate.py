@@ -135,7 +135,9 @@ def test_a_discriminator_that_has_won_is_said(data):
     assert method.remarks == []
 
 
-def test_an_evaluation_of_a_vae_says_what_its_bound_is_of(models, data):
+def test_an_evaluation_of_a_vae_says_what_its_bound_is_of(models, data, tmp_path):
+    from sightline.report import html
+
     measured = models["vae"].evaluate(data.test)
     assert {"frechet", "floor", "coverage", "copying", "bound", "elbo", "psnr"} <= set(
         measured.metrics
@@ -146,6 +148,11 @@ def test_an_evaluation_of_a_vae_says_what_its_bound_is_of(models, data):
     again = Evaluation.restored(measured.arrays())
     assert again.metrics == measured.metrics
     assert models["vae"].score(data.test) == measured.metrics  # the same noise, the same draws
+    folder = models["vae"].save(tmp_path / "run")
+    html.training(folder, models["vae"], data, measured, 1.0)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "What do the methods make?" in page
+    assert "这些是复制品吗" in page
 
 
 def test_copies_are_found(models, data):
