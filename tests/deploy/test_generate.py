@@ -17,8 +17,9 @@ pytest.importorskip("onnxruntime")
 
 SMALL = {
     "vae": {"width": 16, "latent": 4, "conditional": True},
-    "dcgan": {"width": 4, "latent": 8}, "flow": {"width": 8, "steps": 3, "guidance": 2.0},
-}  # fmt: skip
+    "dcgan": {"width": 4, "latent": 8, "conditional": False},
+    "flow": {"width": 8, "steps": 3, "guidance": 2.0},
+}
 FAST = {"epochs": 2.0, "least_steps": 1, "device": "cpu", "precision": "32-true"}
 
 

@@ -60,7 +60,7 @@ CARDS = (
         "GANs, 2016",
         898_370,
         {
-            "epochs": 20.0, "batch_size": 64, "lr": 2e-4, "momentum": 0.5, "schedule": "constant",
+            "epochs": 12.0, "batch_size": 64, "lr": 2e-4, "momentum": 0.5, "schedule": "constant",
             "warmup": 0.0,
             "channels_last": True, "keep": "last", "ema": 0.999,
         },
