@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from types import MappingProxyType
 
-from sightline.errors import ParameterError
 from sightline.models.card import ModelCard
+from sightline.models.classify.reused import reused_card
 from sightline.types import Task
 
 _HERE = "sightline.models.regress"
@@ -54,31 +53,9 @@ CARDS = (
 def network_card(name: str) -> ModelCard:
     """Return the card of any classifier of the bench with a number as answer: ``regress:NAME``.
 
-    Parameters
-    ----------
-    name : str
-        Of a network of the registry that classifies, ``torchvision:NAME`` and ``timm:NAME`` too.
-
-    Raises
-    ------
-    UnknownNameError
-        When there is no such network.
-    ParameterError
-        When it is no network that classifies.
+    See `models.classify.reused.reused_card`.
     """
-    from sightline.models import registry
-
-    base = registry.card(name)
-    if base.kind != "module" or base.task != Task.CLASSIFY:
-        raise ParameterError(f"regress:{name}: {name} is no network that classifies")
-    return dataclasses.replace(
-        base,
-        name=f"regress:{name}",
-        task=Task.REGRESS,
-        summary=f"{name} with a number as its answer",
-        pretrained=(base.pretrained or base.name) if "imagenet" in base.weights else "",
-        rung=False,
-    )
+    return reused_card(name, Task.REGRESS, "a number as its answer")
 
 
 FOREIGN = MappingProxyType({"regress": f"{_HERE}.cards:network_card"})
