@@ -350,7 +350,7 @@ def test_options_of_a_download_are_refused():
 
 
 def test_every_name_is_listed():
-    assert set(names()) == {"digits", "shapes", *download.CATALOGUE}
+    assert set(names()) == {"digits", "shapes", "textures", *download.CATALOGUE}
     assert "MB download" in names()["cifar10"]
 
 

@@ -12,10 +12,11 @@ from PIL import Image
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("ch*.py"))
 
 LONG = {
-    "ch08_vgg16_cifar10", "ch09_detectors", "ch09_localize", "ch09_ssd_voc", "ch10_count_nuclei",
-    "ch10_instance", "ch10_semantic", "ch12_embedding",
+    "ch01_defects", "ch08_vgg16_cifar10", "ch09_detectors", "ch09_localize", "ch09_ssd_voc",
+    "ch10_count_nuclei", "ch10_instance", "ch10_semantic", "ch11_autoencoder", "ch11_dcgan",
+    "ch11_flow", "ch11_vae", "ch12_embedding", "ch13_deployment",
 }  # fmt: skip
-"""Those that train networks for a quarter of a minute and more."""
+"""Those that take ten seconds and more, and whose verbs have tests of their own."""
 
 
 @pytest.mark.parametrize(
