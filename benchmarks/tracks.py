@@ -48,10 +48,12 @@ def main() -> None:
         for seed in range(given.films)
     ]
     ways: dict[str, Answers] = {"the truth": truth}
+    shown: dict[str, Any] = {}
     if given.run:
         model: Any = sightline.load_model(given.run)
         ways[f"a run of {model.name}"] = lambda film: list(model.predict(list(film.frames)))
-    rows = [measure(way, answers, kind, films) for way, answers in ways.items()
+        shown[f"a run of {model.name}"] = model.thresholds or LEAST  # its own, as predict has them
+    rows = [measure(way, answers, kind, films, shown.get(way, LEAST)) for way, answers in ways.items()
             for kind in tracks.KINDS]  # fmt: skip
     hidden = sum(film.hidden for film in films)
     table = Table(title=f"{len(films)} films of {given.frames} frames; hidden {hidden} times")
@@ -76,7 +78,9 @@ def truth(film: moving.Film) -> list[Detections]:
     ]
 
 
-def measure(way: str, answers: Answers, kind: str, films: list[moving.Film]) -> dict[str, Any]:
+def measure(
+    way: str, answers: Answers, kind: str, films: list[moving.Film], shown: Any
+) -> dict[str, Any]:  # fmt: skip
     """Follow all films, and measure each; figures are means over films."""
     figures, asked, following, frames = [], 0.0, 0.0, 0
     for film in films:
@@ -86,7 +90,7 @@ def measure(way: str, answers: Answers, kind: str, films: list[moving.Film]) -> 
         lines, known = [], []
         followed = tracks.Tracks(tracks.Following(kind), RATE, film.frames.shape[1:3], film.classes)
         for i, answer in enumerate(said):
-            seen = followed.update(answer, LEAST)
+            seen = followed.update(answer, shown)
             lines += [tracks.mot_line(row)
                       for row in tracks.rows_of(followed, seen, answer, i, i / RATE)]  # fmt: skip
         asked, following = asked + between - start, following + time.perf_counter() - between
