@@ -53,8 +53,11 @@ def main() -> None:
         model: Any = sightline.load_model(given.run)
         ways[f"a run of {model.name}"] = lambda film: list(model.predict(list(film.frames)))
         shown[f"a run of {model.name}"] = model.thresholds or LEAST  # its own, as predict has them
-    rows = [measure(way, answers, kind, films, shown.get(way, LEAST)) for way, answers in ways.items()
-            for kind in tracks.KINDS]  # fmt: skip
+    rows = [
+        measure(way, answers, kind, films, shown.get(way, LEAST))
+        for way, answers in ways.items()
+        for kind in tracks.KINDS
+    ]
     hidden = sum(film.hidden for film in films)
     table = Table(title=f"{len(films)} films of {given.frames} frames; hidden {hidden} times")
     names = ("boxes", "tracker", "hota", "idf1", "mota", "switches", "followed_fps", "whole_fps")
