@@ -67,8 +67,9 @@ def main() -> None:
         table.add_row(*(f"{row[n]:.3f}" if isinstance(row[n], float) else str(row[n])
                         for n in names))  # fmt: skip
     Console(width=120).print(table)
+    asked = vars(given) | {"run": given.run and Path(given.run).name}
     path = machine.record(
-        given.name, {"films": vars(given), "hidden": hidden, "goal": GOAL, "rows": rows},
+        given.name, {"films": asked, "hidden": hidden, "goal": GOAL, "rows": rows},
         "trackers", "supervision",
     )  # fmt: skip
     print(f"recorded in {path.name}")
