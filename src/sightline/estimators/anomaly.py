@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sightline.counting import counted
 from sightline.data.dataset import Dataset, Split
-from sightline.data.load import check_task, left_out_note
+from sightline.data.load import check_task
 from sightline.data.normal import NAMES, normal_class
 from sightline.data.transforms import Fitted
 from sightline.errors import DataError, ParameterError
@@ -187,9 +187,7 @@ class AnomalyDetector(Estimator):
                         progress(done, len(split))
 
         evaluation = Evaluation.of(judged(), tuple(classes[c] for c in order))
-        if unread:
-            note = left_out_note(list(unread.values()), len(split))
-            self.remarks += [note] * (note not in self.remarks)
+        self.note_unread(unread, len(split))
         return evaluation
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sightline.data.dataset import Dataset, Split
 from sightline.data.images import CENTRED
 from sightline.data.item import Item
-from sightline.data.load import check_task, unreadable_note
+from sightline.data.load import check_task, left_out_note, unreadable_note
 from sightline.data.notebook import thumbnail
 from sightline.data.transforms import Fitted, Preprocess
 from sightline.errors import NotFittedError, ParameterError, RunError, UnknownNameError, wrong_kind
@@ -109,6 +109,8 @@ class Estimator(ABC):
     task: ClassVar[str]
     whole: ClassVar[str] = ""
     """What would become of parts of pictures that a resize cuts off, where it may cut off none."""
+    views: ClassVar[bool] = False
+    """Whether a network of this task can average its answer over several views of an image."""
     network: ClassVar[type[NetworkMethod] | None] = None
     """What makes a network of the registry a method of this task; None: the task has none."""
 
@@ -399,7 +401,16 @@ class Estimator(ABC):
         ParameterError
             When the method is no network, or its task knows no views.
         """
-        raise ParameterError(f"{self.name} has no test-time augmentation; networks have")
+        if not self.views or registry.card(self.name).kind != "module":
+            raise ParameterError(f"{self.name} has no test-time augmentation; networks have")
+        self.fitted()
+        self.options["tta"] = self.method_.options["tta"] = tta
+
+    def note_unread(self, unread: Mapping[int, str], total: int) -> None:
+        """Add a remark on the images that could not be read, with their reasons by row, once."""
+        if unread:
+            note = left_out_note(list(unread.values()), total)
+            self.remarks += [note] * (note not in self.remarks)
 
     @classmethod
     def try_settings(

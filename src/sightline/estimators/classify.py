@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from sightline.counting import counted
 from sightline.data.dataset import Split
-from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted, Preprocess
 from sightline.errors import DataError, ParameterError
 from sightline.estimators import backbone
@@ -22,7 +21,6 @@ from sightline.estimators.classify_network import ModuleClassifier
 from sightline.estimators.predictions import check_split, class_numbers
 from sightline.metrics.classify import Evaluation, best_thresholds
 from sightline.models import carried, registry
-from sightline.training.labelled_recipe import Tta
 from sightline.types import Classification, Neighbours, Progress, Task
 
 if TYPE_CHECKING:
@@ -37,6 +35,7 @@ class Classifier(Estimator):
 
     task = Task.CLASSIFY
     network = ModuleClassifier
+    views = True
 
     @classmethod
     def check(cls, train: Split) -> None:
@@ -115,19 +114,6 @@ class Classifier(Estimator):
         self.fitted_ = Fitted((side, side), "RGB", self.preprocess.resize, "none", zeros, zeros + 1)
         return self
 
-    def answer_with(self, tta: Tta) -> None:
-        """Choose the views of an image that a fitted network averages over from now on.
-
-        Raises
-        ------
-        ParameterError
-            When the method is no network.
-        """
-        if registry.card(self.name).kind != "module":
-            super().answer_with(tta)
-        self.fitted()
-        self.options["tta"] = self.method_.options["tta"] = tta
-
     def predict_proba(self, images: Split | Sequence[Any] | Any) -> NDArray[np.float32]:
         """Return the probabilities of images, shape (N, C), in the order of ``classes_``.
 
@@ -191,9 +177,7 @@ class Classifier(Estimator):
             done += len(X)
             if progress:
                 progress(done, len(split))
-        if unread:
-            note = left_out_note(list(unread.values()), len(split))
-            self.remarks += [note] * (note not in self.remarks)
+        self.note_unread(unread, len(split))
         labels, predicted, probabilities, rows = map(np.concatenate, zip(*parts, strict=True))
         if not len(labels):
             raise DataError(

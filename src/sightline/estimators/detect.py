@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from sightline.data.annotation import Annotation
 from sightline.data.dataset import Dataset, Split
-from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted
 from sightline.errors import DataError
 from sightline.estimators.base import Answers, Estimator, Fitting
@@ -151,9 +150,7 @@ class Detector(Estimator):
             rows.append(part.rows)
             if progress:
                 progress(len(said), len(split))
-        if unread:
-            note = left_out_note(list(unread.values()), len(split))
-            self.remarks += [note] * (note not in self.remarks)
+        self.note_unread(unread, len(split))
         limits = np.array(self.thresholds) if self.thresholds else None
         return self.measured(split.data, truth, said, np.concatenate(rows), limits)
 

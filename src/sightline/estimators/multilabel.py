@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from sightline.data.dataset import Dataset, Split
 from sightline.data.label_sets import label_table, serves
-from sightline.data.load import check_task, left_out_note
+from sightline.data.load import check_task
 from sightline.data.transforms import Fitted
 from sightline.errors import DataError
 from sightline.estimators.base import AT_ONCE, Answers, Estimator, Fitting
 from sightline.estimators.multilabel_network import LabelNetwork
 from sightline.estimators.predictions import check_split, class_numbers
 from sightline.metrics.multilabel import Evaluation, best_thresholds
-from sightline.models import carried, registry
-from sightline.training.labelled_recipe import Tta
+from sightline.models import carried
 from sightline.types import Frame, Labels, Progress, Task
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ class Labeller(Estimator):
 
     task = Task.MULTILABEL
     network = LabelNetwork
+    views = True
 
     @classmethod
     def check_serves(cls, data: Dataset) -> None:
@@ -86,19 +86,6 @@ class Labeller(Estimator):
         X, _, rows = train.arrays(fitted.size, fitted.resize)
         return cast("Training", method.training(fitted(X), _labels(train, rows)))
 
-    def answer_with(self, tta: Tta) -> None:
-        """Choose the views of an image that a fitted network averages over from now on.
-
-        Raises
-        ------
-        ParameterError
-            When the method is no network.
-        """
-        if registry.card(self.name).kind != "module":
-            super().answer_with(tta)
-        self.fitted()
-        self.options["tta"] = self.method_.options["tta"] = tta
-
     def answers(self, X: NDArray[np.uint8], frames: Sequence[Frame]) -> list[Labels]:
         """Say the labels of prepared images, shape (N, H, W, C)."""
         limits = self.thresholds or None
@@ -130,9 +117,7 @@ class Labeller(Estimator):
             rows += part.rows.tolist()
             if progress:
                 progress(len(rows), len(split))
-        if unread:
-            note = left_out_note(list(unread.values()), len(split))
-            self.remarks += [note] * (note not in self.remarks)
+        self.note_unread(unread, len(split))
         truth = np.zeros((len(rows), len(self.classes_)), np.bool_)
         truth[:, numbers] = _labels(split, np.array(rows, np.int64))
         limits = np.array(self.thresholds) if self.thresholds else None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sightline.counting import counted
 from sightline.data.dataset import Dataset, Split
-from sightline.data.load import check_task, left_out_note
+from sightline.data.load import check_task
 from sightline.data.transforms import Fitted
 from sightline.data.values import name_of, serves, values_of
 from sightline.errors import DataError
@@ -18,9 +18,8 @@ from sightline.estimators.base import AT_ONCE, Answers, Estimator, Fitting
 from sightline.estimators.predictions import check_split
 from sightline.estimators.regress_network import ValueNetwork
 from sightline.metrics.regress import Evaluation, reach
-from sightline.models import carried, registry
+from sightline.models import carried
 from sightline.models.regress.rows import ValueMethod
-from sightline.training.labelled_recipe import Tta
 from sightline.types import Estimate, Frame, Progress, Task
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ class Regressor(Estimator):
 
     task = Task.REGRESS
     network = ValueNetwork
+    views = True
 
     @classmethod
     def check_serves(cls, data: Dataset) -> None:
@@ -112,19 +112,6 @@ class Regressor(Estimator):
         X, _, rows = train.arrays(fitted.size, fitted.resize)
         return cast("Training", method.training(fitted(X), _numbers(train, rows)))
 
-    def answer_with(self, tta: Tta) -> None:
-        """Choose the views of an image that a fitted network averages over from now on.
-
-        Raises
-        ------
-        ParameterError
-            When the method is no network.
-        """
-        if registry.card(self.name).kind != "module":
-            super().answer_with(tta)
-        self.fitted()
-        self.options["tta"] = self.method_.options["tta"] = tta
-
     def answers(self, X: NDArray[np.uint8], frames: Sequence[Frame]) -> list[Estimate]:
         """Say the numbers of prepared images, shape (N, H, W, C)."""
         reached = float(self.method_.reach_[0])
@@ -156,9 +143,7 @@ class Regressor(Estimator):
             rows += part.rows.tolist()
             if progress:
                 progress(len(rows), len(known))
-        if unread:
-            note = left_out_note(list(unread.values()), len(known))
-            self.remarks += [note] * (note not in self.remarks)
+        self.note_unread(unread, len(known))
         value, low, high = ([getattr(one, n) for one in said] for n in ("value", "low", "high"))
         return Evaluation.of(value, low, high, _numbers(split, np.array(rows, np.int64)), rows)
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.dataset import Dataset, Split
-from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted
 from sightline.errors import DataError
 from sightline.estimators.base import Answers, Estimator, Fitting
@@ -129,7 +128,5 @@ class Segmenter(Estimator):
         evaluation = Evaluation.of_images(
             measured(), ignored=[self.classes_[number] for number in out]
         )
-        if unread:
-            note = left_out_note(list(unread.values()), len(split))
-            self.remarks += [note] * (note not in self.remarks)
+        self.note_unread(unread, len(split))
         return evaluation

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from sightline.data import images
 from sightline.data.dataset import Dataset, Split
-from sightline.data.load import left_out_note
 from sightline.data.transforms import Fitted
 from sightline.errors import DataError, ParameterError
 from sightline.estimators.base import Answers, Estimator, Fitting
@@ -318,9 +317,7 @@ class Stylist(Estimator):
             rows += part.rows.tolist()
             if progress:
                 progress(len(rows), len(split))
-        if unread:
-            note = left_out_note(list(unread.values()), len(split))
-            self.remarks += [note] * (note not in self.remarks)
+        self.note_unread(unread, len(split))
         if not rows:
             raise DataError(f"{split.data.name}/{split.name}: no picture can be read")
         figures = {name: torch.cat([one[name] for one in kept]).numpy() for name in FIGURES}
