@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from sightline.deploy.server.problems import Problem
@@ -64,6 +68,45 @@ class Bodies:
             self.release(held)
             raise
         return body if len(parts) == 1 else b"".join(parts)
+
+    async def answered(
+        self, receive: Receive, seconds: float, answer: Callable[[bytes], Awaitable[Response]],
+        hint: str = "",
+    ) -> Response:  # fmt: skip
+        """Read a body, answer it before a deadline, and release it.
+
+        Parameters
+        ----------
+        receive : callable
+        seconds : float
+            Until the deadline.
+        answer : callable
+            Of the body.
+        hint : str
+            What would help where the answer takes too long.
+
+        Raises
+        ------
+        Problem
+            When there is no answer.
+        """
+        body = None
+        try:
+            async with asyncio.timeout(seconds):
+                body = await self.read(receive)
+                return await answer(body)
+        except TimeoutError:
+            if body is not None:
+                raise Problem(
+                    "timeout", f"no answer within {seconds:g} s{hint}", limit="timeout"
+                ) from None
+            raise Problem(
+                "too-slow", f"the body did not arrive within {seconds:g} s",
+                limit="timeout", headers=CLOSE,
+            ) from None  # fmt: skip
+        finally:
+            if body is not None:
+                self.release(len(body))
 
     def release(self, n: int) -> None:
         """Release the memory of a body of n bytes."""

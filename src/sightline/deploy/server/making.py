@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import json
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from sightline.deploy.server.bodies import CLOSE, Bodies
+from sightline.deploy.server.bodies import Bodies
 from sightline.deploy.server.measures import Measures
 from sightline.deploy.server.problems import Problem
 from sightline.deploy.server.serving import Models, Served
@@ -44,25 +44,10 @@ class Making:
         Problem
             When there is no answer.
         """
-        seconds = self.settings.timeout_s
-        body = None
-        try:
-            async with asyncio.timeout(seconds):
-                body = await self.bodies.read(receive)
-                return await self._answer(scope, body)
-        except TimeoutError:
-            if body is not None:
-                raise Problem(
-                    "timeout", f"no answer within {seconds:g} s; ask for fewer pictures or steps",
-                    limit="timeout",
-                ) from None  # fmt: skip
-            raise Problem(
-                "too-slow", f"the body did not arrive within {seconds:g} s",
-                limit="timeout", headers=CLOSE,
-            ) from None  # fmt: skip
-        finally:
-            if body is not None:
-                self.bodies.release(len(body))
+        answer = functools.partial(self._answer, scope)
+        return await self.bodies.answered(
+            receive, self.settings.timeout_s, answer, "; ask for fewer pictures or steps"
+        )
 
     async def _answer(self, scope: Scope, body: bytes) -> Response:
         served, wanted = self._wanted(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from typing import Any
 from urllib.parse import parse_qsl
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from sightline.deploy.server import forms
-from sightline.deploy.server.bodies import CLOSE, Bodies
+from sightline.deploy.server.bodies import Bodies
 from sightline.deploy.server.decoding import Decoder
 from sightline.deploy.server.measures import Measures
 from sightline.deploy.server.problems import Problem
@@ -48,24 +49,8 @@ class Predictor:
         Problem
             When there is no answer.
         """
-        seconds = self.settings.timeout_s
-        body = None
-        try:
-            async with asyncio.timeout(seconds):
-                body = await self.bodies.read(receive)
-                return await self._answer(scope, body)
-        except TimeoutError:
-            if body is not None:
-                raise Problem(
-                    "timeout", f"no answer within {seconds:g} s", limit="timeout"
-                ) from None
-            raise Problem(
-                "too-slow", f"the body did not arrive within {seconds:g} s",
-                limit="timeout", headers=CLOSE,
-            ) from None  # fmt: skip
-        finally:
-            if body is not None:
-                self.bodies.release(len(body))
+        answer = functools.partial(self._answer, scope)
+        return await self.bodies.answered(receive, self.settings.timeout_s, answer)
 
     async def _answer(self, scope: Scope, body: bytes) -> Response:
         pictures, asked = await self._parsed(scope, body)
