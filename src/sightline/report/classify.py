@@ -19,6 +19,7 @@ from sightline.report.parts import (
     Part,
     Picture,
     Section,
+    enlarged,
     interval_text,
     thumbnail,
 )
@@ -309,10 +310,6 @@ def cells(answer: Classification, *, top: int, threshold: float) -> tuple[str | 
     return (said, f"{answer.score:.2f}", *([rest] if top > 1 else []))
 
 
-SMALLEST = 160
-"""Pixels; a picture with a shorter side is enlarged, so that there is room for words."""
-
-
 def annotate(
     pixels: Image.Image, answer: Classification, *, top: int, threshold: float
 ) -> Image.Image:
@@ -334,11 +331,7 @@ def annotate(
     """
     from PIL import Image, ImageDraw
 
-    if min(pixels.size) < SMALLEST:
-        factor = -(-SMALLEST // min(pixels.size))
-        pixels = pixels.resize(
-            (pixels.width * factor, pixels.height * factor), Image.Resampling.NEAREST
-        )
+    pixels = enlarged(pixels)
     height = max(16, pixels.width // 24)
     lines = answer.top(top)
     sheet = Image.new("RGB", (pixels.width, pixels.height + (height + 6) * len(lines)), "white")

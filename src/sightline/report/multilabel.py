@@ -18,6 +18,7 @@ from sightline.report.parts import (
     Part,
     Picture,
     Section,
+    enlarged,
     figure_of,
     interval_text,
     thumbnail,
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 WORST = 12
 """Pictures that are shown: those with the most wrong labels."""
-
-SMALLEST = 160
-"""Pixels to which the shorter side of a smaller picture is enlarged before it is written on."""
 
 COLUMNS = (
     Column("mean AP", lambda m: figure_text(m.headline, True), rank=0),
@@ -138,10 +136,7 @@ def annotate(
     """
     from PIL import Image, ImageDraw
 
-    if min(pixels.size) < SMALLEST:
-        factor = -(-SMALLEST // min(pixels.size))
-        size = pixels.width * factor, pixels.height * factor
-        pixels = pixels.resize(size, Image.Resampling.NEAREST)
+    pixels = enlarged(pixels)
     told = {name for name, _ in answer.told(threshold)}
     lines = answer.top(max(top, len(told)))
     height = max(16, pixels.width // 24)

@@ -14,6 +14,8 @@ from sightline.report import plots
 from sightline.report.words import say
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from sightline.bench.results import MethodEntry
 
 
@@ -114,6 +116,21 @@ class Section:
     text: str = ""
     drawing: str = ""
     parts: list[Part] = field(default_factory=list)
+
+
+SMALLEST = 160
+"""Pixels to which the shorter side of a smaller picture is enlarged before it is written on."""
+
+
+def enlarged(pixels: Image.Image) -> Image.Image:
+    """Return a picture as it is, or a small one enlarged by whole pixels, to be written on."""
+    from PIL import Image
+
+    if min(pixels.size) >= SMALLEST:
+        return pixels
+    factor = -(-SMALLEST // min(pixels.size))
+    size = pixels.width * factor, pixels.height * factor
+    return pixels.resize(size, Image.Resampling.NEAREST)
 
 
 def thumbnail(image: NDArray[np.uint8]) -> str:

@@ -19,6 +19,7 @@ from sightline.report.parts import (
     Part,
     Picture,
     Section,
+    enlarged,
     figure_of,
     interval_text,
     thumbnail,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 WORST = 12
 """Pictures that are shown: those whose number is furthest off."""
-
-SMALLEST = 160
-"""Pixels to which the shorter side of a smaller picture is enlarged before it is written on."""
 
 COLUMNS = (
     Column("mean error", lambda m: figure_text(m.headline, False), rank=0),
@@ -121,10 +119,7 @@ def annotate(pixels: Image.Image, answer: Estimate, *, top: int, threshold: floa
     """
     from PIL import Image, ImageDraw
 
-    if min(pixels.size) < SMALLEST:
-        factor = -(-SMALLEST // min(pixels.size))
-        size = pixels.width * factor, pixels.height * factor
-        pixels = pixels.resize(size, Image.Resampling.NEAREST)
+    pixels = enlarged(pixels)
     height = max(16, pixels.width // 20)
     sheet = Image.new("RGB", (pixels.width, pixels.height + height + 6), "white")
     sheet.paste(pixels)
